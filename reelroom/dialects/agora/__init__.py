@@ -1,0 +1,1 @@
+"""Agora's cloud recording REST API, translated to and from the domain."""

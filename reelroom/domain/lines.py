@@ -1,0 +1,208 @@
+"""What a recorder can write into its journal: one struct per kind of line. Holds no file and no hashing.
+
+All `*_ns` are room time (UTC nanoseconds) unless they say `media`, which is time within an output's files:
+0 at the output's first frame, pauses cut out.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from reelroom.domain.media import TrackInfo
+from reelroom.domain.recording import Subscription
+
+
+class Line(Struct, frozen=True, kw_only=True, tag_field="type", tag=str.lower):
+    """Base of all lines; `type` on the wire is the class's name in lower case."""
+
+
+class Opened(Line, frozen=True, kw_only=True):
+    """A recorder took over: the first line of an epoch."""
+
+    room_ns: int
+    spec_sha256: str
+    ingest: str
+    public_key: str  # Ed25519, base64: what the lines of this epoch are signed with
+    resumed: bool = False
+
+
+class OutputOpened(Line, frozen=True, kw_only=True):
+    """The first frame of an output: one participant's camera or screen, as one or two files (`kind`)."""
+
+    output: str  # "001", "002"...: order of first frames; also the folder of its segments
+    identity: str
+    source: str  # "camera" or "screen"
+    kind: str  # "av", "audio" or "video"
+    start_ns: int
+
+
+class Track(Line, frozen=True, kw_only=True):
+    """A track came, went, fell silent or spoke again."""
+
+    info: TrackInfo
+    at_ns: int
+    change: str  # "added", "removed", "muted", "unmuted"
+    reason: str = ""
+
+
+class Participant(Line, frozen=True, kw_only=True):
+    identity: str
+    session: str
+    at_ns: int
+    joined: bool
+    reason: str = ""
+
+
+class Init(Line, frozen=True, kw_only=True):
+    """An fMP4 initialisation segment (EXT-X-MAP); a codec or track change makes the next one."""
+
+    output: str
+    rendition: str
+    number: int  # from 1
+    path: str  # within the recording's folder
+    bytes: int
+    sha256: str
+
+
+class Segment(Line, frozen=True, kw_only=True):
+    """One closed, synced and hashed segment of one rendition of one output."""
+
+    output: str
+    rendition: str  # "hls": what the playlist names; "copy": frames as they came, for the finisher; may be one
+    container: str  # "fmp4", "ts" or "webm"
+    number: int  # from 1, without holes
+    path: str
+    bytes: int
+    sha256: str
+    start_ns: int
+    end_ns: int
+    media_start_ns: int
+    media_end_ns: int
+    video_codec: str = ""
+    audio_codec: str = ""
+    width: int = 0
+    height: int = 0
+    video_frames: int = 0
+    audio_frames: int = 0
+    init: int = 0  # number of the Init it needs; 0: none (ts, webm)
+    discontinuity: bool = False  # codec or tracks differ from the segment before
+    key: bool = True  # starts with a key frame (or has no video)
+    through: dict[int, int] = {}  # bus track → seq of the last frame in it
+    transcoded: tuple[str, ...] = ()  # of "video", "audio"
+    salvaged: bool = False  # made from what a killed recorder had written
+
+
+class Gap(Line, frozen=True, kw_only=True):
+    """Nothing was received from `from_ns` to `to_ns`, and why."""
+
+    output: str
+    kind: str  # "audio" or "video"
+    identity: str
+    from_ns: int
+    to_ns: int
+    reason: str  # "loss", "mute", "left", "reconnect", "ring", "ingest_restart", "unsubscribed", "stall"
+    packets: int = 0
+    filled: str = ""  # "silence", "last", "black" where the recording asked for it
+
+
+class Paused(Line, frozen=True, kw_only=True):
+    at_ns: int
+
+
+class Resumed(Line, frozen=True, kw_only=True):
+    at_ns: int
+
+
+class Subscribed(Line, frozen=True, kw_only=True):
+    at_ns: int
+    subscription: Subscription
+
+
+class Notice(Line, frozen=True, kw_only=True):
+    """Something an operator should know that is no gap: "transcoding", "codec_changed", "disk_low"..."""
+
+    code: str
+    message: str
+    output: str = ""
+
+
+class Stopped(Line, frozen=True, kw_only=True):
+    """No further frame goes in. Every segment is closed; files are made next."""
+
+    at_ns: int
+    reason: str  # a StopReason
+    message: str = ""
+
+
+class File(Line, frozen=True, kw_only=True):
+    """One finished file of one output."""
+
+    output: str
+    identity: str
+    source: str
+    kind: str  # "av", "audio", "video"
+    format: str  # a Format other than hls
+    path: str
+    bytes: int
+    sha256: str
+    start_ns: int
+    end_ns: int
+    media_start_ns: int  # where in the output this file begins (splits)
+    duration_ns: int
+    sequence: int = 1  # from 1; more than one with splits or a codec change
+    video_codec: str = ""
+    audio_codec: str = ""
+    width: int = 0
+    height: int = 0
+    transcoded: tuple[str, ...] = ()
+
+
+class Finished(Line, frozen=True, kw_only=True):
+    """Nothing follows: every file the recording asked for has its line."""
+
+    files: int
+    failed: tuple[str, ...] = ()  # "output/format: why" of files that could not be made
+
+
+AnyLine = (
+    Opened
+    | OutputOpened
+    | Track
+    | Participant
+    | Init
+    | Segment
+    | Gap
+    | Paused
+    | Resumed
+    | Subscribed
+    | Notice
+    | Stopped
+    | File
+    | Finished
+)
+
+
+class Command(Struct, frozen=True, kw_only=True, tag_field="type", tag=str.lower):
+    """What control tells a running recorder, as lines of `commands.jsonl` in the recording's folder."""
+
+    at_ns: int  # room time of the call
+
+
+class Stop(Command, frozen=True, kw_only=True):
+    reason: str = "requested"
+    message: str = ""
+
+
+class Pause(Command, frozen=True, kw_only=True):
+    pass
+
+
+class Resume(Command, frozen=True, kw_only=True):
+    pass
+
+
+class Change(Command, frozen=True, kw_only=True):
+    subscription: Subscription
+
+
+AnyCommand = Stop | Pause | Resume | Change

@@ -1,0 +1,221 @@
+"""What a recording is asked to do and the states it goes through. Holds no process, file or clock."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+from msgspec import Struct, field
+
+#: Room, identity and app names come from strangers: bounded, and free of control characters.
+MAX_NAME_BYTES = 128
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class Mode(StrEnum):
+    """How a room is recorded. Only INDIVIDUAL runs today; the others answer "not supported"."""
+
+    INDIVIDUAL = "individual"
+    MIXED = "mixed"
+    PAGE = "page"
+    SNAPSHOT = "snapshot"
+
+
+class State(StrEnum):
+    """Where a recording is in its life; `TRANSITIONS` says what may follow what."""
+
+    STARTING = "starting"
+    RECORDING = "recording"
+    PAUSED = "paused"
+    FINISHING = "finishing"  # stopped: segments are closed, files are being made
+    UPLOADING = "uploading"  # every file is made, some are not in storage yet
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.STARTING: frozenset({State.RECORDING, State.FINISHING, State.FAILED}),
+    State.RECORDING: frozenset({State.PAUSED, State.FINISHING, State.FAILED}),
+    State.PAUSED: frozenset({State.RECORDING, State.FINISHING, State.FAILED}),
+    State.FINISHING: frozenset({State.UPLOADING, State.FINISHED, State.FAILED}),
+    State.UPLOADING: frozenset({State.FINISHED, State.FAILED}),
+    State.FINISHED: frozenset(),
+    State.FAILED: frozenset(),
+}
+ACTIVE = frozenset({State.STARTING, State.RECORDING, State.PAUSED})
+ENDED = frozenset({State.FINISHED, State.FAILED})
+
+
+class StopReason(StrEnum):
+    """Why a recording ended."""
+
+    REQUESTED = "requested"
+    IDLE = "idle"  # nobody published for limits.idle_s
+    MAX_DURATION = "max_duration"
+    DISK_FULL = "disk_full"
+    ERROR = "error"
+
+
+class Source(StrEnum):
+    """What a track shows or carries; MediaStreamTrack's `contentHint` in the sender's words."""
+
+    MICROPHONE = "microphone"
+    CAMERA = "camera"
+    SCREEN = "screen"
+    SCREEN_AUDIO = "screen_audio"
+
+    @property
+    def output(self) -> str:
+        """The output a track belongs to: a camera with its microphone, a screen with its sound."""
+        return "screen" if self in (Source.SCREEN, Source.SCREEN_AUDIO) else "camera"
+
+    @property
+    def kind(self) -> str:
+        return "video" if self in (Source.CAMERA, Source.SCREEN) else "audio"
+
+
+class Format(StrEnum):
+    """A kind of file that a recording leaves behind."""
+
+    HLS = "hls"
+    MP4 = "mp4"
+    WEBM = "webm"
+    FLV = "flv"
+    AAC = "aac"  # ADTS
+    MP3 = "mp3"
+    OPUS = "opus"  # Ogg
+
+
+class Selection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose tracks of one kind are wanted: everybody, only `include`, or everybody but `exclude`."""
+
+    include: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.include is not None and self.exclude:
+            raise ValueError("a selection takes include or exclude, not both")
+
+    def wants(self, identity: str) -> bool:
+        if self.include is not None:
+            return identity in self.include
+        return identity not in self.exclude
+
+
+class Subscription(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which tracks of a room a recording takes. None for a kind: nothing of that kind."""
+
+    audio: Selection | None = field(default_factory=Selection)
+    video: Selection | None = field(default_factory=Selection)
+    sources: tuple[Source, ...] | None = None  # None: all four
+    layer: str = "high"  # simulcast: "high" or "low"
+
+    def __post_init__(self) -> None:
+        if self.audio is None and self.video is None:
+            raise ValueError("a subscription needs audio, video or both")
+        if self.layer not in ("high", "low"):
+            raise ValueError(f"layer must be 'high' or 'low', not {self.layer!r}")
+
+    def wants(self, identity: str, source: Source) -> bool:
+        if self.sources is not None and source not in self.sources:
+            return False
+        selection = self.audio if source.kind == "audio" else self.video
+        return selection is not None and selection.wants(identity)
+
+
+class Hls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How HLS segments are cut (RFC 8216). They start on key frames, so `segment_s` is the least length."""
+
+    container: str = "fmp4"  # or "ts": H.264/H.265 + AAC only, other codecs are transcoded
+    segment_s: float = 6.0  # 2..30
+
+    def __post_init__(self) -> None:
+        if self.container not in ("fmp4", "ts"):
+            raise ValueError(f"hls.container must be 'fmp4' or 'ts', not {self.container!r}")
+        if not 2 <= self.segment_s <= 30:
+            raise ValueError(f"hls.segment_s must be 2 to 30 seconds, not {self.segment_s}")
+
+
+class Gaps(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What stands in the files where nothing was received. The timeline lists every gap either way."""
+
+    audio: str = "leave"  # or "silence"
+    video: str = "leave"  # or "last" (hold the last picture) or "black"
+
+    def __post_init__(self) -> None:
+        if self.audio not in ("leave", "silence"):
+            raise ValueError(f"gaps.audio must be 'leave' or 'silence', not {self.audio!r}")
+        if self.video not in ("leave", "last", "black"):
+            raise ValueError(f"gaps.video must be 'leave', 'last' or 'black', not {self.video!r}")
+
+
+class Naming(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """File name patterns; `naming.py` says which variables there are. Extensions are added."""
+
+    prefix: str = "{recording}/"
+    file: str = "{identity}_{source}"
+    segment: str = "{identity}_{source}_{sequence:05d}"
+
+
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What ends a recording by itself; 0 is no limit. Both end it with that `StopReason`."""
+
+    idle_s: float = 0
+    duration_s: float = 0
+
+    def __post_init__(self) -> None:
+        if self.idle_s < 0 or self.duration_s < 0:
+            raise ValueError("limits must be 0 (none) or a positive number of seconds")
+
+
+class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything a recorder needs to know, fixed at start; only the subscription can change later.
+
+    Holds no storage credentials and no callback address: a recorder never sees them.
+    """
+
+    id: str
+    app: str
+    room: str
+    mode: Mode = Mode.INDIVIDUAL
+    subscription: Subscription = field(default_factory=Subscription)
+    formats: tuple[Format, ...] = (Format.HLS,)
+    hls: Hls = field(default_factory=Hls)
+    tracks: str = "together"  # audio and video in one file, or "apart"
+    audio_codec: str = "auto"  # "auto": copy where the container takes it; or "aac"
+    audio_bitrate: int = 64_000  # of transcoded audio, bit/s, 16_000..320_000
+    video_bitrate: int = 1_500_000  # of transcoded video, bit/s, 50_000..20_000_000
+    split_s: float = 0  # longest file, seconds, cut on a segment; 0: no split
+    gaps: Gaps = field(default_factory=Gaps)
+    naming: Naming = field(default_factory=Naming)
+    preroll_s: float = 0  # how far before the start call to begin, at most the ring's length
+    limits: Limits = field(default_factory=Limits)
+    requested_ns: int = 0  # UTC nanoseconds of the start call
+
+    def __post_init__(self) -> None:
+        check_name("recording id", self.id)
+        check_name("app", self.app)
+        check_name("room", self.room)
+        if not self.formats:
+            raise ValueError("formats must name at least one of " + ", ".join(Format))
+        if len(set(self.formats)) != len(self.formats):
+            raise ValueError("formats must not name a format twice")
+        if self.tracks not in ("together", "apart"):
+            raise ValueError(f"tracks must be 'together' or 'apart', not {self.tracks!r}")
+        if self.audio_codec not in ("auto", "aac"):
+            raise ValueError(f"audio_codec must be 'auto' or 'aac', not {self.audio_codec!r}")
+        if not 16_000 <= self.audio_bitrate <= 320_000:
+            raise ValueError(f"audio_bitrate must be 16000 to 320000 bit/s, not {self.audio_bitrate}")
+        if not 50_000 <= self.video_bitrate <= 20_000_000:
+            raise ValueError(f"video_bitrate must be 50000 to 20000000 bit/s, not {self.video_bitrate}")
+        if self.split_s and not 10 <= self.split_s <= 86_400:
+            raise ValueError(f"split_s must be 0 or 10 to 86400 seconds, not {self.split_s}")
+        if not 0 <= self.preroll_s <= 60:
+            raise ValueError(f"preroll_s must be 0 to 60 seconds, not {self.preroll_s}")
+
+
+def check_name(what: str, value: str) -> str:
+    """Return `value` if it can name an app, room, identity or recording; else ValueError."""
+    if not value or len(value.encode()) > MAX_NAME_BYTES or _CONTROL.search(value):
+        raise ValueError(f"{what} must be 1 to {MAX_NAME_BYTES} bytes without control characters")
+    return value

@@ -1,0 +1,1 @@
+"""Where recorders run: the processes of this machine. Holds no recording logic."""

@@ -1,0 +1,1 @@
+"""The recorder process: frames from the bus into closed segments and a journal. Holds no HTTP and no database."""

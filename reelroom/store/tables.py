@@ -1,0 +1,153 @@
+"""The tables. Holds no queries and no rules; migrations are in `store/migrations`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite autoincrements INTEGER only
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {dict[str, Any]: JSON, list[str]: JSON, int: BigInteger, str: Text}
+
+
+class App(Base):
+    """A tenant. `secrets` is the encrypted JSON of its credentials for every dialect."""
+
+    __tablename__ = "apps"
+    id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    secrets: Mapped[bytes] = mapped_column(LargeBinary)
+    key_hash: Mapped[str] = mapped_column(String(64), index=True)  # SHA-256 of the native bearer key
+    defaults: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    destination: Mapped[str | None] = mapped_column(ForeignKey("destinations.id"))
+    created_ns: Mapped[int]
+
+
+class Destination(Base):
+    """Where files go. `options` is the encrypted JSON of opendal's options, credentials among them."""
+
+    __tablename__ = "destinations"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    app: Mapped[str] = mapped_column(String(128), index=True)
+    service: Mapped[str] = mapped_column(String(32))  # opendal scheme: "fs", "s3", "oss", "cos", "obs", "gcs", "azblob"...
+    options: Mapped[bytes] = mapped_column(LargeBinary)
+    described: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what may be shown: bucket, endpoint, region
+    created_ns: Mapped[int]
+
+
+class Recording(Base):
+    """The index of one journal, and what a recorder must not know: destination, callback, labels."""
+
+    __tablename__ = "recordings"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    app: Mapped[str] = mapped_column(String(128))
+    room: Mapped[str] = mapped_column(String(128))
+    mode: Mapped[str] = mapped_column(String(16))
+    state: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(default="")
+    message: Mapped[str] = mapped_column(default="")
+    name: Mapped[str] = mapped_column(default="")
+    labels: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    spec: Mapped[dict[str, Any]]
+    dialect: Mapped[str] = mapped_column(String(16), default="native")
+    dialect_data: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    destination: Mapped[str | None] = mapped_column(ForeignKey("destinations.id"))
+    callback: Mapped[bytes | None] = mapped_column(LargeBinary)  # encrypted JSON: url, secret, dialect's extras
+    created_ns: Mapped[int]
+    started_ns: Mapped[int | None]
+    stopped_ns: Mapped[int | None]
+    finished_ns: Mapped[int | None]
+    journal_offset: Mapped[int] = mapped_column(default=0)  # bytes of journal.jsonl that this index holds
+    journal_lines: Mapped[int] = mapped_column(default=0)
+    event_seq: Mapped[int] = mapped_column(default=0)  # number of the last event made
+    __table_args__ = (
+        Index("recordings_list", "app", "created_ns"),
+        Index("recordings_room", "app", "room", "created_ns"),
+        Index("recordings_state", "state"),
+    )
+
+
+class File(Base):
+    """One object in storage to be: an init segment, a media segment, a playlist or a finished file."""
+
+    __tablename__ = "files"
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
+    recording: Mapped[str] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"))
+    role: Mapped[str] = mapped_column(String(16))  # "init", "segment", "playlist", "file"
+    output: Mapped[str] = mapped_column(String(16))
+    rendition: Mapped[str] = mapped_column(String(8), default="")
+    number: Mapped[int] = mapped_column(default=0)
+    key: Mapped[str]  # name in storage
+    path: Mapped[str]  # within the recording's folder
+    format: Mapped[str] = mapped_column(String(8))
+    line: Mapped[dict[str, Any]]  # the journal line it comes from, as JSON; identity, codecs, times are there
+    bytes: Mapped[int] = mapped_column(default=0)
+    sha256: Mapped[str] = mapped_column(String(64), default="")
+    state: Mapped[str] = mapped_column(String(16), default="pending")  # pending, uploading, uploaded, deleted
+    attempts: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str] = mapped_column(default="")
+    due_ns: Mapped[int] = mapped_column(default=0)  # not tried before
+    uploaded_ns: Mapped[int | None]
+    __table_args__ = (
+        UniqueConstraint("recording", "key", name="files_key"),
+        Index("files_due", "state", "due_ns"),
+        Index("files_recording", "recording", "output", "rendition", "number"),
+    )
+
+
+class Event(Base):
+    """Something that happened to a recording, and how far its delivery got: the outbox."""
+
+    __tablename__ = "events"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    recording: Mapped[str] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"))
+    app: Mapped[str] = mapped_column(String(128))
+    seq: Mapped[int]  # per recording, from 1, without holes
+    type: Mapped[str] = mapped_column(String(48))
+    at_ns: Mapped[int]
+    data: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(String(16), default="pending")  # pending, delivered, given_up, none (no callback)
+    attempts: Mapped[int] = mapped_column(default=0)
+    due_ns: Mapped[int] = mapped_column(default=0)
+    __table_args__ = (
+        UniqueConstraint("recording", "seq", name="events_seq"),
+        Index("events_due", "state", "due_ns"),
+    )
+
+
+class Attempt(Base):
+    """One try to deliver an event."""
+
+    __tablename__ = "attempts"
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
+    event: Mapped[str] = mapped_column(ForeignKey("events.id", ondelete="CASCADE"), index=True)
+    at_ns: Mapped[int]
+    took_ns: Mapped[int]
+    status: Mapped[int | None]
+    error: Mapped[str] = mapped_column(default="")
+
+
+class Idempotency(Base):
+    """What an Idempotency-Key already made."""
+
+    __tablename__ = "idempotency"
+    app: Mapped[str] = mapped_column(String(128), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    recording: Mapped[str] = mapped_column(String(64))
+    created_ns: Mapped[int]
+
+
+class DialectState(Base):
+    """What a dialect has to remember between calls (Agora's resource ids), with its expiry."""
+
+    __tablename__ = "dialect_state"
+    dialect: Mapped[str] = mapped_column(String(16), primary_key=True)
+    key: Mapped[str] = mapped_column(String(512), primary_key=True)
+    app: Mapped[str] = mapped_column(String(128))
+    data: Mapped[dict[str, Any]]
+    created_ns: Mapped[int]
+    expires_ns: Mapped[int] = mapped_column(index=True)
