@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite autoincrements INTEGER only
@@ -32,9 +42,9 @@ class Destination(Base):
     __tablename__ = "destinations"
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     app: Mapped[str] = mapped_column(String(128), index=True)
-    service: Mapped[str] = mapped_column(String(32))  # opendal scheme: "fs", "s3", "oss", "cos", "obs", "gcs", "azblob"...
+    service: Mapped[str] = mapped_column(String(32))  # opendal scheme: "fs", "s3", "oss", "azblob"...
     options: Mapped[bytes] = mapped_column(LargeBinary)
-    described: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what may be shown: bucket, endpoint, region
+    described: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what may be shown: bucket, region…
     created_ns: Mapped[int]
 
 
@@ -55,7 +65,7 @@ class Recording(Base):
     dialect: Mapped[str] = mapped_column(String(16), default="native")
     dialect_data: Mapped[dict[str, Any]] = mapped_column(default=dict)
     destination: Mapped[str | None] = mapped_column(ForeignKey("destinations.id"))
-    callback: Mapped[bytes | None] = mapped_column(LargeBinary)  # encrypted JSON: url, secret, dialect's extras
+    callback: Mapped[bytes | None] = mapped_column(LargeBinary)  # encrypted JSON: url, secret, extra
     created_ns: Mapped[int]
     started_ns: Mapped[int | None]
     stopped_ns: Mapped[int | None]
@@ -109,7 +119,7 @@ class Event(Base):
     type: Mapped[str] = mapped_column(String(48))
     at_ns: Mapped[int]
     data: Mapped[dict[str, Any]]
-    state: Mapped[str] = mapped_column(String(16), default="pending")  # pending, delivered, given_up, none (no callback)
+    state: Mapped[str] = mapped_column(String(16), default="pending")  # pending, delivered, given_up, none
     attempts: Mapped[int] = mapped_column(default=0)
     due_ns: Mapped[int] = mapped_column(default=0)
     __table_args__ = (
