@@ -1,0 +1,1 @@
+"""The test clip with a clock in it, and the peers that publish it; nothing of the server."""
