@@ -1,0 +1,192 @@
+"""Apps: the tenants and their credentials for every API. Holds no HTTP and checks no signature."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from reelroom.control.errors import ControlError
+from reelroom.domain.recording import check_name
+from reelroom.store import tables
+from reelroom.store.db import Database
+from reelroom.store.secrets import SecretBox
+
+#: The credential by which a request of each dialect says whose it is; nothing secret about it.
+PUBLIC = {
+    "native": "app",
+    "agora": "appid",
+    "aliyun": "access_key_id",
+    "tencent": "secret_id",
+    "zego": "app_id",
+}
+_RELOAD_S = 1.0  # how often at most an unknown credential makes us look for apps added meanwhile
+
+#: What `--dev` makes. Known to everybody, hence loopback only.
+DEV: dict[str, dict[str, str]] = {
+    "native": {"key": "dev-secret"},
+    "agora": {
+        "appid": "dev",
+        "customer_id": "dev",
+        "customer_secret": "dev-secret",
+        "callback_secret": "dev-secret",
+    },
+    "aliyun": {"access_key_id": "dev", "access_key_secret": "dev-secret", "app_id": "dev"},
+    "tencent": {"secret_id": "dev", "secret_key": "dev-secret", "sdk_app_id": "1400000000"},
+    "zego": {"app_id": "1000000000", "server_secret": "dev-secret"},
+}
+
+
+@dataclass(slots=True)
+class AppContext:
+    """One app with its credentials opened. Never to be logged: `repr` leaves the secrets out."""
+
+    id: str
+    secrets: dict[str, dict[str, str]] = field(repr=False)
+    defaults: dict[str, Any] = field(default_factory=dict)
+    destination: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The native bearer key, which signs the app's tokens too."""
+        return self.secrets["native"]["key"]
+
+
+def make_credentials(app: str) -> dict[str, dict[str, str]]:
+    """Fresh random credentials for every dialect, in each vendor's form."""
+    number = secrets.randbelow(9 * 10**8) + 10**8
+    return {
+        "native": {"key": "rr_" + secrets.token_urlsafe(32)},
+        "agora": {
+            "appid": secrets.token_hex(16),
+            "customer_id": secrets.token_hex(16),
+            "customer_secret": secrets.token_hex(16),
+            "callback_secret": secrets.token_urlsafe(24),
+        },
+        "aliyun": {
+            "access_key_id": "LTAI" + secrets.token_hex(10),
+            "access_key_secret": secrets.token_urlsafe(24),
+            "app_id": secrets.token_hex(4),
+        },
+        "tencent": {
+            "secret_id": "AKID" + secrets.token_hex(16),
+            "secret_key": secrets.token_urlsafe(24),
+            "sdk_app_id": str(1_400_000_000 + number % 10**8),
+        },
+        "zego": {"app_id": str(number), "server_secret": secrets.token_hex(16)},
+    }
+
+
+class Apps:
+    """The apps in the database, kept open in memory: a request must not wait for a decryption."""
+
+    def __init__(self, database: Database, box: SecretBox) -> None:
+        self._database = database
+        self._box = box
+        self._by_id: dict[str, AppContext] = {}
+        self._by_key: dict[str, AppContext] = {}
+        self._by_public: dict[tuple[str, str], AppContext] = {}
+        self._loaded = -_RELOAD_S
+
+    async def add(
+        self,
+        id: str,
+        credentials: dict[str, dict[str, str]] | None = None,
+        destination: str | None = None,
+        defaults: dict[str, Any] | None = None,
+    ) -> AppContext:
+        """A new app; credentials not given are made. ControlError("conflict") when the name or one is taken."""
+        try:
+            check_name("app", id)
+        except ValueError as error:
+            raise ControlError("invalid", str(error), "app") from error
+        merged = make_credentials(id)
+        for dialect, given in (credentials or {}).items():
+            if dialect not in merged:
+                raise ControlError("invalid", f"no dialect {dialect!r}", f"credentials.{dialect}")
+            merged[dialect] |= given
+        await self.load()
+        for dialect, public in PUBLIC.items():
+            if dialect != "native" and (dialect, merged[dialect][public]) in self._by_public:
+                raise ControlError("conflict", f"another app has this {dialect} {public}", "credentials")
+        if _hash(merged["native"]["key"]) in self._by_key:
+            raise ControlError("conflict", "another app has this native key", "credentials.native.key")
+        row = tables.App(
+            id=id,
+            secrets=self._box.seal(merged),
+            key_hash=_hash(merged["native"]["key"]),
+            defaults=defaults or {},
+            destination=destination,
+            created_ns=time.time_ns(),
+        )
+        try:
+            async with self._database.transaction() as session:
+                session.add(row)
+        except IntegrityError as error:
+            raise ControlError("conflict", f"app {id!r} exists already", "app") from error
+        await self.load()
+        return self._by_id[id]
+
+    async def ensure_dev(self) -> None:
+        """Make the app `dev` unless it is there."""
+        await self.load()
+        if "dev" not in self._by_id:
+            await self.add("dev", DEV)
+
+    async def list(self) -> list[AppContext]:
+        await self.load()
+        return list(self._by_id.values())
+
+    async def load(self) -> None:
+        """Read all apps again."""
+        async with self._database.reading() as session:
+            rows = (await session.scalars(select(tables.App).order_by(tables.App.created_ns))).all()
+        contexts = [
+            AppContext(row.id, self._box.open(row.secrets), row.defaults, row.destination) for row in rows
+        ]
+        self._by_id = {context.id: context for context in contexts}
+        self._by_key = {row.key_hash: self._by_id[row.id] for row in rows}
+        self._by_public = {
+            (dialect, context.secrets[dialect][public]): context
+            for context in contexts
+            for dialect, public in PUBLIC.items()
+            if dialect != "native" and dialect in context.secrets
+        }
+        self._loaded = time.monotonic()
+
+    async def by_id(self, id: str) -> AppContext | None:
+        if id not in self._by_id:
+            await self._look_again()
+        return self._by_id.get(id)
+
+    async def by_key(self, bearer: str) -> AppContext | None:
+        """Whose native key `bearer` is. Takes as long whether or not the first characters are right."""
+        hashed = _hash(bearer)
+        if hashed not in self._by_key:
+            await self._look_again()
+        context = self._by_key.get(hashed)
+        if context is None or not hmac.compare_digest(context.key.encode(), bearer.encode()):
+            return None
+        return context
+
+    async def by_dialect(self, dialect: str, public_id: str) -> AppContext | None:
+        """Whose public credential of that dialect (see PUBLIC) this is; the signature is still to be checked."""
+        if dialect == "native":
+            return await self.by_id(public_id)
+        if (dialect, public_id) not in self._by_public:
+            await self._look_again()
+        return self._by_public.get((dialect, public_id))
+
+    async def _look_again(self) -> None:
+        if time.monotonic() - self._loaded >= _RELOAD_S:
+            await self.load()
+
+
+def _hash(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
