@@ -26,3 +26,13 @@ def check_uid(uid: str) -> str:
     if not _UID.fullmatch(uid) or int(uid) > MAX_UID:
         raise errors.invalid(f"uid must be a string holding an integer from 1 to {MAX_UID}")
     return uid
+
+
+def naming(prefix: str) -> Naming:
+    """`<sid>_<cname>__uid_s_<uid>__uid_e_<type>` with, for slices, the UTC start to the millisecond.
+
+    `prefix` is `fileNamePrefix` joined ("" or "a/b/"). A participant's screen, which in Agora would be another uid,
+    gets its output's number at the end because the plain name is taken.
+    """
+    stem = "{recording}_{room}__uid_s_{identity}__uid_e_{kind}"
+    return Naming(prefix=prefix, file=stem, segment=stem + "_{start:digits}")

@@ -1,0 +1,153 @@
+"""Agora's start and update requests → what the domain records. Holds the rules between fields; no HTTP, no database.
+
+Every rule raises ServiceError code 2 with the JSON path of what is wrong and what would be right.
+"""
+
+from __future__ import annotations
+
+import json
+
+from reelroom.dialects.agora import errors, naming
+from reelroom.dialects.agora.storage import Storage, storage
+from reelroom.dialects.agora.wire import (
+    AcquireRequest,
+    RecordingConfig,
+    RecordingFileConfig,
+    StartRequest,
+    StreamSubscribe,
+    Subscriptions,
+    UpdateRequest,
+)
+from reelroom.domain.recording import Format, Hls, Limits, RecordingSpec, Selection, Subscription
+
+EVERYBODY = "#allstream#"
+SLICE_S = 15.0  # section 5.3: at least 15 seconds and a key frame
+AUDIO_BITRATE = 48_000  # section 3.3: AAC-LC, 48 kbps
+AUDIO, VIDEO, BOTH = 0, 1, 2
+_SCENES = {1: "scene 1 (web page recording)", 2: "scene 2 (postponed transcoding or mixing)"}
+
+
+def check_acquire(request: AcquireRequest) -> None:
+    """What `acquire` refuses by itself; a wrong `startParameter` is refused at start (section 2.1)."""
+    if not 1 <= request.resourceExpiredHour <= 720:
+        raise errors.invalid("Acquire: invalid resourceExpiredHour value! It must be 1 to 720")
+    if request.scene in _SCENES:
+        raise errors.not_supported(f"clientRequest.{_SCENES[request.scene]}")
+    if request.region and request.region not in ("CN", "AP", "EU", "NA"):
+        raise errors.invalid("clientRequest.region must be CN, AP, EU or NA")
+
+
+def spec(request: StartRequest, *, sid: str, app: str, cname: str, prefix: str, requested_ns: int) -> RecordingSpec:
+    """What to record. `prefix`: of file names, from the storage configuration."""
+    where = "clientRequest"
+    for name in ("snapshotConfig", "appsCollection", "transcodeOptions"):
+        value = getattr(request, name)
+        if value is not None and not (name == "appsCollection" and _default_apps(value)):
+            raise errors.not_supported(f"{where}.{name}; leave it out")
+    config = request.recordingConfig
+    _check_recording_config(config, f"{where}.recordingConfig")
+    _check_files(request.recordingFileConfig, f"{where}.recordingFileConfig.avFileType")
+    original = config.streamMode == "original" and config.streamTypes == AUDIO
+    return RecordingSpec(
+        id=sid,
+        app=app,
+        room=cname,
+        subscription=subscription(config, config.streamTypes, f"{where}.recordingConfig"),
+        formats=(Format.HLS,),
+        # Sound as it was sent is Opus, which HLS has in fMP4 only; everything else is Agora's TS.
+        hls=Hls(container="fmp4" if original else "ts", segment_s=SLICE_S),
+        tracks="apart",
+        audio_codec="auto" if original else "aac",
+        audio_bitrate=AUDIO_BITRATE,
+        naming=naming.naming(prefix),
+        limits=Limits(idle_s=config.maxIdleTime),
+        requested_ns=requested_ns,
+    )
+
+
+def start_storage(request: StartRequest, now_s: int) -> Storage:
+    return storage(request.storageConfig, "clientRequest.storageConfig", now_s)
+
+
+def _check_recording_config(config: RecordingConfig, where: str) -> None:
+    if config.decryptionMode:
+        raise errors.not_supported(f"{where}.decryptionMode {config.decryptionMode}: only 0 (no encryption)")
+    if config.videoStreamType:
+        raise errors.not_supported(f"{where}.videoStreamType 1 (low layer): the highest layer that flows is recorded")
+    if config.streamMode not in ("default", "standard", "original"):
+        raise errors.invalid(f"{where}.streamMode must be 'default', 'standard' or 'original'")
+    if config.streamMode == "standard":
+        raise errors.not_supported(f"{where}.streamMode 'standard' (a merged index beside the two); use 'default'")
+    if config.privateParams:
+        try:
+            private = json.loads(config.privateParams)
+        except ValueError:
+            private = None
+        if not isinstance(private, dict):
+            raise errors.invalid(f"{where}.privateParams must be a string holding a JSON object")
+        if unknown := private.keys() - {"correctEXTINF"}:
+            raise errors.not_supported(f"{where}.privateParams: {', '.join(sorted(unknown))[:200]}")
+        if private.get("correctEXTINF") is False:
+            raise errors.not_supported(f"{where}.privateParams.correctEXTINF false: playlists follow RFC 8216")
+
+
+def _check_files(config: RecordingFileConfig, where: str) -> None:
+    """Individual mode makes HLS and nothing else (section 3.5)."""
+    if sorted(set(config.avFileType)) != ["hls"]:
+        raise errors.invalid(f'{where} must be ["hls"] in mode individual')
+
+
+def _default_apps(value: object) -> bool:
+    return isinstance(value, dict) and (value.get("combinationPolicy") or "default") == "default"
+
+
+def subscription(lists: Subscriptions, stream_types: int, where: str) -> Subscription:
+    """The four lists and `streamTypes` (section 3.3.2): one kind's list alone means nothing of the other kind."""
+    audio = _selection(lists.subscribeAudioUids, lists.unSubscribeAudioUids, "Audio", where)
+    video = _selection(lists.subscribeVideoUids, lists.unSubscribeVideoUids, "Video", where)
+    if stream_types == AUDIO and video is not None:
+        raise errors.invalid(f"{where}: a list of video uids contradicts streamTypes 0 (audio only)")
+    if stream_types == VIDEO and audio is not None:
+        raise errors.invalid(f"{where}: a list of audio uids contradicts streamTypes 1 (video only)")
+    if audio is None and video is None:
+        audio = Selection() if stream_types in (AUDIO, BOTH) else None
+        video = Selection() if stream_types in (VIDEO, BOTH) else None
+    return Subscription(audio=audio, video=video)
+
+
+def _selection(allow: list[str] | None, deny: list[str] | None, kind: str, where: str) -> Selection | None:
+    if allow is not None and deny is not None:
+        raise errors.invalid(f"{where}: subscribe{kind}Uids and unSubscribe{kind}Uids exclude each other")
+    for uids in (allow, deny):
+        if uids is not None and EVERYBODY in uids and len(uids) > 1:
+            raise errors.invalid(f'{where}: "{EVERYBODY}" must be the only entry of a list')
+    if allow is not None:
+        return Selection() if allow == [EVERYBODY] else Selection(include=tuple(allow))
+    if deny is not None:
+        return Selection(include=()) if deny == [EVERYBODY] else Selection(exclude=tuple(deny))
+    return None
+
+
+def update_subscription(request: StreamSubscribe, stream_types: int) -> Subscription:
+    """The subscription after `update`: it replaces the one before as a whole (section 2.4)."""
+    where = "clientRequest.streamSubscribe"
+    audio, video = request.audioUidList or Subscriptions(), request.videoUidList or Subscriptions()
+    if audio.subscribeVideoUids or audio.unSubscribeVideoUids:
+        raise errors.invalid(f"{where}.audioUidList must not hold video uids")
+    if video.subscribeAudioUids or video.unSubscribeAudioUids:
+        raise errors.invalid(f"{where}.videoUidList must not hold audio uids")
+    lists = Subscriptions(
+        subscribeAudioUids=audio.subscribeAudioUids,
+        unSubscribeAudioUids=audio.unSubscribeAudioUids,
+        subscribeVideoUids=video.subscribeVideoUids,
+        unSubscribeVideoUids=video.unSubscribeVideoUids,
+    )
+    return subscription(lists, stream_types, where)
+
+
+def check_update(request: UpdateRequest) -> None:
+    for name in ("webRecordingConfig", "rtmpPublishConfig"):
+        if getattr(request, name) is not None:
+            raise errors.invalid(f"clientRequest.{name} is for mode web, not individual")
+    if request.streamSubscribe is None and request.storageConfig is None:
+        raise errors.invalid("clientRequest must hold streamSubscribe or storageConfig")
