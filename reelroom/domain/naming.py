@@ -1,0 +1,280 @@
+"""File name patterns: which variables there are and what a recording's objects are called in storage.
+
+Pure text work. Holds no storage, no extension of anybody else's and no knowledge of which names are taken
+already: a caller that finds a name taken asks `distinct` for another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import string
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+
+from reelroom.domain import lines
+from reelroom.domain.recording import Format, Naming, RecordingSpec
+
+#: Variables and what they stand for. `start` is the file's own beginning, in a prefix the recording's.
+VARIABLES: dict[str, str] = {
+    "app": "app id",
+    "room": "room name",
+    "recording": "recording id",
+    "mode": "individual, mixed, page or snapshot",
+    "identity": "participant",
+    "source": "camera or screen",
+    "kind": "av, audio or video",
+    "output": "number of the output within the recording, three digits",
+    "format": "hls, mp4, webm, flv, aac, mp3 or opus",
+    "started": "when the recording was asked for",
+    "start": "when this file's content begins",
+    "end": "when this file's content ends",
+    "sequence": "number of the segment or part, from 1",
+    "index": "the same from 0",
+}
+_TIMES = frozenset({"started", "start", "end"})
+_NUMBERS = frozenset({"sequence", "index"})
+_IN_PREFIX = frozenset(VARIABLES) - {"format", "end", "sequence", "index"}
+
+#: Forms of a time after the colon, as in `{start:digits}`; else `%Y %m %d %H %M %S %y %j %f` (strftime). UTC.
+TIME_FORMS: dict[str, Callable[[int], str]] = {
+    "": lambda ns: _utc(ns).strftime("%Y%m%dT%H%M%SZ"),
+    "compact": lambda ns: _utc(ns).strftime("%Y%m%dT%H%M%SZ"),
+    "digits": lambda ns: _utc(ns).strftime("%Y%m%d%H%M%S") + f"{ns // 1_000_000 % 1000:03d}",
+    "iso": lambda ns: _utc(ns).strftime("%Y-%m-%dT%H-%M-%S") + f".{ns // 1_000_000 % 1000:03d}Z",
+    "s": lambda ns: str(ns // 1_000_000_000),
+    "ms": lambda ns: str(ns // 1_000_000),
+    "ns": str,
+}
+_STRFTIME = re.compile(r"(?:%[YymdHMSjf]|[\w.\-/ ])+")
+_INTEGER = re.compile(r"0?[0-9]{0,2}d?")
+
+MAX_PATTERN = 512  # characters
+MAX_VALUE_BYTES = 120  # of one variable within one path segment
+MAX_SEGMENT_BYTES = 220  # of one path segment: file systems take 255, and ".part" files need room
+MAX_KEY_BYTES = 900  # S3 and OSS take 1024 bytes; a destination's own root comes on top
+_UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+EXTENSIONS: dict[str, str] = {
+    "hls": ".m3u8",
+    "mp4": ".mp4",
+    "webm": ".webm",
+    "flv": ".flv",
+    "aac": ".aac",
+    "mp3": ".mp3",
+    "opus": ".ogg",
+}
+SEGMENT_EXTENSIONS: dict[str, str] = {"fmp4": ".m4s", "ts": ".ts", "webm": ".webm"}
+
+_Piece = tuple[str, str, str]  # literal before, variable ("" at the end), format spec
+
+
+def check_naming(naming: Naming, formats: Iterable[Format]) -> None:
+    """ValueError, saying which pattern and why, unless every object of the formats can be named."""
+    for where, pattern, allowed in (
+        ("naming.prefix", naming.prefix, _IN_PREFIX),
+        ("naming.file", naming.file, frozenset(VARIABLES)),
+        ("naming.segment", naming.segment, frozenset(VARIABLES)),
+    ):
+        _parse(where, pattern, allowed)
+    if not naming.file or not naming.segment:
+        raise ValueError("naming.file and naming.segment must not be empty")
+    if naming.prefix and not naming.prefix.endswith("/"):
+        raise ValueError(f"naming.prefix must be empty or end with '/', not {naming.prefix!r}")
+    for where, pattern in (("naming.file", naming.file), ("naming.segment", naming.segment)):
+        if pattern.endswith("/"):
+            raise ValueError(f"{where} must end with a file's name, not with '/'")
+    if not used(naming.segment) & {"sequence", "index", "start"}:
+        raise ValueError(
+            "naming.segment must have {sequence}, {index} or {start}: segments need names of their own"
+        )
+    if Format.HLS in tuple(formats) and "end" in used(naming.file):
+        raise ValueError("naming.file must not have {end} with format hls: a playlist's end is not known yet")
+
+
+def used(pattern: str) -> frozenset[str]:
+    """The variables in a pattern; ValueError when it is malformed."""
+    return frozenset(name for _, name, _ in _parse("pattern", pattern, frozenset(VARIABLES)) if name)
+
+
+def expand(pattern: str, values: Mapping[str, str | int]) -> str:
+    """The pattern with its variables put in, safe as a relative path; ValueError for an unknown variable.
+
+    Text values are made safe for one path segment by `safe`; times are room time in nanoseconds.
+    """
+    out: list[str] = []
+    for literal, name, spec in _parse("pattern", pattern, frozenset(values)):
+        out.append(unicodedata.normalize("NFC", literal))
+        if not name:
+            continue
+        value = values[name]
+        if name in _TIMES:
+            out.append(_time(int(value), spec))
+        elif isinstance(value, int):
+            out.append(format(value, spec if not spec or spec.endswith("d") else spec + "d"))
+        else:
+            out.append(safe(value))
+    return "/".join(_bounded(part) for part in "".join(out).split("/"))
+
+
+def safe(value: str) -> str:
+    """`value` as part of one path segment: NFC, no separator, no control character, bounded, never empty.
+
+    A value that had to be changed gets eight hexadecimal digits of its hash, so that two different values
+    never become the same name.
+    """
+    text = _UNSAFE.sub("_", unicodedata.normalize("NFC", value)).strip()
+    if text in ("", ".", ".."):
+        text = "_"
+    if text == value and len(text.encode()) <= MAX_VALUE_BYTES:
+        return text
+    return _cut(text, MAX_VALUE_BYTES, value)
+
+
+class Names:
+    """Keys (names in storage) of one recording's objects, from its spec's patterns."""
+
+    def __init__(self, spec: RecordingSpec) -> None:
+        check_naming(spec.naming, spec.formats)
+        self._naming = spec.naming
+        self._common: dict[str, str | int] = {
+            "app": spec.app,
+            "room": spec.room,
+            "recording": spec.id,
+            "mode": str(spec.mode),
+            "started": spec.requested_ns,
+        }
+
+    def playlist(self, output: lines.OutputOpened) -> str:
+        """Key of the output's playlist: `<file>.m3u8`."""
+        return self._stem(output) + ".m3u8"
+
+    def init(self, output: lines.OutputOpened, init: lines.Init) -> str:
+        """Key of an fMP4 initialisation segment: `<file>_init<N>.mp4`."""
+        return f"{self._stem(output)}_init{init.number}.mp4"
+
+    def segment(self, output: lines.OutputOpened, segment: lines.Segment) -> str:
+        """Key of a media segment of the "hls" rendition."""
+        values: dict[str, str | int] = {
+            "format": "hls",
+            "start": segment.start_ns,
+            "end": segment.end_ns,
+            "sequence": segment.number,
+            "index": segment.number - 1,
+        }
+        name = self._key(
+            self._naming.segment, output.identity, output.source, output.kind, output.output, values
+        )
+        return name + SEGMENT_EXTENSIONS[segment.container]
+
+    def file(self, file: lines.File) -> str:
+        """Key of a finished file; parts of a split get `_2`, `_3`... if the pattern has no number."""
+        values: dict[str, str | int] = {
+            "format": file.format,
+            "start": file.start_ns,
+            "end": file.end_ns,
+            "sequence": file.sequence,
+            "index": file.sequence - 1,
+        }
+        name = self._key(self._naming.file, file.identity, file.source, file.kind, file.output, values)
+        if file.sequence > 1 and not used(self._naming.file) & {"sequence", "index"}:
+            name += f"_{file.sequence}"
+        return name + EXTENSIONS[file.format]
+
+    def _stem(self, output: lines.OutputOpened) -> str:
+        values: dict[str, str | int] = {"format": "hls", "start": output.start_ns, "sequence": 1, "index": 0}
+        return self._key(
+            self._naming.file, output.identity, output.source, output.kind, output.output, values
+        )
+
+    def _key(
+        self, pattern: str, identity: str, source: str, kind: str, output: str, own: dict[str, str | int]
+    ) -> str:
+        common = self._common | {"identity": identity, "source": source, "kind": kind, "output": output}
+        name = expand(pattern, common | own)
+        if kind != "av" and not used(pattern) & {"kind", "output"}:
+            name += f"_{kind}"  # audio and video apart share everything else
+        prefix = expand(self._naming.prefix, common | {"start": self._common["started"]})
+        key = (prefix + name) if prefix else name
+        if len(key.encode()) <= MAX_KEY_BYTES:
+            return key
+        kept = key.encode()[: MAX_KEY_BYTES - MAX_SEGMENT_BYTES].decode(errors="ignore").rpartition("/")[0]
+        return f"{kept}/{_cut(name.rpartition('/')[2], 200, key)}".removeprefix("/")
+
+
+def distinct(key: str, output: str, taken: Callable[[str], bool]) -> str:
+    """`key`, or the same with the output's number and a counter before its extension, whichever is free."""
+    if not taken(key):
+        return key
+    folder, slash, name = key.rpartition("/")
+    stem, dot, extension = name.rpartition(".")
+    for suffix in (f"_{output}", *(f"_{output}_{n}" for n in range(2, 10_000))):
+        candidate = f"{folder}{slash}{stem}{suffix}{dot}{extension}"
+        if not taken(candidate):
+            return candidate
+    raise ValueError(f"no free name left beside {key!r}: put {{output}} or {{sequence}} into the pattern")
+
+
+def _parse(where: str, pattern: str, known: frozenset[str]) -> list[_Piece]:
+    if len(pattern) > MAX_PATTERN:
+        raise ValueError(f"{where} must be at most {MAX_PATTERN} characters")
+    pieces: list[_Piece] = []
+    skeleton: list[str] = []
+    try:
+        parsed = list(string.Formatter().parse(pattern))
+    except ValueError as error:
+        raise ValueError(f"{where} {pattern!r} is malformed: {error}") from None
+    for literal, name, spec, conversion in parsed:
+        skeleton.append(literal)
+        if name is None:
+            pieces.append((literal, "", ""))
+            continue
+        if name not in known:
+            have = ", ".join(variable for variable in VARIABLES if variable in known)
+            raise ValueError(f"{where} has the unknown variable {{{name}}}; there are {have}")
+        if conversion:
+            raise ValueError(f"{where}: {{{name}!{conversion}}} has a conversion, which is not supported")
+        _check_spec(where, name, spec or "")
+        skeleton.append("x")
+        pieces.append((literal, name, spec or ""))
+    text = "".join(skeleton)
+    if _UNSAFE.search(text.replace("/", "")):
+        raise ValueError(f"{where} must not contain a backslash or control characters")
+    parts = text.removesuffix("/").split("/") if text else []
+    if any(part.strip() in ("", ".", "..") for part in parts):
+        raise ValueError(f"{where} {pattern!r} must be a relative path without empty, '.' or '..' parts")
+    return pieces
+
+
+def _check_spec(where: str, name: str, spec: str) -> None:
+    if name in _TIMES:
+        if spec not in TIME_FORMS and not ("%" in spec and _STRFTIME.fullmatch(spec)):
+            forms = ", ".join(form for form in TIME_FORMS if form)
+            raise ValueError(f"{where}: {{{name}:{spec}}} is no form of a time; there are {forms}, %Y, %m...")
+    elif name in _NUMBERS:
+        if not _INTEGER.fullmatch(spec):
+            raise ValueError(f"{where}: {{{name}:{spec}}} is no form of a number, as {{{name}:05d}} is")
+    elif spec:
+        raise ValueError(f"{where}: {{{name}:{spec}}} takes no form")
+
+
+def _time(ns: int, spec: str) -> str:
+    form = TIME_FORMS.get(spec)
+    return form(ns) if form else _utc(ns).strftime(spec)
+
+
+def _utc(ns: int) -> datetime:
+    return datetime.fromtimestamp(ns // 1_000_000_000, UTC).replace(microsecond=ns // 1000 % 1_000_000)
+
+
+def _bounded(part: str) -> str:
+    text = part.strip()
+    if text in (".", ".."):
+        text = "_"
+    return text if len(text.encode()) <= MAX_SEGMENT_BYTES else _cut(text, MAX_SEGMENT_BYTES, part)
+
+
+def _cut(text: str, limit: int, original: str) -> str:
+    mark = "-" + hashlib.sha256(original.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return text.encode()[: limit - len(mark)].decode(errors="ignore").rstrip() + mark
