@@ -1,4 +1,4 @@
-"""Logging for every process: structlog on stderr, as text or JSON, with secrets taken out. Logs nothing itself."""
+"""Logging for every process: structlog on stderr, as text or JSON, without secrets. Logs nothing itself."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ class Apps:
         destination: str | None = None,
         defaults: dict[str, Any] | None = None,
     ) -> AppContext:
-        """A new app; credentials not given are made. ControlError("conflict") when the name or one is taken."""
+        """A new app; credentials not given are made. ControlError("conflict") when one is taken."""
         try:
             check_name("app", id)
         except ValueError as error:
@@ -176,7 +176,7 @@ class Apps:
         return context
 
     async def by_dialect(self, dialect: str, public_id: str) -> AppContext | None:
-        """Whose public credential of that dialect (see PUBLIC) this is; the signature is still to be checked."""
+        """Whose public credential of that dialect (see PUBLIC) this is; its secret is still to be checked."""
         if dialect == "native":
             return await self.by_id(public_id)
         if (dialect, public_id) not in self._by_public:

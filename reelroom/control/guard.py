@@ -59,5 +59,5 @@ async def resolve(url: str, allow_private: bool, where: str = "") -> list[str]:
 
 
 async def check_url(url: str, allow_private: bool, where: str = "") -> None:
-    """ControlError("invalid") unless requests may go to `url`: http(s), and every address of its host public."""
+    """ControlError("invalid") unless requests may go to `url`: http(s), all addresses of its host public."""
     await resolve(url, allow_private, where)

@@ -1,4 +1,4 @@
-"""Client of an ingest process's requests over its Unix socket. Holds no HTTP and knows no method's meaning."""
+"""Client of an ingest process's requests over its Unix socket. Knows no method's meaning."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RETRY_S = 0.03
 
 
 class RpcError(Exception):
-    """The ingest process refused; `code` says how: "sdp", "not_found", "conflict", "precondition", "invalid"…"""
+    """The ingest process refused; `code` says how: "sdp", "not_found", "conflict", "invalid"…"""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -30,7 +30,7 @@ class RpcUnavailable(Exception):
 
 
 class RpcClient:
-    """Requests to one ingest process: many at a time over one connection, which is made again when it breaks."""
+    """Requests to one ingest process: many at a time on one connection, made again when it breaks."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -48,7 +48,9 @@ class RpcClient:
             async with asyncio.timeout(timeout_s):
                 return await self._call(method, params or {})
         except TimeoutError:
-            raise RpcUnavailable(f"the ingest process did not answer {method} within {timeout_s:g} s") from None
+            raise RpcUnavailable(
+                f"the ingest process did not answer {method} within {timeout_s:g} s"
+            ) from None
 
     async def _call(self, method: str, params: dict[str, Any]) -> Any:
         writer = await self._connected()

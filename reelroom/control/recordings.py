@@ -1,0 +1,367 @@
+"""The use cases of recordings: start, list, change, pause, stop, delete. Knows no dialect and no HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import IntegrityError
+
+from reelroom.config import Settings
+from reelroom.control import destinations
+from reelroom.control.apps import AppContext
+from reelroom.control.changes import Changes
+from reelroom.control.destinations import DestinationSpec
+from reelroom.control.errors import ControlError
+from reelroom.control.guard import check_url
+from reelroom.control.listing import after, next_cursor
+from reelroom.control.recorders import Recorders
+from reelroom.domain.lines import Change, Pause, Resume, Stop
+from reelroom.domain.naming import check_naming
+from reelroom.domain.recording import ACTIVE, ENDED, Mode, RecordingSpec, State, Subscription
+from reelroom.store import tables
+from reelroom.store.db import Database
+from reelroom.store.secrets import SecretBox
+
+IDEMPOTENCY_NS = 7 * 86_400 * 10**9  # for so long a key is remembered
+SETTLE_S = 2.0  # how long pause and resume wait for the recorder to say that it did
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackSpec:
+    """Where events go. `events` None: all; `extra`: what a dialect needs to render them."""
+
+    url: str
+    secret: str = field(repr=False, default="")
+    events: tuple[str, ...] | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecording:
+    """Everything a start needs. `spec.id` is chosen by the caller (`new_id`), `spec.app` must be `app.id`."""
+
+    app: AppContext
+    spec: RecordingSpec
+    name: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    destination: DestinationSpec | None = None  # None: the app's, else local storage
+    callback: CallbackSpec | None = None
+    dialect: str = "native"
+    dialect_data: dict[str, Any] = field(default_factory=dict)
+    idempotency_key: str | None = None
+
+
+class Recordings:
+    """All recordings of all apps; every call names the app whose they must be."""
+
+    def __init__(
+        self, settings: Settings, database: Database, box: SecretBox, recorders: Recorders, changes: Changes
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._box = box
+        self._recorders = recorders
+        self._changes = changes
+
+    async def start(self, new: NewRecording) -> tables.Recording:
+        """See `start_once`."""
+        return (await self.start_once(new))[0]
+
+    async def start_once(self, new: NewRecording) -> tuple[tables.Recording, bool]:
+        """The recording, and whether its Idempotency-Key had already made it.
+
+        Returns when its recorder was forked. If there is no fork server at the moment the recording stays
+        STARTING and begins when that is back: nothing that was answered with success is forgotten.
+        """
+        spec = new.spec
+        _check(spec, self._settings.ring_s)
+        fingerprint = _fingerprint(new)
+        if new.idempotency_key and (known := await self._known(new, fingerprint)):
+            return known, True
+        row = await self._row(new)
+        destination = await self._destination(new)
+        try:
+            async with self._database.transaction() as session:
+                if destination is not None:
+                    session.add(destination)
+                    await session.flush()
+                    row.destination = destination.id
+                session.add(row)
+                if new.idempotency_key:
+                    session.add(
+                        tables.Idempotency(
+                            app=new.app.id,
+                            key=new.idempotency_key,
+                            fingerprint=fingerprint,
+                            recording=row.id,
+                            created_ns=row.created_ns,
+                        )
+                    )
+        except IntegrityError as error:  # somebody was faster with the same key, or the id is taken
+            if new.idempotency_key and (known := await self._known(new, fingerprint)):
+                return known, True
+            raise ControlError("conflict", f"recording {row.id} exists already", "id") from error
+        await self._recorders.prepare(spec)
+        await self._recorders.start(spec.id)
+        return row, False
+
+    async def _destination(self, new: NewRecording) -> tables.Destination | None:
+        if new.destination is None:
+            return None
+        settings = self._settings
+        checked = await destinations.check(new.destination, settings.storage, settings.allow_private)
+        return destinations.row(new.app.id, checked, self._box)
+
+    async def _row(self, new: NewRecording) -> tables.Recording:
+        callback = None
+        if new.callback is not None:
+            await check_url(new.callback.url, self._settings.allow_private, "callback.url")
+            callback = self._box.seal(
+                {
+                    "url": new.callback.url,
+                    "secret": new.callback.secret,
+                    "events": None if new.callback.events is None else list(new.callback.events),
+                    "extra": new.callback.extra,
+                }
+            )
+        return tables.Recording(
+            id=new.spec.id,
+            app=new.app.id,
+            room=new.spec.room,
+            mode=str(new.spec.mode),
+            state=str(State.STARTING),
+            reason="",
+            message="",
+            name=new.name,
+            labels=dict(new.labels),
+            spec=msgspec.to_builtins(new.spec),
+            dialect=new.dialect,
+            dialect_data=new.dialect_data,
+            destination=new.app.destination,
+            callback=callback,
+            created_ns=new.spec.requested_ns or time.time_ns(),
+            started_ns=None,
+            stopped_ns=None,
+            finished_ns=None,
+            journal_offset=0,
+            journal_lines=0,
+            event_seq=0,
+        )
+
+    async def _known(self, new: NewRecording, fingerprint: str) -> tables.Recording | None:
+        async with self._database.reading() as session:
+            made = await session.get(tables.Idempotency, (new.app.id, new.idempotency_key))
+            if made is None or made.created_ns < time.time_ns() - IDEMPOTENCY_NS:
+                return None
+            if made.fingerprint != fingerprint:
+                raise ControlError(
+                    "invalid", "this key was used for a start with another body", "Idempotency-Key"
+                )
+            found = await session.get(tables.Recording, made.recording)
+        if found is None:
+            raise ControlError("conflict", "the recording that this key made was deleted", "Idempotency-Key")
+        return found
+
+    async def recover(self) -> int:
+        """Give every recording its folder whose start was cut short between the database and the disk."""
+        async with self._database.transaction() as session:
+            old = time.time_ns() - IDEMPOTENCY_NS
+            await session.execute(delete(tables.Idempotency).where(tables.Idempotency.created_ns < old))
+            rows = (
+                await session.scalars(
+                    select(tables.Recording).where(tables.Recording.state == str(State.STARTING))
+                )
+            ).all()
+        lost = [row for row in rows if not (self._recorders.folder(row.id) / "spec.json").exists()]
+        for row in lost:
+            await self._recorders.prepare(msgspec.convert(row.spec, RecordingSpec))
+        return len(lost)
+
+    async def get(self, app_id: str, id: str) -> tables.Recording:
+        """ControlError("not_found") when it is not there or another app's."""
+        async with self._database.reading() as session:
+            row = await session.get(tables.Recording, id)
+        if row is None or row.app != app_id:
+            raise ControlError("not_found", f"no recording {id!r}"[:160])
+        return row
+
+    async def list(
+        self,
+        app_id: str,
+        *,
+        room: str | None = None,
+        states: Iterable[str] = (),
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        name_prefix: str = "",
+        limit: int = 50,
+        cursor: str = "",
+        dialect: str | None = None,
+    ) -> tuple[Sequence[tables.Recording], str]:
+        """The newest first, and a cursor for the next page (empty: there is none)."""
+        row = tables.Recording
+        query = select(row).where(row.app == app_id).order_by(row.created_ns.desc(), row.id.desc())
+        if room is not None:
+            query = query.where(row.room == room)
+        if wanted := [str(state) for state in states]:
+            query = query.where(row.state.in_(wanted))
+        if since_ns is not None:
+            query = query.where(row.created_ns >= since_ns)
+        if until_ns is not None:
+            query = query.where(row.created_ns < until_ns)
+        if name_prefix:
+            query = query.where(func.substr(row.name, 1, len(name_prefix)) == name_prefix)
+        if dialect is not None:
+            query = query.where(row.dialect == dialect)
+        if cursor:
+            query = query.where(after(row.created_ns, row.id, cursor))
+        async with self._database.reading() as session:
+            found = (await session.scalars(query.limit(limit + 1))).all()
+        page = found[:limit]
+        return page, next_cursor(page[-1].created_ns, page[-1].id) if len(found) > limit else ""
+
+    async def change(self, app_id: str, id: str, subscription: Subscription) -> tables.Recording:
+        """Record other participants from now on."""
+        await self._active(app_id, id)
+        async with self._database.transaction() as session:
+            row = await session.get_one(tables.Recording, id)
+            row.spec = {**row.spec, "subscription": msgspec.to_builtins(subscription)}
+        await self._recorders.command(id, Change(at_ns=time.time_ns(), subscription=subscription))
+        return await self.get(app_id, id)
+
+    async def pause(self, app_id: str, id: str) -> tables.Recording:
+        """Leave out what follows, until `resume`. Pausing what is paused changes nothing."""
+        row = await self._active(app_id, id)
+        if row.state == State.PAUSED:
+            return row
+        await self._recorders.command(id, Pause(at_ns=time.time_ns()))
+        return await self.wait(app_id, id, set(State) - {State.STARTING, State.RECORDING}, SETTLE_S)
+
+    async def resume(self, app_id: str, id: str) -> tables.Recording:
+        """Go on after a pause."""
+        row = await self._active(app_id, id)
+        if row.state != State.PAUSED:
+            raise ControlError("conflict", f"the recording is {row.state}, not paused")
+        await self._recorders.command(id, Resume(at_ns=time.time_ns()))
+        return await self.wait(app_id, id, set(State) - {State.PAUSED}, SETTLE_S)
+
+    async def stop(
+        self, app_id: str, id: str, reason: str = "requested", wait_s: float = 0.0, message: str = ""
+    ) -> tables.Recording:
+        """End the recording and wait up to `wait_s` for its last file to be in storage.
+
+        ControlError("conflict") when it is stopping already.
+        """
+        await self._active(app_id, id)
+        await self._recorders.command(id, Stop(at_ns=time.time_ns(), reason=reason, message=message))
+        return await self.wait(app_id, id, ENDED, wait_s)
+
+    async def wait(self, app_id: str, id: str, states: Iterable[str], timeout_s: float) -> tables.Recording:
+        """The recording once it is in one of `states`, or as it is after `timeout_s`."""
+        wanted = {str(state) for state in states}
+        deadline = time.monotonic() + timeout_s
+        while True:
+            row = await self.get(app_id, id)
+            left = deadline - time.monotonic()
+            if row.state in wanted or left <= 0:
+                return row
+            await self._changes.wait(id, left)
+
+    async def files(self, app_id: str, id: str, roles: Iterable[str] = ()) -> Sequence[tables.File]:
+        """Its objects in storage to be, in order of output, rendition and number."""
+        await self.get(app_id, id)
+        file = tables.File
+        query = select(file).where(file.recording == id)
+        if wanted := list(roles):
+            query = query.where(file.role.in_(wanted))
+        async with self._database.reading() as session:
+            rows = await session.scalars(query.order_by(file.output, file.rendition, file.role, file.number))
+            return rows.all()
+
+    async def file(self, app_id: str, id: str, name: str) -> tables.File:
+        """One of them by its name in storage, or by its path in the recording's folder."""
+        await self.get(app_id, id)
+        file = tables.File
+        async with self._database.reading() as session:
+            query = select(file).where(file.recording == id)
+            found = await session.scalar(query.where(file.key == name))
+            if found is None:
+                found = await session.scalar(query.where(file.path == name, file.path != ""))
+        if found is None:
+            raise ControlError("not_found", "the recording has no such file")
+        return found
+
+    async def events(
+        self, app_id: str, id: str, after_seq: int = 0, limit: int = 200
+    ) -> Sequence[tuple[tables.Event, Sequence[tables.Attempt]]]:
+        """Its events in order, each with the tries to deliver it."""
+        await self.get(app_id, id)
+        event, attempt = tables.Event, tables.Attempt
+        async with self._database.reading() as session:
+            query = select(event).where(event.recording == id, event.seq > after_seq)
+            rows = (await session.scalars(query.order_by(event.seq).limit(limit))).all()
+            tries = await session.scalars(
+                select(attempt).where(attempt.event.in_([row.id for row in rows])).order_by(attempt.id)
+            )
+            by_event: dict[str, list[tables.Attempt]] = {row.id: [] for row in rows}
+            for one in tries:
+                by_event[one.event].append(one)
+        return [(row, by_event[row.id]) for row in rows]
+
+    async def forget(self, app_id: str, id: str) -> None:
+        """Delete an ended recording: its folder, then its rows. ControlError("conflict") before its end."""
+        row = await self.get(app_id, id)
+        if row.state not in ENDED:
+            raise ControlError(
+                "conflict", f"the recording is {row.state}: stop it and wait until it has ended"
+            )
+        await self._recorders.remove(id)
+        async with self._database.transaction() as session:
+            await session.execute(delete(tables.Recording).where(tables.Recording.id == id))
+            if row.destination and row.destination != await session.scalar(
+                select(tables.App.destination).where(tables.App.id == app_id)
+            ):
+                used = select(tables.Recording.id).where(tables.Recording.destination == row.destination)
+                if await session.scalar(used.limit(1)) is None:
+                    await session.execute(
+                        delete(tables.Destination).where(tables.Destination.id == row.destination)
+                    )
+
+    async def _active(self, app_id: str, id: str) -> tables.Recording:
+        row = await self.get(app_id, id)
+        if row.state not in ACTIVE:
+            raise ControlError("conflict", f"the recording is {row.state}: it has been stopped already")
+        return row
+
+
+def _check(spec: RecordingSpec, ring_s: float) -> None:
+    """What RecordingSpec cannot check by itself. ControlError."""
+    if spec.mode is not Mode.INDIVIDUAL:
+        raise ControlError("not_supported", f"mode {spec.mode} is not supported yet; use individual", "mode")
+    if spec.preroll_s > ring_s:
+        raise ControlError("invalid", f"must be at most the ring's length, {ring_s:g} s", "preroll_s")
+    try:
+        check_naming(spec.naming, spec.formats)
+    except ValueError as error:
+        where, _, message = str(error).partition(" ")
+        raise ControlError("invalid", message, where) from error
+
+
+def _fingerprint(new: NewRecording) -> str:
+    """The same for the same request: without what each call makes anew."""
+    spec = msgspec.structs.replace(new.spec, id="0" * 32, requested_ns=0)
+    destination = new.destination and (new.destination.service, dict(sorted(new.destination.options.items())))
+    callback = new.callback and (
+        new.callback.url,
+        new.callback.secret,
+        new.callback.events,
+        new.callback.extra,
+    )
+    said = (spec, new.name, dict(sorted(new.labels.items())), destination, callback, new.dialect)
+    return hashlib.sha256(msgspec.json.encode(said)).hexdigest()
