@@ -1,0 +1,73 @@
+"""Annex B access units of H.264 and H.265: split, find parameter sets, turn into length-prefixed samples.
+
+Reads no field inside a NAL unit beyond its type, and knows no container.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+_START = b"\0\0\1"
+
+
+def nals(data: bytes) -> Iterator[bytes]:
+    """The NAL units of an access unit, without start codes and trailing zero bytes (ITU-T H.264 B.1)."""
+    at = data.find(_START)
+    while at >= 0:
+        begin = at + 3
+        at = data.find(_START, begin)
+        nal = data[begin:] if at < 0 else data[begin:at]
+        # A NAL unit never ends in a zero byte: what stands there belongs to the next start code.
+        nal = nal.rstrip(b"\0")
+        if nal:
+            yield nal
+
+
+def to_lengths(data: bytes) -> bytes:
+    """The access unit with a 32-bit length in front of each NAL unit (ISO/IEC 14496-15 §5.3)."""
+    if data.startswith(b"\0\0\0\1") and data.find(_START, 4) < 0:
+        return (len(data) - 4).to_bytes(4, "big") + data[4:]  # a single slice: nearly every frame
+    parts: list[bytes] = []
+    for nal in nals(data):
+        parts.append(len(nal).to_bytes(4, "big"))
+        parts.append(nal)
+    return b"".join(parts)
+
+
+def from_lengths(data: bytes) -> bytes:
+    """The reverse of `to_lengths`, with four-byte start codes."""
+    parts: list[bytes] = []
+    at, end = 0, len(data)
+    while at + 4 <= end:
+        size = int.from_bytes(data[at : at + 4], "big")
+        parts.append(b"\0\0\0\1")
+        parts.append(data[at + 4 : at + 4 + size])
+        at += 4 + size
+    return b"".join(parts)
+
+
+def h264_sets(data: bytes) -> tuple[list[bytes], list[bytes]]:
+    """The SPS and PPS NAL units of an access unit, in order."""
+    sps: list[bytes] = []
+    pps: list[bytes] = []
+    for nal in nals(data):
+        kind = nal[0] & 31
+        if kind == 7:
+            sps.append(nal)
+        elif kind == 8:
+            pps.append(nal)
+        elif 1 <= kind <= 5:
+            break
+    return sps, pps
+
+
+def h265_sets(data: bytes) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    """The VPS, SPS and PPS NAL units of an access unit, in order."""
+    found: tuple[list[bytes], list[bytes], list[bytes]] = ([], [], [])
+    for nal in nals(data):
+        kind = nal[0] >> 1 & 63
+        if 32 <= kind <= 34:
+            found[kind - 32].append(nal)
+        elif kind < 32:
+            break
+    return found
