@@ -39,7 +39,11 @@ class Depacketizer(Protocol):
         """The timestamp changed without a marker: the frame at hand if it is whole, else None."""
 
     def reset(self) -> None:
-        """Packets were lost: forgets the frame at hand and waits until a frame starts cleanly."""
+        """Packets were lost: forgets the frame at hand and waits until a frame starts cleanly.
+
+        To be called before anything else is done with the packet behind the hole: a `flush` before it would
+        return a frame that lacks its end.
+        """
 
 
 class FrameAssembler:

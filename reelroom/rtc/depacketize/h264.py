@@ -10,8 +10,6 @@ from reelroom.rtc.depacketize.parameters import h264_set_id, h264_sps
 
 _IDR, _SPS, _PPS, _AUD = 5, 7, 8, 9
 _STAP_A, _FU_A = 24, 28
-# NAL units that stand in front of a picture's slices (ITU-T H.264 §7.4.1.2.3); 14 may stand between them.
-_STARTERS = frozenset({6, 7, 8, 9, 15, 16, 17, 18})
 
 
 class H264Depacketizer(NalAssembler):
@@ -32,9 +30,7 @@ class H264Depacketizer(NalAssembler):
         if mode not in ("0", "1"):
             raise ValueError(f"H.264 packetization-mode {mode!r} is not supported, only 0 and 1 are")
         for nal in fmtp_parameter_sets("H.264", "sprop-parameter-sets", fmtp.get("sprop-parameter-sets", "")):
-            if nal[0] & 31 in (_SPS, _PPS):
-                self._parameter_set(nal[0] & 31, nal)
-        self._forget()
+            self._use_fmtp(nal[0] & 31, nal)
 
     def push(self, payload: bytes, marker: bool) -> bytes | None:
         try:
@@ -59,8 +55,10 @@ class H264Depacketizer(NalAssembler):
                 return False
             kind = payload[1] & 31
             payload = payload[1:]
+        if kind in (_AUD, _SPS):
+            return True
         # first_mb_in_slice is the first field of a slice; 0 is coded as a single 1 bit.
-        return kind in _STARTERS or (kind in (1, 2, _IDR) and payload[1] >= 0x80)
+        return kind in (1, 2, _IDR) and payload[1] >= 0x80 and not (kind == _IDR and self._in_band)
 
     def _take(self, payload: bytes) -> bool:
         indicator = payload[0]

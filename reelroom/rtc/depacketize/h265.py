@@ -33,9 +33,7 @@ class H265Depacketizer(NalAssembler):
             raise ValueError(f"H.265 sprop-max-don-diff {don!r} is not supported, only 0 is")
         for name in ("sprop-vps", "sprop-sps", "sprop-pps"):
             for nal in fmtp_parameter_sets("H.265", name, fmtp.get(name, "")):
-                if nal[0] >> 1 & 63 in (_VPS, _SPS, _PPS):
-                    self._parameter_set(nal[0] >> 1 & 63, nal)
-        self._forget()
+                self._use_fmtp(nal[0] >> 1 & 63, nal)
 
     def push(self, payload: bytes, marker: bool) -> bytes | None:
         try:
@@ -60,9 +58,10 @@ class H265Depacketizer(NalAssembler):
                 return False
             kind = payload[2] & 63
             payload = payload[1:]
-        # A prefix SEI proves nothing: those of decoding units stand between slices. For slices the first bit
-        # is first_slice_segment_in_pic_flag.
-        return kind in (_VPS, _SPS, _PPS, _AUD) or (kind <= _LAST_VCL and payload[2] >= 0x80)
+        if kind in (_AUD, _VPS):
+            return True
+        # first_slice_segment_in_pic_flag is the first bit of a slice.
+        return kind <= _LAST_VCL and payload[2] >= 0x80 and not (kind in _IRAP and self._in_band)
 
     def _take(self, payload: bytes) -> bool:
         kind = payload[0] >> 1 & 63

@@ -31,12 +31,25 @@ class NalAssembler(FrameAssembler):
     """An access unit in the making. `_sets` has the last parameter sets by kind and id; those of the access
     unit at hand stand in `_unit_sets` and are written in front of everything else."""
 
-    __slots__ = ("_fu_at", "_fu_mid", "_key", "_set_id", "_sets", "_unit_kinds", "_unit_sets", "_vcl")
+    __slots__ = (
+        "_fu_at",
+        "_fu_mid",
+        "_in_band",
+        "_key",
+        "_set_id",
+        "_sets",
+        "_unit_kinds",
+        "_unit_sets",
+        "_vcl",
+    )
 
     def __init__(self, set_kinds: tuple[int, ...], set_id: Callable[[bytes], int]) -> None:
         super().__init__()
         self._sets: dict[int, dict[int, bytes]] = {kind: {} for kind in set_kinds}
         self._set_id = set_id
+        # Whether the sender repeats its parameter sets in packets: then a key frame that starts right after a
+        # loss without them may have lost new ones, and must not be given the old ones.
+        self._in_band = False
         self._unit_sets: list[bytes] = []
         self._unit_kinds = 0
         self._key = False
@@ -60,6 +73,14 @@ class NalAssembler(FrameAssembler):
         self._sets[kind][number] = nal
         self._unit_sets.append(START_CODE + nal)
         self._unit_kinds |= 1 << kind
+        self._in_band = True
+
+    def _use_fmtp(self, kind: int, nal: bytes) -> None:
+        """Keeps a parameter set of the SDP; BitstreamError (a ValueError) if it cannot be read."""
+        if kind in self._sets:
+            self._parameter_set(kind, nal)
+            self._in_band = False
+            self._forget()
 
     def _read_size(self, kind: int, nal: bytes) -> None:
         """Takes width and height out of `nal` if it is an SPS."""
