@@ -89,9 +89,7 @@ def mvhd(scale: int, duration: int, next_track: int) -> bytes:
     )
 
 
-def trak(
-    track: TrackHeader, table: bytes, media_duration: int, movie_duration: int, edits: bytes = b""
-) -> bytes:
+def trak(track: TrackHeader, table: bytes, media_duration: int, movie_duration: int, edits: bytes = b"") -> bytes:
     """A track box. `table` is what follows stsd in stbl; `edits` is an edts box or nothing."""
     video = track.kind == "video"
     tkhd = full(

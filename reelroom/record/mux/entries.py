@@ -263,9 +263,7 @@ def audio_config(codec: str, channels: int) -> AudioConfig:
         specific = audio_specific_config(channels)
         decoder = bytes([0x40, 0x15, 0, 0, 0]) + bytes(8) + bytes([5, len(specific)]) + specific
         stream = bytes(3) + bytes([4, len(decoder)]) + decoder + bytes([6, 1, 2])
-        return AudioConfig(
-            codec, channels, box(b"mp4a", head, full(b"esds", 0, 0, bytes([3, len(stream)]), stream))
-        )
+        return AudioConfig(codec, channels, box(b"mp4a", head, full(b"esds", 0, 0, bytes([3, len(stream)]), stream)))
     raise MuxError(f"stored audio must be opus or aac, not {codec!r}")
 
 

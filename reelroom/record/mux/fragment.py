@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def _chunks(run: Run) -> list[tuple[int, int, int]]:
     """(second, first, after last) of the stretches of one second: players want both tracks at hand."""
     seconds = np.asarray(run.dts, np.int64) // run.scale
     cuts = [0, *(np.flatnonzero(np.diff(seconds)) + 1).tolist(), len(seconds)]
-    return [(int(seconds[a]), a, b) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [(int(seconds[a]), a, b) for a, b in pairwise(cuts)]
 
 
 def segment(number: int, runs: Sequence[Run]) -> list[bytes | memoryview]:

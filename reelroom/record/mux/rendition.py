@@ -1,4 +1,4 @@
-"""One rendition of one output: jobs in, segment files out. Holds encoders and the init in force, no journal."""
+"""One rendition of one output: jobs in, segment files out. Holds encoders and the init, no journal."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Rendition:
         )
 
     def _pictures(self, job: SegmentJob, stored: str, unfilled: list[fill.Fill]) -> list[Sample]:
-        """The frames to write; sets the config in force. None before the first key frame: they show nothing."""
+        """The frames to write; sets the config in force. None before the first key frame."""
         if job.video is None or not stored:
             return []
         codec = job.video.codec
@@ -162,16 +162,20 @@ class Rendition:
     def _encode(self, job: SegmentJob) -> _Audio:
         if job.audio is None:
             raise MuxError("no audio to encode")
+        # WebRTC declares every Opus stream as stereo; its packets say whether they are (RFC 6716 §3.1).
+        stereo = job.audio.channels > 1 and (
+            job.audio.codec != "opus" or any(len(s.data) and s.data[0] & 4 for s in job.audio_samples)
+        )
         if self._encoder is None:
-            self._encoder = AudioEncoder("aac", job.audio.channels or 1, self._spec.audio_bitrate)
+            self._encoder = AudioEncoder("aac", 2 if stereo else 1, self._spec.audio_bitrate)
+        elif stereo and self._encoder.channels == 1:
+            self._encoder = self._encoder.to_stereo()
         silences = [item for item in job.fill if item.kind == "audio" and item.how == "silence"]
         self._encoder.feed(job.audio, job.audio_samples, silences)
         if job.last:
             self._encoder.flush()
         packets = self._encoder.take(drop_before=0 if self.container == "fmp4" else -AUDIO_SCALE)
-        return _Audio(
-            "aac", [p.tick for p in packets], [p.length for p in packets], [p.data for p in packets]
-        )
+        return _Audio("aac", [p.tick for p in packets], [p.length for p in packets], [p.data for p in packets])
 
 
 def _headers(video: VideoConfig | None, audio: AudioConfig | None) -> list[boxes.TrackHeader]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -58,7 +59,7 @@ class AudioClock:
             expected = tick + length
         if not dts:
             return [], []
-        durations = [b - a for a, b in zip(dts, dts[1:], strict=False)]
+        durations = [b - a for a, b in pairwise(dts)]
         durations.append(nominal[len(dts) - 1])
         self._expected, self._last = expected, last
         return dts, durations

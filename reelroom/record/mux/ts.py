@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -34,7 +35,7 @@ class Sound:
 
 
 class Counters:
-    """Continuity counters by PID: each segment file goes on where the one before stopped (RFC 8216 §6.2.1)."""
+    """Continuity counters by PID: each segment goes on where the one before stopped (RFC 8216 §6.2.1)."""
 
     __slots__ = ("_last",)
 
@@ -68,11 +69,9 @@ def segment(pictures: Pictures | None, sound: Sound | None, counters: Counters) 
     sink = io.BytesIO()
     options = {"mpegts_copyts": "1", "max_delay": "700000"}
     with av.open(sink, "w", format="mpegts", options=options) as out:
-        packets: list[tuple[int, int, av.Packet]] = []
+        packets: list[tuple[int, int, av.Packet[Any]]] = []
         if pictures is not None:
-            stream = out.add_mux_stream(
-                "hevc" if pictures.codec == "h265" else pictures.codec, width=16, height=16
-            )
+            stream = out.add_mux_stream("hevc" if pictures.codec == "h265" else pictures.codec, width=16, height=16)
             for tick, key, data in zip(pictures.dts, pictures.keys, pictures.data, strict=True):
                 packet = av.Packet(data)
                 packet.stream = stream
@@ -81,9 +80,9 @@ def segment(pictures: Pictures | None, sound: Sound | None, counters: Counters) 
                 packet.is_keyframe = key
                 packets.append((tick, 0, packet))
         if sound is not None:
-            stream = out.add_mux_stream("aac")
-            for tick, data in zip(sound.ticks, sound.data, strict=True):
-                packet = av.Packet(adts(data, sound.channels))
+            stream = out.add_mux_stream("aac", rate=AUDIO_SCALE)
+            for tick, frame in zip(sound.ticks, sound.data, strict=True):
+                packet = av.Packet(adts(frame, sound.channels))
                 packet.stream = stream
                 packet.time_base = _BASE
                 tick = (tick * VIDEO_SCALE + AUDIO_SCALE // 2) // AUDIO_SCALE

@@ -20,12 +20,12 @@ _ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
     "h264": (
         "libx264",
         {"preset": "veryfast", "forced-idr": "1", "bf": "0", "g": "100000",
-         "x264-params": "rc-lookahead=0:sync-lookahead=0:sliced-threads=0:scenecut=0:mbtree=0:log-level=none"},
+         "x264-params": "rc-lookahead=0:sync-lookahead=0:sliced-threads=0:force-cfr=1:scenecut=0:mbtree=0:log=-1"},
     ),
     "h265": ("libx265", {"preset": "ultrafast", "x265-params": "bframes=0:log-level=none:repeat-headers=1"}),
     "vp8": ("libvpx", {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "auto-alt-ref": "0"}),
     "vp9": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "row-mt": "1"}),
-    "av1": ("libsvtav1", {"preset": "12", "svtav1-params": "pred-struct=1"}),
+    "av1": ("libsvtav1", {"preset": "12", "svtav1-params": "pred-struct=1:rc=2"}),
 }  # fmt: skip
 
 
