@@ -99,8 +99,7 @@ def _vp9(frame: bytes, mtu: int) -> list[bytes]:
     pieces = _pieces(frame, mtu - 1)
     last = len(pieces) - 1
     return [
-        bytes((inter | 0x08 * (index == 0) | 0x04 * (index == last),)) + piece
-        for index, piece in enumerate(pieces)
+        bytes((inter | 0x08 * (index == 0) | 0x04 * (index == last),)) + piece for index, piece in enumerate(pieces)
     ]
 
 
@@ -127,7 +126,8 @@ def _av1(unit: bytes, mtu: int) -> list[bytes]:
     continues = 0
     index = 0
     while index < len(obus):
-        room, elements, goes_on = mtu - 1, [], 0
+        room, goes_on = mtu - 1, 0
+        elements: list[bytes] = []
         while index < len(obus) and len(elements) < 3 and room > 3:
             obu = obus[index]
             if len(obu) <= room - 2:

@@ -1,0 +1,50 @@
+"""What GStreamer's payloaders make, depacketized: an independent reading of the RFCs. No network."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from reelroom.rtc.depacketize import make_depacketizer
+from tests.depacketize_clips import decoded
+from tests.needs import need
+
+PIPELINES = {
+    "h264": [
+        "x264enc tune=zerolatency key-int-max=6 option-string=scenecut=0 ! rtph264pay mtu=600 config-interval=-1",
+        "x264enc tune=zerolatency key-int-max=6 option-string=scenecut=0 ! rtph264pay mtu=600 aggregate-mode=zero-latency",
+    ],
+    "h265": ["x265enc tune=zerolatency key-int-max=6 option-string=scenecut=0 ! rtph265pay mtu=600 config-interval=-1"],
+    "vp8": [
+        "vp8enc deadline=1 target-bitrate=4000000 keyframe-max-dist=6 ! rtpvp8pay mtu=600",
+        "vp8enc deadline=1 target-bitrate=4000000 keyframe-max-dist=6 token-partitions=2 ! rtpvp8pay mtu=600 picture-id-mode=2",
+    ],
+    "vp9": [
+        "vp9enc deadline=1 lag-in-frames=0 dropframe-threshold=0 target-bitrate=4000000 keyframe-max-dist=6 ! rtpvp9pay mtu=600 picture-id-mode=2"
+    ],
+}
+
+
+@pytest.mark.parametrize(("codec", "pipeline"), [(codec, line) for codec in PIPELINES for line in PIPELINES[codec]])
+def test_what_gstreamer_makes_comes_back(codec: str, pipeline: str) -> None:
+    need("gstreamer", "gst-launch-1.0")
+    source = "videotestsrc pattern=snow num-buffers=12 ! video/x-raw,format=I420,width=320,height=180,framerate=30/1"
+    line = f"gst-launch-1.0 -q {source} ! {pipeline} ! rtpstreampay ! fdsink fd=1"
+    output = subprocess.run(line.split(), capture_output=True, check=True, timeout=30).stdout
+    depacketizer = make_depacketizer(codec, {})
+    frames, keys = [], []
+    at = 0
+    while at < len(output):  # RFC 4571: each packet behind its length in 16 bits
+        end = at + 2 + int.from_bytes(output[at : at + 2], "big")
+        packet = output[at + 2 : end]
+        at = end
+        assert packet[0] == 0x80
+        frame = depacketizer.push(packet[12:], bool(packet[1] & 0x80))
+        if frame is not None:
+            frames.append(frame)
+            keys.append(depacketizer.keyframe)
+    assert (len(frames), depacketizer.malformed) == (12, 0)
+    assert keys == [number % 6 == 0 for number in range(12)]
+    assert (depacketizer.width, depacketizer.height) == (320, 180)
+    assert len(decoded(codec, frames)) == 12
