@@ -72,7 +72,10 @@ def test_missing_credentials(header: str | None) -> None:
 def test_unreadable_credentials(header: str) -> None:
     with pytest.raises(GatewayError) as caught:
         auth.basic(header)
-    assert (caught.value.status, caught.value.body) == (401, {"message": "Invalid authentication credentials"})
+    assert (caught.value.status, caught.value.body) == (
+        401,
+        {"message": "Invalid authentication credentials"},
+    )
 
 
 def test_credentials_match_one_app_only() -> None:

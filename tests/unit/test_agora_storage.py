@@ -60,7 +60,8 @@ def test_endpoints(vendor: int, region: int, service: str, endpoint: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("vendor", "region"), [(1, 26), (1, 27), (1, 29), (1, -1), (2, 28), (3, 20), (7, 16), (8, 8), (0, 4), (4, 10)]
+    ("vendor", "region"),
+    [(1, 26), (1, 27), (1, 29), (1, -1), (2, 28), (3, 20), (7, 16), (8, 8), (0, 4), (4, 10)],
 )
 def test_unknown_regions(vendor: int, region: int) -> None:
     assert f"region {region} is unknown for vendor {vendor}" in refused(vendor=vendor, region=region)

@@ -55,9 +55,7 @@ def test_names_are_agoras() -> None:
         output="001", rendition="hls", container="ts", number=1, path="x", bytes=1, sha256="",
         start_ns=1_785_226_400_390 * 10**6, end_ns=0, media_start_ns=0, media_end_ns=0,
     )  # fmt: skip
-    assert names.segment(output, segment) == (
-        f"dirA/dirB/{SID}_room-7__uid_s_41__uid_e_video_20260728081320390.ts"
-    )
+    assert names.segment(output, segment) == (f"dirA/dirB/{SID}_room-7__uid_s_41__uid_e_video_20260728081320390.ts")
 
 
 @pytest.mark.parametrize("cname", ["a b", "math_1.a", "{room}", "!#$%&()+-:;<=.>?@[]^_{}|~,"])
@@ -156,7 +154,10 @@ def test_vendor_leniency() -> None:
 
 
 def test_update_replaces_the_whole_subscription() -> None:
-    body = {"audioUidList": {"subscribeAudioUids": ["#allstream#"]}, "videoUidList": {"unsunscribeVideoUids": ["41"]}}
+    body = {
+        "audioUidList": {"subscribeAudioUids": ["#allstream#"]},
+        "videoUidList": {"unsunscribeVideoUids": ["41"]},
+    }
     made = translate.update_subscription(parse(StreamSubscribe, body, "x"), translate.BOTH)
     assert (made.audio, made.video) == (Selection(), Selection(exclude=("41",)))
 

@@ -35,7 +35,15 @@ _BOS = "bj bd su gz hkg sin fwh fsh"
 
 REGIONS: dict[int, dict[int, str]] = {
     vendor: dict(enumerate(names.split()))
-    for vendor, names in {QINIU: _QINIU, S3: _S3, OSS: _OSS, COS: _COS, KS3: _KS3, OBS: _OBS, BOS: _BOS}.items()
+    for vendor, names in {
+        QINIU: _QINIU,
+        S3: _S3,
+        OSS: _OSS,
+        COS: _COS,
+        KS3: _KS3,
+        OBS: _OBS,
+        BOS: _BOS,
+    }.items()
 }
 REGIONS[S3][28] = "il-central-1"  # 26 and 27 are not documented
 

@@ -109,7 +109,12 @@ def _service(config: StorageConfig, region: str, endpoint: str) -> tuple[str, di
             return "obs", {**obs, "access_key_id": key, "secret_access_key": secret}
         case r.AZURE:
             account = f"https://{key}.blob.core.windows.net"
-            return "azblob", {"container": bucket, "endpoint": account, "account_name": key, "account_key": secret}
+            return "azblob", {
+                "container": bucket,
+                "endpoint": account,
+                "account_name": key,
+                "account_key": secret,
+            }
     url, signing_region, virtual_host = {
         r.S3: (_aws(region), region, "true"),
         r.QINIU: (f"https://s3-{region}.qiniucs.com", region, "false"),

@@ -14,6 +14,7 @@ from reelroom.dialects.agora.wire import (
     RecordingConfig,
     RecordingFileConfig,
     StartRequest,
+    StorageConfig,
     StreamSubscribe,
     Subscriptions,
     UpdateRequest,
@@ -65,8 +66,9 @@ def spec(request: StartRequest, *, sid: str, app: str, cname: str, prefix: str, 
     )
 
 
-def start_storage(request: StartRequest, now_s: int) -> Storage:
-    return storage(request.storageConfig, "clientRequest.storageConfig", now_s)
+def where_to(config: StorageConfig, now_s: int) -> Storage:
+    """`storageConfig` of start and update; `now_s`: Unix seconds."""
+    return storage(config, "clientRequest.storageConfig", now_s)
 
 
 def _check_recording_config(config: RecordingConfig, where: str) -> None:

@@ -67,7 +67,7 @@ class Subscriptions(Wire):
     def _spellings(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        spelled = {
+        spelled: dict[Any, Any] = {
             "unsubscribeAudioUids": "unSubscribeAudioUids",
             "unsubscribeVideoUids": "unSubscribeVideoUids",
             "unsunscribeAudioUids": "unSubscribeAudioUids",

@@ -1,0 +1,169 @@
+"""Agora's HTTP surface: paths, authentication, bodies, headers and how errors go out. Decides nothing about recordings.
+
+Paths are matched here and not by FastAPI, because the vendor's gateway answers a wrong method like a wrong path.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import JSONResponse
+
+from reelroom.control.apps import AppContext
+from reelroom.control.context import Context
+from reelroom.control.errors import ControlError
+from reelroom.dialects.agora import auth, errors, limits
+from reelroom.dialects.agora.sessions import Sessions, settings
+from reelroom.dialects.agora.wire import Frame, parse
+
+log = structlog.get_logger("reelroom.agora")
+
+MAX_BODY = 256 * 1024
+REGIONS = ("na", "eu", "ap", "cn")  # an optional first path segment that the vendor's Python client writes
+
+_BASE = r"/v1/apps/(?P<appid>[^/]{1,128})/cloud_recording"
+_RESOURCE = _BASE + r"/resourceid/(?P<resource>[^/]+)"
+_SID = _RESOURCE + r"/sid/(?P<sid>[^/]{1,128})"
+_MODE = r"/mode/(?P<mode>individual|mix|web|raw)"
+_ROUTES = [
+    ("POST", re.compile(_BASE + "/acquire"), "acquire"),
+    ("POST", re.compile(_RESOURCE + _MODE + "/start"), "start"),
+    ("GET", re.compile(_SID + _MODE + "/query"), "query"),
+    ("POST", re.compile(_SID + _MODE + "/update"), "update"),
+    ("POST", re.compile(_SID + "/mode/(?P<mode>mix)/updateLayout"), "updateLayout"),
+    ("POST", re.compile(_SID + _MODE + "/stop"), "stop"),
+]
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+
+router = APIRouter(include_in_schema=False)
+
+
+class Dialect:
+    """What the routes keep between requests, once per control process."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.sessions = Sessions(context)
+        self.rate = limits.RateLimit()
+
+    async def app(self, request: Request, appid: str) -> AppContext:
+        """The app that this request may use: credentials first, then the App ID, then the rate (section 1.2)."""
+        given = auth.basic(request.headers.get("authorization"))
+        app = await self.context.apps.by_dialect("agora", appid)
+        if app is None:
+            every = await self.context.apps.list()
+            known = any(auth.matches(given, other.secrets.get("agora")) for other in every)
+            raise errors.unknown_app() if known else errors.wrong_credentials()
+        if not auth.matches(given, app.secrets.get("agora")):
+            raise errors.wrong_credentials()
+        per_second = float(settings(app).get("requests_per_second", limits.REQUESTS_PER_SECOND))
+        self.rate.take(appid, time.monotonic_ns(), per_second, max(1, round(per_second)))
+        return app
+
+    async def answer(self, request: Request, path: str) -> dict[str, Any]:
+        call, names = _route(request.method, path)
+        app = await self.app(request, names["appid"])
+        frame = None if call == "query" else await _frame(request)
+        if names.get("mode", "individual") != "individual":
+            raise errors.not_supported(f"mode {names['mode']}: this server records in mode individual")
+        return await self._call(call, app, names, frame)
+
+    async def _call(self, call: str, app: AppContext, names: dict[str, str], frame: Frame | None) -> dict[str, Any]:
+        sessions, appid = self.sessions, names["appid"]
+        if call == "query":
+            return await sessions.query(app, appid, names["resource"], names["sid"])
+        assert frame is not None  # every other call is a POST
+        if call == "acquire":
+            return await sessions.acquire(app, appid, frame)
+        if call == "start":
+            return await sessions.start(app, appid, names["resource"], frame)
+        act = sessions.update if call == "update" else sessions.stop
+        return await act(app, appid, names["resource"], names["sid"], frame)
+
+
+def _route(method: str, path: str) -> tuple[str, dict[str, str]]:
+    """The call that a path means and the names in it; GatewayError 404."""
+    for wanted, pattern, call in _ROUTES:
+        found = pattern.fullmatch(path)
+        if found and method == wanted:
+            return call, found.groupdict()
+    raise errors.no_route()
+
+
+async def _frame(request: Request) -> Frame:
+    """The body, which is small JSON with the three keys that every POST has."""
+    kind = request.headers.get("content-type", "")
+    if kind and kind.partition(";")[0].strip().lower() != "application/json":
+        raise errors.bad_content_type(kind[:100])
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY:
+                raise errors.body_check_failed(f"the body is larger than {MAX_BODY} bytes")
+    except HTTPException as error:  # the server's own bound is smaller
+        raise errors.body_check_failed(str(error.detail)) from None
+    try:
+        data = json.loads(bytes(body))
+    except (ValueError, RecursionError):
+        raise errors.body_check_failed("the body is not JSON") from None
+    if not isinstance(data, dict):
+        raise errors.body_check_failed("the body must be a JSON object")
+    return parse(Frame, data, "body")
+
+
+def _said(error: ControlError) -> errors.ServiceError:
+    """A use case's refusal in Agora's words."""
+    message = f"{error.where}: {error.message}" if error.where else error.message
+    match error.kind:
+        case "not_found":
+            return errors.no_worker()
+        case "not_supported":
+            return errors.not_supported(message)
+        case "unavailable":
+            return errors.no_capacity(message)
+        case _:
+            return errors.invalid(message)
+
+
+async def _respond(request: Request, act: Callable[[], Awaitable[dict[str, Any]]]) -> JSONResponse:
+    given = request.headers.get("x-request-id", "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    status, headers = 200, {"X-Request-ID": request_id}
+    try:
+        body = await act()
+    except errors.AgoraError as error:
+        status, body = error.status, error.body
+        headers |= error.headers
+    except ControlError as error:
+        said = _said(error)
+        status, body = said.status, said.body
+    except Exception:
+        log.exception("agora call failed", request_id=request_id, path=request.url.path)
+        said = errors.internal_error()
+        status, body = said.status, said.body
+    return JSONResponse(body, status, headers)
+
+
+async def _endpoint(request: Request) -> JSONResponse:
+    path = request.url.path
+    first, _, rest = path.removeprefix("/").partition("/")
+    if first in REGIONS:
+        path = f"/{rest}"
+    state = request.app.state
+    if getattr(state, "agora", None) is None:
+        state.agora = Dialect(state.context)
+    dialect: Dialect = state.agora
+    return await _respond(request, lambda: dialect.answer(request, path))
+
+
+for _prefix in ("", *(f"/{region}" for region in REGIONS)):
+    router.add_api_route(_prefix + "/v1/apps/{rest:path}", _endpoint, methods=_METHODS)

@@ -1,0 +1,345 @@
+"""Agora's five calls as use cases: acquire, start, query, update, stop. Holds no HTTP and no wire types' rules.
+
+The rules about identifiers, lifetimes and what each call says in each state are here (sections 1.9, 2 and 7.1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+import weakref
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from sqlalchemy import delete, select
+
+from reelroom.control.apps import AppContext
+from reelroom.control.context import Context
+from reelroom.control.destinations import DestinationSpec
+from reelroom.control.errors import ControlError
+from reelroom.control.recordings import CallbackSpec, NewRecording
+from reelroom.dialects.agora import answers, errors, naming, translate
+from reelroom.dialects.agora.redirect import redirect
+from reelroom.dialects.agora.resource import PURPOSE, Resource, ResourceIds, new_nonce
+from reelroom.dialects.agora.wire import (
+    AcquireRequest,
+    Frame,
+    StartRequest,
+    StopRequest,
+    UpdateRequest,
+    parse,
+)
+from reelroom.domain.recording import ACTIVE, ENDED, State, StopReason
+from reelroom.store import tables
+
+log = structlog.get_logger("reelroom.agora")
+
+DIALECT = "agora"
+HOUR_NS = 3600 * 10**9
+STOP_WAIT_S = 20.0  # a synchronous stop; section 7.1
+BACKUP_AFTER_S = 8.0  # then a storage that refuses is "backuped": official clients hang up after 10 s
+MAX_RECORDINGS = 0  # per App ID, at one time; 0: as many as the machine takes
+
+
+@dataclass(slots=True)
+class Session:
+    """A recording that a call names, with the resource id as the caller wrote it."""
+
+    resource: Resource
+    resource_id: str
+    row: tables.Recording
+
+    @property
+    def stopped(self) -> bool:
+        """Somebody has called `stop` of this API."""
+        return bool(self.row.dialect_data.get("stopped"))
+
+    @property
+    def identifiers(self) -> dict[str, str]:
+        resource = self.resource
+        return {"cname": resource.cname, "uid": resource.uid, "resourceId": self.resource_id, "sid": self.row.id}
+
+
+class Sessions:
+    """Everything behind the routes; one per control process (it holds the locks)."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._ids = ResourceIds(context.box.derive(PURPOSE))
+        self._locks: weakref.WeakValueDictionary[tuple[str, ...], asyncio.Lock] = weakref.WeakValueDictionary()
+
+    # acquire
+
+    async def acquire(self, app: AppContext, appid: str, frame: Frame) -> dict[str, Any]:
+        naming.check_cname(frame.cname)
+        naming.check_uid(frame.uid)
+        request = parse(AcquireRequest, frame.clientRequest, "clientRequest")
+        translate.check_acquire(request)
+        most = int(settings(app).get("max_recordings", MAX_RECORDINGS))
+        if most and await self._running(app) >= most:
+            raise errors.over_load()
+        resource = Resource(
+            app=app.id,
+            appid=appid,
+            cname=frame.cname,
+            uid=frame.uid,
+            scene=request.scene,
+            expired_hour=request.resourceExpiredHour,
+            issued_ns=time.time_ns(),
+            nonce=new_nonce(),
+            start_hash=self._ids.start_hash(request.startParameter) if request.startParameter else "",
+        )
+        return {"cname": frame.cname, "uid": frame.uid, "resourceId": self._ids.seal(resource)}
+
+    # start
+
+    async def start(self, app: AppContext, appid: str, resource_id: str, frame: Frame) -> dict[str, Any]:
+        resource = self._open(app, appid, resource_id)
+        if (frame.cname, frame.uid) != (resource.cname, resource.uid):
+            raise errors.identity_mismatch("cname" if frame.cname != resource.cname else "uid")
+        async with self._lock(app, resource.cname, resource.uid):
+            return await self._start(app, resource, resource_id, frame)
+
+    async def _start(self, app: AppContext, resource: Resource, resource_id: str, frame: Frame) -> dict[str, Any]:
+        names = {"cname": resource.cname, "uid": resource.uid, "resourceId": resource_id}
+        now = time.time_ns()
+        sid = await self._claimed(resource)
+        if sid and (row := await self._recording(app, sid)):
+            if State(row.state) in ENDED:
+                raise errors.resource_expired("it was used for a recording that has ended; acquire another")
+            raise errors.already_started(**names, sid=sid)
+        if resource.expired(now):
+            raise errors.resource_expired("it was not started within 5 minutes")
+        if resource.start_hash and resource.start_hash != self._ids.start_hash(frame.clientRequest):
+            raise errors.request_hash_mismatch()
+        request = parse(StartRequest, frame.clientRequest, "clientRequest")
+        storage = translate.where_to(request.storageConfig, now // 10**9)
+        sid = sid or uuid.uuid4().hex
+        spec = translate.spec(
+            request, sid=sid, app=app.id, cname=resource.cname, prefix=storage.prefix, requested_ns=now
+        )
+        if await self._conflict(app, resource):
+            raise errors.task_conflict(**names)
+        taken = await self._uid_in_room(app, resource)
+        await self._claim(app, resource, sid, now)
+        new = NewRecording(
+            app=app,
+            spec=spec,
+            destination=self._destination(app, storage.service, storage.options),
+            callback=callback(app),
+            dialect=DIALECT,
+            dialect_data={
+                "uid": resource.uid,
+                "nonce": resource.nonce,
+                "expires_ns": now + resource.expired_hour * HOUR_NS,
+                "stream_types": request.recordingConfig.streamTypes,
+                "prefix": storage.prefix,
+            },
+        )
+        await self._context.recordings.start(new)
+        if taken:
+            # The vendor accepts the call and the two clients throw each other out: the task fails afterwards.
+            message = f"uid {resource.uid} is taken by somebody in the channel"
+            await self._context.recordings.stop(app.id, sid, reason=StopReason.ERROR, message=message)
+        return {**names, "sid": sid}
+
+    async def _uid_in_room(self, app: AppContext, resource: Resource) -> bool:
+        try:
+            room = await self._context.rooms.get(app.id, resource.cname)
+        except ControlError as error:
+            if error.kind != "not_found":
+                raise
+            return False
+        return any(participant["identity"] == resource.uid for participant in room["participants"])
+
+    def _destination(self, app: AppContext, service: str, options: dict[str, str]) -> DestinationSpec | None:
+        """The caller's storage, unless the operator wants everything in the app's own."""
+        if settings(app).get("storage") == "app":
+            return None
+        return DestinationSpec(service, options)
+
+    # query, update, stop
+
+    async def query(self, app: AppContext, appid: str, resource_id: str, sid: str) -> dict[str, Any]:
+        session = await self._session(app, appid, resource_id, sid)
+        state = State(session.row.state)
+        if state in ENDED:
+            raise errors.no_worker(**session.identifiers)
+        if session.stopped and state in ACTIVE:
+            state = State.FINISHING  # the recorder has not said so yet
+        indexes, uploaded, _ = await self._files(sid)
+        return {**session.identifiers, "serverResponse": answers.query(state, uploaded, indexes)}
+
+    async def update(self, app: AppContext, appid: str, resource_id: str, sid: str, frame: Frame) -> dict[str, Any]:
+        session = await self._session(app, appid, resource_id, sid, frame)
+        if session.stopped or State(session.row.state) not in ACTIVE:
+            raise errors.no_worker(**session.identifiers)
+        request = parse(UpdateRequest, frame.clientRequest, "clientRequest")
+        translate.check_update(request)
+        subscription = None
+        if request.streamSubscribe is not None:
+            stream_types = int(session.row.dialect_data["stream_types"])
+            subscription = translate.update_subscription(request.streamSubscribe, stream_types)
+        if request.storageConfig is not None:
+            await self._refresh_storage(app, session, request)
+        if subscription is not None:
+            await self._context.recordings.change(app.id, sid, subscription)
+        return session.identifiers
+
+    async def _refresh_storage(self, app: AppContext, session: Session, request: UpdateRequest) -> None:
+        """Use other credentials or another bucket from now on; names stay what they were at start."""
+        where = "clientRequest.storageConfig"
+        assert request.storageConfig is not None
+        storage = translate.where_to(request.storageConfig, time.time_ns() // 10**9)
+        if storage.prefix != session.row.dialect_data["prefix"]:
+            raise errors.not_supported(f"{where}.fileNamePrefix: it cannot change while recording")
+        destination = self._destination(app, storage.service, storage.options)
+        if destination is not None:
+            await redirect(self._context, app, session.row.id, destination)
+
+    async def stop(self, app: AppContext, appid: str, resource_id: str, sid: str, frame: Frame) -> dict[str, Any]:
+        session = await self._session(app, appid, resource_id, sid, frame)
+        request = parse(StopRequest, frame.clientRequest, "clientRequest")
+        recordings = self._context.recordings
+        async with self._lock(app, sid):
+            session = await self._session(app, appid, resource_id, sid, frame)
+            if session.stopped:
+                raise errors.already_leaving(**session.identifiers)
+            state = State(session.row.state)
+            if state in ENDED:
+                raise errors.no_worker(**session.identifiers)
+            if state not in ACTIVE:
+                raise errors.already_leaving(**session.identifiers)
+            await recordings.stop(app.id, sid)
+            await self._mark_stopped(sid)
+        if request.async_stop:
+            indexes, _, _ = await self._files(sid)
+            return {**session.identifiers, "serverResponse": answers.stop("unknown", indexes)}
+        for wait_s in (BACKUP_AFTER_S, STOP_WAIT_S - BACKUP_AFTER_S):
+            state = State((await recordings.wait(app.id, sid, ENDED, wait_s)).state)
+            indexes, _, failing = await self._files(sid)
+            if state in ENDED or (failing and state is State.UPLOADING):
+                break
+        else:
+            raise errors.upload_timeout(**session.identifiers)
+        if not indexes:
+            raise errors.no_recorded_data(**session.identifiers)
+        uploading = "uploaded" if state in ENDED else "backuped"
+        return {**session.identifiers, "serverResponse": answers.stop(uploading, indexes)}
+
+    async def _mark_stopped(self, sid: str) -> None:
+        """Note that `stop` was called: the recorder takes a moment to say so itself."""
+        async with self._context.database.transaction() as session:
+            row = await session.get_one(tables.Recording, sid, with_for_update=True)
+            row.dialect_data = {**row.dialect_data, "stopped": True}
+
+    # what the calls have in common
+
+    def _lock(self, app: AppContext, *names: str) -> asyncio.Lock:
+        """One at a time for what the names say; there is one control process, so a lock in memory will do."""
+        return self._locks.setdefault((app.id, *names), asyncio.Lock())
+
+    def _open(self, app: AppContext, appid: str, resource_id: str) -> Resource:
+        resource = self._ids.open(resource_id)
+        if (resource.app, resource.appid) != (app.id, appid):
+            raise errors.not_of_resource("appid")
+        return resource
+
+    async def _session(
+        self, app: AppContext, appid: str, resource_id: str, sid: str, frame: Frame | None = None
+    ) -> Session:
+        """The recording that a call after start names; every way in which it does not name one is an error."""
+        resource = self._open(app, appid, resource_id)
+        if frame and (frame.cname, frame.uid) != (resource.cname, resource.uid):
+            raise errors.identity_mismatch("cname" if frame.cname != resource.cname else "uid")
+        row = await self._recording(app, sid)
+        if row is None or row.dialect != DIALECT:
+            raise errors.no_worker()
+        if row.dialect_data.get("nonce") != resource.nonce:
+            raise errors.not_of_resource("sid")
+        session = Session(resource, resource_id, row)
+        if time.time_ns() >= int(row.dialect_data["expires_ns"]):
+            raise errors.no_worker(**session.identifiers)
+        return session
+
+    async def _recording(self, app: AppContext, sid: str) -> tables.Recording | None:
+        async with self._context.database.reading() as session:
+            row = await session.get(tables.Recording, sid)
+        return row if row is not None and row.app == app.id else None
+
+    async def _running(self, app: AppContext) -> int:
+        return len(await self._active(app))
+
+    async def _active(self, app: AppContext, cname: str | None = None) -> list[tables.Recording]:
+        found = select(tables.Recording).where(
+            tables.Recording.app == app.id,
+            tables.Recording.dialect == DIALECT,
+            tables.Recording.state.in_([str(state) for state in ACTIVE]),
+        )
+        if cname is not None:
+            found = found.where(tables.Recording.room == cname)
+        async with self._context.database.reading() as session:
+            return list((await session.scalars(found)).all())
+
+    async def _conflict(self, app: AppContext, resource: Resource) -> bool:
+        active = await self._active(app, resource.cname)
+        return any(row.dialect_data.get("uid") == resource.uid for row in active)
+
+    async def _files(self, sid: str) -> tuple[list[answers.Index], bool, bool]:
+        """Playlists of outputs that have a slice; whether anything is in storage; whether an upload fails now."""
+        file = tables.File
+        mine = file.recording == sid
+        async with self._context.database.reading() as session:
+            sliced = set(
+                (await session.scalars(select(file.output).where(mine, file.role == "segment").distinct())).all()
+            )
+            playlists = (await session.scalars(select(file).where(mine, file.role == "playlist"))).all()
+            uploaded = await session.scalar(select(file.id).where(mine, file.state == "uploaded").limit(1))
+            waiting = file.state.in_(("pending", "uploading"))
+            failing = await session.scalar(select(file.id).where(mine, waiting, file.error != "").limit(1))
+        indexes = [
+            answers.Index(row.key, row.line["identity"], row.line["kind"], row.line["start_ns"])
+            for row in playlists
+            if row.output in sliced
+        ]
+        return indexes, uploaded is not None, failing is not None
+
+    # used resource ids
+
+    async def _claimed(self, resource: Resource) -> str | None:
+        """The sid that this resource id was used for."""
+        async with self._context.database.reading() as session:
+            row = await session.get(tables.DialectState, (DIALECT, resource.nonce))
+        return None if row is None else str(row.data["sid"])
+
+    async def _claim(self, app: AppContext, resource: Resource, sid: str, now: int) -> None:
+        """Note the use before the recording exists: whatever dies in between, a retry gets the same sid."""
+        async with self._context.database.transaction() as session:
+            expired = tables.DialectState.dialect == DIALECT, tables.DialectState.expires_ns < now
+            await session.execute(delete(tables.DialectState).where(*expired))
+            await session.merge(
+                tables.DialectState(
+                    dialect=DIALECT,
+                    key=resource.nonce,
+                    app=app.id,
+                    data={"sid": sid},
+                    created_ns=now,
+                    expires_ns=now + resource.expired_hour * HOUR_NS,
+                )
+            )
+
+
+def settings(app: AppContext) -> dict[str, Any]:
+    """The app's settings for this dialect: `callback_url`, `requests_per_second`, `max_recordings`, `storage`."""
+    found = app.defaults.get(DIALECT) or {}
+    return dict(found)
+
+
+def callback(app: AppContext) -> CallbackSpec | None:
+    """Where this app's notices go: what Agora's console holds per project."""
+    url = settings(app).get("callback_url")
+    if not url:
+        return None
+    return CallbackSpec(url=str(url), secret=app.secrets[DIALECT].get("callback_secret", ""), extra={})
