@@ -1,7 +1,7 @@
 """The load generator: many WebRTC participants from one process, sending stored packets; measures no server.
 
 Each participant does WHIP, ICE and DTLS once. Then one loop protects and sends pre-packetized RTP at the
-clip's times, answers NACKs from a short history (the very same packets, no RTX), and sends a report each second.
+clip's times, answers NACKs from a short history (the same packets, no RTX), and sends a report each second.
 """
 
 from __future__ import annotations
