@@ -108,13 +108,10 @@ class Subscription(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     audio: Selection | None = field(default_factory=Selection)
     video: Selection | None = field(default_factory=Selection)
     sources: tuple[Source, ...] | None = None  # None: all four
-    layer: str = "high"  # simulcast: "high" or "low"
 
     def __post_init__(self) -> None:
         if self.audio is None and self.video is None:
             raise ValueError("a subscription needs audio, video or both")
-        if self.layer not in ("high", "low"):
-            raise ValueError(f"layer must be 'high' or 'low', not {self.layer!r}")
 
     def wants(self, identity: str, source: Source) -> bool:
         if self.sources is not None and source not in self.sources:

@@ -40,17 +40,13 @@ class RpcClient:
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
 
-    async def call(
-        self, method: str, params: dict[str, Any] | None = None, timeout_s: float = TIMEOUT_S
-    ) -> Any:
+    async def call(self, method: str, params: dict[str, Any] | None = None, timeout_s: float = TIMEOUT_S) -> Any:
         """The result of `method`. RpcError when it was refused, RpcUnavailable when nobody answered."""
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._call(method, params or {})
         except TimeoutError:
-            raise RpcUnavailable(
-                f"the ingest process did not answer {method} within {timeout_s:g} s"
-            ) from None
+            raise RpcUnavailable(f"the ingest process did not answer {method} within {timeout_s:g} s") from None
 
     async def _call(self, method: str, params: dict[str, Any]) -> Any:
         writer = await self._connected()

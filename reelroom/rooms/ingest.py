@@ -1,0 +1,190 @@
+"""The ingest process's life: UDP, rooms and bus put together, and the timers. Holds no protocol of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from msgspec import Struct
+
+from reelroom.rooms import protocol
+from reelroom.rooms.bus import BusServer, Connection
+from reelroom.rooms.requests import Requests
+from reelroom.rooms.room import Room
+from reelroom.rooms.subscriber import Subscriber
+from reelroom.rooms.udp import RoomClock, UdpPort
+from reelroom.rooms.viewers import Viewers
+from reelroom.rtc.dtls import Certificate
+
+log = structlog.get_logger(__name__)
+
+_TICK_S = 0.02  # timers of peers, and how long frames gather before one write to a recorder
+_SLOW_TICKS = 12  # every 240 ms: mutes, silent participants, key frames for the rings
+_CONNECT_NS = 15_000_000_000  # a session whose transport is not up after this is dropped
+
+
+@dataclass(frozen=True, slots=True)
+class IngestConfig:
+    """What one ingest process needs to know."""
+
+    index: int
+    socket: Path  # of the bus
+    hosts: Sequence[str]
+    port: int  # 0: any
+    announce: Sequence[str]  # addresses for the SDP answers; empty: those bound
+    ring_s: float = 10.0
+    ring_bytes: int = 16 << 20
+    silent_s: float = 30.0
+
+
+class Ingest:
+    """`start`, `run`, `close`."""
+
+    def __init__(self, config: IngestConfig) -> None:
+        self.config = config
+        self.id = secrets.token_hex(8)
+        self.clock = RoomClock()
+        self.certificate = Certificate()
+        self.udp = UdpPort(self.clock)
+        self.rooms: dict[tuple[str, str], Room] = {}
+        self.viewers = Viewers()
+        self.bus = BusServer(self._message, self._gone, self._drained)
+        self._requests = Requests(self)
+        self._tracks = 0
+        self._ticks = 0
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.udp.open(self.config.hosts, self.config.port)
+        self.udp.start(loop)
+        self.bus.open(self.config.socket, loop)
+        log.info("ingest is ready", index=self.config.index, udp_port=self.udp.port, hosts=list(self.config.hosts))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while not stop.is_set():
+            due = max(due + _TICK_S, loop.time())
+            await asyncio.sleep(due - loop.time())
+            self._tick()
+
+    def close(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = self.clock()
+        for room in list(self.rooms.values()):
+            for session in list(room.sessions.values()):
+                if session.peer is not None:
+                    session.peer.close("ingest_stopped")
+                room.left(session, "ingest_stopped", now)
+        self.viewers.close()
+        self.bus.close(loop)
+        self.udp.close(loop)
+
+    def room(self, app: str, name: str) -> Room:
+        """The room, made if need be."""
+        room = self.rooms.get((app, name))
+        if room is None:
+            ring_ns = int(self.config.ring_s * 1e9)
+            room = Room(app, name, self.clock(), ring_ns, self.config.ring_bytes, self._next_track)
+            self.rooms[app, name] = room
+        return room
+
+    def _next_track(self) -> int:
+        self._tracks += 1
+        return self._tracks
+
+    def _tick(self) -> None:
+        now = self.clock()
+        self._ticks += 1
+        slow = self._ticks % _SLOW_TICKS == 0
+        for room in list(self.rooms.values()):
+            self._poll_room(room, now)
+            if slow:
+                self._look_after(room, now)
+        self.viewers.poll(now, self.udp)
+        self.bus.flush()
+
+    def _poll_room(self, room: Room, now: int) -> None:
+        ended = None
+        for session in room.sessions.values():
+            peer = session.peer
+            if peer is None:
+                continue
+            if now >= peer.next_poll_ns:
+                peer.poll(now)
+            if peer.closed:
+                ended = [*(ended or ()), session]
+            elif peer.connected and not session.announced:
+                for replaced in room.connected(session, now):
+                    if replaced.peer is not None:
+                        replaced.peer.close("replaced")
+        for session in ended or ():
+            if session.peer is not None:
+                self.udp.remove(session.peer)
+                room.left(session, session.peer.close_reason, now)
+
+    def _look_after(self, room: Room, now: int) -> None:
+        room.forget_ended(now)
+        silent_ns = int(self.config.silent_s * 1e9)
+        for session in room.sessions.values():
+            peer = session.peer
+            if peer is None or peer.closed:
+                continue
+            if peer.connected:
+                session.look_for_mutes(now)
+                if now - peer.last_seen_ns > silent_ns:
+                    peer.close("timeout")
+                    continue
+                for live in session.live.values():
+                    old = now - live.ring.newest_key_ns > self.config.ring_s * 1e9
+                    if live.info.kind == "video" and not live.muted and old:
+                        peer.request_keyframe(live.remote, now)
+            elif now - session.joined_ns > _CONNECT_NS:
+                peer.close("never_connected")
+        if room.empty:
+            del self.rooms[room.app, room.name]
+
+    # --- bus ----------------------------------------------------------------------------------------------------
+
+    def _message(self, connection: Connection, message: Struct) -> None:
+        if isinstance(message, protocol.Request):
+            connection.tell(self._requests.answer(message))
+            return
+        subscriber = connection.subscriber
+        if isinstance(message, protocol.Subscribe) and subscriber is None:
+            room = self.room(message.app, message.room)
+            connection.subscriber = Subscriber(message, connection.outbox)
+            now = self.clock()
+            connection.outbox.put(
+                protocol.encode(protocol.Hello(ingest=self.id, room_ns=now, ring_s=self.config.ring_s))
+            )
+            room.subscribe(connection.subscriber, message, self.id, now)
+            connection.flush()
+        elif isinstance(message, protocol.Update) and subscriber is not None:
+            self.room(subscriber.app, subscriber.room).resubscribe(subscriber, message, self.clock())
+            connection.flush()
+        elif isinstance(message, protocol.Keyframe) and subscriber is not None:
+            self.request_keyframe(self.room(subscriber.app, subscriber.room), message.track)
+        else:
+            log.warning("bus client sent a message out of place", kind=type(message).__name__)
+            connection.close()
+
+    def request_keyframe(self, room: Room, track: int) -> None:
+        live = room.tracks.get(track)
+        if live is None or live.info.kind != "video":
+            return
+        session = room.sessions.get(live.info.session)
+        if session is not None and session.peer is not None:
+            session.peer.request_keyframe(live.remote, self.clock())
+
+    def _gone(self, connection: Connection) -> None:
+        subscriber = connection.subscriber
+        if subscriber is not None:
+            self.room(subscriber.app, subscriber.room).unsubscribe(subscriber)
+
+    def _drained(self, connection: Connection) -> None:
+        subscriber = connection.subscriber
+        if subscriber is not None:
+            self.room(subscriber.app, subscriber.room).catch_up_lagging(subscriber)

@@ -1,0 +1,129 @@
+"""The UDP side of an ingest process: sockets, and which peer a datagram belongs to. Holds no rooms."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from reelroom.rtc.ice import Address, local_ufrag_of, looks_like_stun
+from reelroom.rtc.peer import Peer
+
+_BATCH = 256  # datagrams read before other work of the loop gets a turn
+_BUFFER = 8 * 1024 * 1024  # bytes of kernel receive buffer asked for: a second of 60 participants
+_MAX_DATAGRAM = 2048
+
+
+class UdpPort:
+    """One port number on every given address. Datagrams go to `Peer.stun` and `Peer.receive`."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._sockets: list[socket.socket] = []
+        self._by_ufrag: dict[str, Peer] = {}
+        self._by_address: dict[Address, Peer] = {}
+        self.datagrams = 0
+        self.dropped = 0  # from addresses that have passed no check
+        self.port = 0
+
+    def open(self, hosts: Sequence[str], port: int) -> None:
+        """Bind `port` (0: a free one, the same on every host). OSError when it is taken."""
+        for host in hosts:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            try:
+                sock = socket.socket(family, socket.SOCK_DGRAM)
+            except OSError:
+                if family == socket.AF_INET6 and self._sockets:
+                    continue  # a machine without IPv6
+                raise
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER // 4)
+            sock.setblocking(False)
+            try:
+                sock.bind((host, port or self.port))
+            except OSError:
+                sock.close()
+                if family == socket.AF_INET6 and self._sockets:
+                    continue
+                raise
+            self.port = sock.getsockname()[1]
+            self._sockets.append(sock)
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        for sock in self._sockets:
+            loop.add_reader(sock, partial(self._readable, sock))
+
+    def close(self, loop: asyncio.AbstractEventLoop) -> None:
+        for sock in self._sockets:
+            loop.remove_reader(sock)
+            sock.close()
+
+    def add(self, peer: Peer) -> None:
+        """Take connectivity checks for this peer from now on."""
+        self._by_ufrag[peer.ice.ufrag] = peer
+
+    def remove(self, peer: Peer) -> None:
+        self._by_ufrag = {ufrag: other for ufrag, other in self._by_ufrag.items() if other is not peer}
+        self._by_address = {address: other for address, other in self._by_address.items() if other is not peer}
+
+    def send(self, data: bytes, address: Address) -> None:
+        """Send, or lose the datagram as a network would: the protocols above retransmit."""
+        six = ":" in address[0]
+        for sock in self._sockets:
+            if (sock.family == socket.AF_INET6) == six:
+                try:
+                    sock.sendto(data, address)
+                except OSError:
+                    self.dropped += 1
+                return
+
+    def _readable(self, sock: socket.socket) -> None:
+        # The hot loop: everything that a datagram costs outside of its peer is here.
+        receive = sock.recvfrom
+        peers = self._by_address
+        now = self._clock
+        for _ in range(_BATCH):
+            try:
+                data, address = receive(_MAX_DATAGRAM)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue  # an ICMP error about something we sent
+            if not data:
+                continue
+            self.datagrams += 1
+            peer = peers.get(address)
+            if peer is not None and data[0] > 3:
+                peer.receive(data, now())
+            else:
+                self._stun(data, address)
+
+    def _stun(self, data: bytes, address: Address) -> None:
+        if not looks_like_stun(data):
+            self.dropped += 1
+            return
+        peer = self._by_ufrag.get(local_ufrag_of(data) or "")
+        if peer is None or peer.closed:
+            self.dropped += 1
+            return
+        before = set(peer.addresses)
+        if peer.stun(data, address, self._clock()):
+            for gone in before.difference(peer.addresses):
+                self._by_address.pop(gone, None)
+            self._by_address[address] = peer
+        else:
+            self.dropped += 1
+
+
+class RoomClock:
+    """UTC nanoseconds that advance with the monotonic clock: wall-clock steps do not reach the media."""
+
+    def __init__(self) -> None:
+        self._offset = time.time_ns() - time.monotonic_ns()
+
+    def __call__(self) -> int:
+        return time.monotonic_ns() + self._offset

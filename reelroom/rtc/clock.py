@@ -1,0 +1,203 @@
+"""From RTP timestamps to the room's clock: sender reports, arrival times, smooth correction. Holds no frames.
+
+Room time is UTC nanoseconds. RTP → sender's NTP clock by regression over the last sender reports; sender's clock →
+room by the smallest one-way delay seen. Corrections are slewed, never backwards; a jump is a discontinuity.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+S = 1_000_000_000
+MS = 1_000_000
+
+_REPORTS = 20  # sender reports in the regression
+_OUTLIER_NS = 50 * MS  # a report this far off the line is doubted; two in a row start a new line
+_MAX_DRIFT = 1e-3  # a clock further off its nominal rate than this is taken as nominal
+_JUMP_NS = 3 * S  # RTP time and arrival disagree by this much: a discontinuity, not drift
+_AUDIO_JUMP_NS = 100 * MS  # audio that is this late by its reports was not captured: a hole, not slew
+_CHECK_NS = 200 * MS  # media time between two looks at the error
+_OFFSET_SLEW = 1e-3  # of the participant's offset: 1 ms a second, all its tracks together
+_WINDOW_NS = 60 * S
+
+
+class SenderClock:
+    """One participant's NTP clock against the room's: room = ntp + offset."""
+
+    __slots__ = ("_candidates", "_set_at_ns", "anchored", "offset_ns")
+
+    def __init__(self) -> None:
+        self.offset_ns: int | None = None
+        self.anchored = False  # by audio, which then needs no correction
+        self._candidates: deque[tuple[int, int]] = deque()  # (arrival, arrival − ntp), rising in the second
+        self._set_at_ns = 0
+
+    def report(self, ntp_ns: int, arrival_ns: int) -> None:
+        """A sender report's NTP time and when it came in."""
+        candidate = arrival_ns - ntp_ns
+        candidates = self._candidates
+        if candidates and abs(candidates[-1][1] - candidate) > 5 * S:  # the sender set its clock
+            candidates.clear()
+            self.offset_ns, self.anchored = None, False
+        while candidates and candidates[-1][1] >= candidate:
+            candidates.pop()
+        candidates.append((arrival_ns, candidate))
+        while arrival_ns - candidates[0][0] > _WINDOW_NS:
+            candidates.popleft()
+        target = candidates[0][1]
+        if self.offset_ns is None:
+            self.offset_ns = target
+        else:
+            limit = int((arrival_ns - self._set_at_ns) * _OFFSET_SLEW)
+            self.offset_ns += max(-limit, min(limit, target - self.offset_ns))
+        self._set_at_ns = arrival_ns
+
+    def anchor(self, offset_ns: int) -> None:
+        """Let audio that already flows define the offset, if that is believable."""
+        if not self.anchored and self.offset_ns is not None and abs(self.offset_ns - offset_ns) < 150 * MS:
+            self.offset_ns = offset_ns
+            self.anchored = True
+
+
+class TrackClock:
+    """One SSRC's RTP time on the room's clock; `room_time` is monotonic."""
+
+    __slots__ = (
+        "_audio", "_base_room", "_base_rtp", "_check_at", "_doubted", "_last_arrival", "_last_room", "_last_rtp",
+        "_least", "_nominal", "_rate", "_reports", "_sender", "_slope", "_started", "clock_rate", "discontinuities",
+    )  # fmt: skip
+
+    def __init__(self, clock_rate: int, sender: SenderClock, *, audio: bool) -> None:
+        self.clock_rate = clock_rate
+        self.discontinuities = 0
+        self._sender = sender
+        self._audio = audio
+        self._nominal = S / clock_rate  # ns a tick
+        self._rate = self._nominal  # with slew
+        self._slope = self._nominal  # the sender's true rate
+        self._base_rtp = 0
+        self._base_room = 0
+        self._last_rtp = 0
+        self._last_room = 0
+        self._last_arrival = 0
+        self._check_at = 0
+        self._least: int | None = None  # arrival-only: smallest arrival − mapped since the last look
+        self._reports: deque[tuple[int, int]] = deque(maxlen=_REPORTS)
+        self._doubted: tuple[int, int] | None = None
+        self._started = False
+
+    def start(self, rtp: int, room_ns: int) -> None:
+        """Let extended RTP time `rtp` be `room_ns`: the earliest of what the first packets allow."""
+        target = self._by_reports(rtp)
+        if target is not None and abs(target - room_ns) < _JUMP_NS:
+            room_ns = target
+        self._base_rtp = self._last_rtp = self._check_at = rtp
+        self._base_room = room_ns
+        self._last_room = room_ns - 1
+        self._rate = self._slope
+        self._last_arrival = 0
+        self._started = True
+
+    @property
+    def last(self) -> tuple[int, int]:
+        """(extended RTP timestamp, room time) of the newest frame."""
+        return self._last_rtp, self._last_room
+
+    def room_time(self, rtp: int, arrival_ns: int) -> int:
+        """Room time of extended RTP timestamp `rtp` that arrived at `arrival_ns`; at least one ns after the last."""
+        room = self._base_room + int((rtp - self._base_rtp) * self._rate)
+        late = arrival_ns - room
+        if self._last_arrival and abs((room - self._last_room) - (arrival_ns - self._last_arrival)) > _JUMP_NS:
+            return self._discontinuity(rtp, arrival_ns)
+        if self._least is None or late < self._least:
+            self._least = late
+        if rtp >= self._check_at:
+            room = self._correct(rtp, room)
+        if room <= self._last_room:
+            room = self._last_room + 1
+        self._last_room = room
+        self._last_rtp = rtp
+        self._last_arrival = arrival_ns
+        return room
+
+    def report(self, rtp: int, ntp_ns: int) -> None:
+        """A sender report: extended RTP time `rtp` is `ntp_ns` by the sender. Call `SenderClock.report` first."""
+        reports = self._reports
+        if reports:
+            error = self._ntp(rtp) - ntp_ns
+            if abs(error) > _OUTLIER_NS:
+                doubted, self._doubted = self._doubted, (rtp, ntp_ns)
+                if doubted is None:
+                    return
+                reports.clear()
+                reports.append(doubted)
+        self._doubted = None
+        reports.append((rtp, ntp_ns))
+        self._fit()
+        if self._audio and self._started and len(reports) == 1:
+            mapped = self._base_room + int((rtp - self._base_rtp) * self._rate)
+            self._sender.anchor(mapped - ntp_ns)
+        self._check_at = min(self._check_at, self._last_rtp)
+
+    def _fit(self) -> None:
+        """Least squares over the reports; the nominal rate until they span enough to tell."""
+        reports = self._reports
+        rtp0, ntp0 = reports[-1]
+        if len(reports) < 4 or rtp0 - reports[0][0] < 5 * self.clock_rate:
+            return
+        count = len(reports)
+        xs = [rtp - rtp0 for rtp, _ in reports]
+        ys = [ntp - ntp0 for _, ntp in reports]
+        mean_x, mean_y = sum(xs) / count, sum(ys) / count
+        spread = sum((x - mean_x) ** 2 for x in xs)
+        slope = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / spread if spread else 0.0
+        self._slope = slope if abs(slope / self._nominal - 1) < _MAX_DRIFT else self._nominal
+
+    def _ntp(self, rtp: int) -> int:
+        """Sender's clock at `rtp`: the line through the middle of the reports."""
+        reports = self._reports
+        rtp0, ntp0 = reports[-1]
+        count = len(reports)
+        mean_x = sum(r - rtp0 for r, _ in reports) / count
+        mean_y = sum(n - ntp0 for _, n in reports) / count
+        return ntp0 + int(mean_y + (rtp - rtp0 - mean_x) * self._slope)
+
+    def _by_reports(self, rtp: int) -> int | None:
+        offset = self._sender.offset_ns
+        return self._ntp(rtp) + offset if self._reports and offset is not None else None
+
+    def _correct(self, rtp: int, room: int) -> int:
+        """Look at the error and choose the rate until the next look; the curve stays continuous and rising."""
+        target = self._by_reports(rtp)
+        if target is None:
+            # Arrival only: what comes earlier than mapped proves the mapping late; lateness proves nothing until
+            # a whole window of it.
+            error = self._least if self._least is not None else 0
+            error = error if error < 0 else min(error, 5 * MS) // 5
+        else:
+            error = target - room
+        self._least = None
+        if abs(error) > _JUMP_NS or (self._audio and error > _AUDIO_JUMP_NS):
+            self.discontinuities += 1
+            room = max(room + error, self._last_room + 1)
+            error = 0
+        fastest = 0.25 if not self._audio or abs(error) > _AUDIO_JUMP_NS else 0.02
+        slew = max(-fastest, min(fastest, error / (4 * _CHECK_NS)))
+        self._base_rtp, self._base_room = rtp, room
+        self._rate = self._slope * (1 + slew)
+        self._check_at = rtp + self.clock_rate * _CHECK_NS // S
+        return room
+
+    def _discontinuity(self, rtp: int, arrival_ns: int) -> int:
+        self.discontinuities += 1
+        room = max(arrival_ns, self._last_room + 1)
+        target = self._by_reports(rtp)
+        if target is not None and abs(target - arrival_ns) < _JUMP_NS:
+            room = max(target, self._last_room + 1)
+        self._reports.clear()
+        self._doubted = None
+        self._base_rtp, self._base_room, self._rate = rtp, room, self._slope
+        self._check_at = rtp
+        self._last_rtp, self._last_room, self._last_arrival = rtp, room, arrival_ns
+        self._least = None
+        return room

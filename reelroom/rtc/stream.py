@@ -1,0 +1,233 @@
+"""One incoming RTP stream (an SSRC): order, loss and whole encoded frames. Holds no sockets, times or tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reelroom.rtc.depacketize import Depacketizer
+from reelroom.rtc.loss import Missing
+
+_MAX_HELD = 2048  # packets behind a hole; then the hole is given up
+_MAX_JUMP = 3000  # a sequence number further ahead than this is a restart (RFC 3550 A.1 MAX_DROPOUT)
+
+#: on_frame(data, key, extended RTP timestamp, arrival ns, after_gap)
+FrameSink = Callable[[bytes, bool, int, int, bool], None]
+
+
+class ReceiveStream:
+    """Packets of one SSRC in any order → frames in order. `receive` is the hot path."""
+
+    __slots__ = (
+        "_after_gap",
+        "_cycle_received",
+        "_depacketizer",
+        "_expected_prior",
+        "_held",
+        "_highest_ts",
+        "_next",
+        "_old",
+        "_open_ts",
+        "_received_prior",
+        "_sink",
+        "_started",
+        "_transit",
+        "base",
+        "bytes",
+        "clock_rate",
+        "duplicates",
+        "frames",
+        "frames_dropped",
+        "frozen",
+        "highest",
+        "jitter",
+        "last_arrival_ns",
+        "lost",
+        "lost_in_gap",
+        "missing",
+        "packets",
+        "repaired",
+        "ssrc",
+        "wants_keyframe",
+    )  # fmt: skip
+
+    def __init__(self, ssrc: int, clock_rate: int, depacketizer: Depacketizer | None, sink: FrameSink) -> None:
+        self.ssrc = ssrc
+        self.clock_rate = clock_rate
+        self.missing = Missing()
+        self._depacketizer = depacketizer
+        self._sink = sink
+        self._held: dict[int, tuple[int, bool, bytes, int]] = {}
+        self._next = -1  # extended number of the next packet to hand on
+        self._old = 0  # packets in a row that were impossibly old
+        self._highest_ts = -1
+        self._open_ts = -1  # timestamp of the frame being joined
+        self._after_gap = False
+        self._started = depacketizer is None  # video starts at a key frame
+        self.frozen = False  # video: broken by loss, until the next key frame
+        self.wants_keyframe = depacketizer is not None
+        self.base = self.highest = 0
+        self.packets = self.bytes = self.duplicates = self.lost = self.repaired = 0
+        self.frames = self.frames_dropped = self.lost_in_gap = 0
+        self.jitter = 0.0
+        self._transit = 0
+        self._expected_prior = self._received_prior = 0
+        self.last_arrival_ns = 0
+
+    @property
+    def depacketizer(self) -> Depacketizer | None:
+        return self._depacketizer
+
+    def receive(self, sequence: int, timestamp: int, marker: bool, payload: bytes, now_ns: int) -> None:
+        """One packet, decrypted and unwrapped from RTX. `sequence` and `timestamp` as on the wire."""
+        expected = self._next
+        if expected < 0:
+            self._next = expected = self.base = self.highest = sequence + 65536
+            self._highest_ts = timestamp + (1 << 32)
+        number = expected + ((sequence - expected + 32768) & 65535) - 32768
+        self.packets += 1
+        self.bytes += len(payload)
+        self.last_arrival_ns = now_ns
+        if number == expected and not self._held:
+            self._next = number + 1
+            self.highest = number
+            self._hand_on(timestamp, marker, payload, now_ns)
+            return
+        self._out_of_order(number, timestamp, marker, payload, now_ns)
+
+    def poll(self, now_ns: int) -> list[int]:
+        """Give up what waited too long; return sequence numbers (on the wire) to ask for now."""
+        if not self.missing:
+            return []
+        highest = self.missing.give_up(now_ns)
+        if highest is not None:
+            self._skip_to(highest + 1, now_ns)
+        return [number & 0xFFFF for number in self.missing.due(now_ns)]
+
+    def set_depacketizer(self, depacketizer: Depacketizer | None) -> None:
+        """The sender changed codec: start anew at the next key frame."""
+        self._depacketizer = depacketizer
+        self._open_ts = -1
+        self._started = depacketizer is None
+        self.wants_keyframe = depacketizer is not None
+
+    def extend_timestamp(self, timestamp: int) -> int:
+        """The unwrapped form of a wire timestamp near the newest one."""
+        reference = self._highest_ts
+        return reference + ((timestamp - reference + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+
+    def report_block(self) -> tuple[int, int, int, int]:
+        """(fraction lost of 256 since the last call, lost in total, extended highest sequence, jitter in ticks)."""
+        expected = self.highest - self.base + 1
+        interval = expected - self._expected_prior
+        received = self.packets - self._received_prior
+        self._expected_prior, self._received_prior = expected, self.packets
+        fraction = max(0, interval - received) * 256 // interval if interval > 0 else 0
+        return min(fraction, 255), expected - self.packets, self.highest & 0xFFFFFFFF, int(self.jitter)
+
+    def _out_of_order(self, number: int, timestamp: int, marker: bool, payload: bytes, now_ns: int) -> None:
+        if number < self._next or number in self._held:
+            self.duplicates += 1
+            self.packets -= 1
+            self._old = self._old + 1 if self._next - number > _MAX_JUMP else 0
+            if self._old < 3:
+                return
+            self._restart(number, now_ns)  # the sender restarted its numbers
+        elif number - self._next > _MAX_JUMP:
+            self._old += 1
+            if self._old < 3:
+                self.packets -= 1
+                return
+            self._restart(number, now_ns)
+        self._old = 0
+        if number > self.highest:
+            if number > self.highest + 1:
+                self.missing.add(self.highest + 1, number, now_ns)
+            self.highest = number
+        elif self.missing.arrived(number, now_ns):
+            self.repaired += 1
+        self._held[number] = (timestamp, marker, payload, now_ns)
+        if len(self._held) > _MAX_HELD:
+            self._skip_to(min(self._held), now_ns)
+        self._drain()
+
+    def _drain(self) -> None:
+        held = self._held
+        while (packet := held.pop(self._next, None)) is not None:
+            self._next += 1
+            self._hand_on(*packet)
+
+    def _skip_to(self, number: int, now_ns: int) -> None:
+        """Give up everything before `number` that has not come: its frame is lost, and said so."""
+        self.missing.forget_to(number - 1)
+        while self._next < number:
+            packet = self._held.pop(self._next, None)
+            self._next += 1
+            if packet is not None:
+                self._hand_on(*packet)
+                continue
+            self.lost += 1
+            self.lost_in_gap += 1
+            self._after_gap = True
+            if self._depacketizer is not None:
+                self._depacketizer.reset()
+                self._open_ts = -1
+                self.frozen = self.wants_keyframe = True
+        self._drain()
+
+    def _restart(self, number: int, now_ns: int) -> None:
+        self._held.clear()
+        self.missing.clear()
+        self.lost += 1
+        self.lost_in_gap += 1
+        self._after_gap = True
+        self._next = self.highest = number
+        self.base = number - self.packets  # keep "expected" in step with what was counted
+        if self._depacketizer is not None:
+            self._depacketizer.reset()
+            self._open_ts = -1
+            self.frozen = self.wants_keyframe = True
+
+    def _hand_on(self, timestamp: int, marker: bool, payload: bytes, now_ns: int) -> None:
+        depacketizer = self._depacketizer
+        if depacketizer is None:
+            if payload:
+                self._emit(payload, True, timestamp, now_ns)
+            return
+        if timestamp != self._open_ts:
+            if self._open_ts >= 0:
+                frame = depacketizer.flush()
+                if frame is not None:
+                    self._emit_video(frame, depacketizer.keyframe, self._open_ts, now_ns)
+            if not payload:
+                return  # padding between frames
+            self._open_ts = timestamp
+        if payload:
+            frame = depacketizer.push(payload, marker)
+            if frame is not None:
+                self._open_ts = -1
+                self._emit_video(frame, depacketizer.keyframe, timestamp, now_ns)
+            elif marker:
+                self._open_ts = -1
+
+    def _emit_video(self, frame: bytes, key: bool, timestamp: int, now_ns: int) -> None:
+        if key:
+            self._started = True
+            self.frozen = self.wants_keyframe = False
+        elif self.frozen or not self._started:
+            self.frames_dropped += 1
+            self.wants_keyframe = True
+            return
+        self._emit(frame, key, timestamp, now_ns)
+
+    def _emit(self, data: bytes, key: bool, timestamp: int, now_ns: int) -> None:
+        reference = self._highest_ts
+        extended = reference + ((timestamp - reference + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+        if extended > reference:
+            self._highest_ts = extended
+        transit = now_ns * self.clock_rate // 1_000_000_000 - extended
+        if self.frames:
+            self.jitter += (abs(transit - self._transit) - self.jitter) / 16  # RFC 3550 A.8, once a frame
+        self._transit = transit
+        self.frames += 1
+        after_gap, self._after_gap = self._after_gap, False
+        self._sink(data, key, extended, now_ns, after_gap)

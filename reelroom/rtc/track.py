@@ -1,0 +1,203 @@
+"""One m-section's incoming track: its codec, its simulcast layers, its times. Holds no packets and no feedback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from reelroom.rtc.answer import Section
+from reelroom.rtc.clock import SenderClock, TrackClock
+from reelroom.rtc.depacketize import make_depacketizer
+from reelroom.rtc.sdp import Codec
+from reelroom.rtc.stream import ReceiveStream
+
+MS = 1_000_000
+
+#: A stream's first frames wait this long, so that a burst of packets that queued up somewhere does not shift its times.
+GATE_NS = 150 * MS
+_LAYER_SILENT_NS = 1000 * MS
+_PLI_PAUSE_NS = 500 * MS
+
+#: tap(sequence, timestamp, marker, payload, now): sees the chosen layer's packets as they come, before reordering.
+Tap = Callable[[int, int, bool, bytes, int], None]
+
+
+class TrackSink(Protocol):
+    """Who takes a track's frames."""
+
+    def frame(
+        self, track: RemoteTrack, data: bytes, key: bool, rtp: int, room_ns: int, level: int, after_gap: bool
+    ) -> None: ...
+
+    def codec_changed(self, track: RemoteTrack) -> None: ...
+
+    def gap(self, track: RemoteTrack, from_ns: int, to_ns: int, packets: int) -> None: ...
+
+
+class Layer:
+    """One SSRC of a track: a simulcast layer, or the only one."""
+
+    __slots__ = (
+        "_gate_ns",
+        "_waiting",
+        "clock",
+        "last_pli_ns",
+        "lsr",
+        "lsr_arrival_ns",
+        "payload_type",
+        "rid",
+        "stream",
+        "taps",
+        "track",
+    )
+
+    def __init__(self, track: RemoteTrack, ssrc: int, rid: str, codec: Codec) -> None:
+        self.track = track
+        self.rid = rid
+        self.payload_type = codec.payload_type
+        depacketizer = make_depacketizer(codec.name, codec.fmtp) if track.kind == "video" else None
+        self.stream = ReceiveStream(ssrc, codec.clock_rate, depacketizer, self._frame)
+        self.clock = TrackClock(codec.clock_rate, track.sender_clock, audio=track.kind == "audio")
+        self.last_pli_ns = 0
+        self.lsr = 0
+        self.lsr_arrival_ns = 0
+        self.taps: list[Tap] = []
+        self._gate_ns = 0  # when the gate opens; -1: it is open
+        self._waiting: list[tuple[bytes, bool, int, int, bool]] = []
+
+    @property
+    def area(self) -> int:
+        depacketizer = self.stream.depacketizer
+        return depacketizer.width * depacketizer.height if depacketizer is not None else 0
+
+    def change_codec(self, codec: Codec) -> None:
+        self.payload_type = codec.payload_type
+        self.stream.clock_rate = codec.clock_rate
+        depacketizer = make_depacketizer(codec.name, codec.fmtp) if self.track.kind == "video" else None
+        self.stream.set_depacketizer(depacketizer)
+        if codec.clock_rate != self.clock.clock_rate:
+            self.clock = TrackClock(codec.clock_rate, self.track.sender_clock, audio=self.track.kind == "audio")
+            self._gate_ns = 0
+
+    def poll_gate(self, now_ns: int) -> None:
+        if self._waiting and now_ns >= self._gate_ns:
+            self._open_gate()
+
+    def _frame(self, data: bytes, key: bool, rtp: int, arrival_ns: int, after_gap: bool) -> None:
+        if self._gate_ns >= 0:
+            if not self._gate_ns:
+                self._gate_ns = arrival_ns + GATE_NS
+            self._waiting.append((data, key, rtp, arrival_ns, after_gap))
+            if arrival_ns >= self._gate_ns:
+                self._open_gate()
+            return
+        room_ns = self.clock.room_time(rtp, arrival_ns)
+        self.track.layer_frame(self, data, key, rtp, room_ns, after_gap)
+
+    def _open_gate(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        self._gate_ns = -1
+        first = waiting[0][2]
+        ticks = 1_000_000_000 / self.stream.clock_rate
+        self.clock.start(first, min(arrival - int((rtp - first) * ticks) for _, _, rtp, arrival, _ in waiting))
+        for data, key, rtp, arrival_ns, after_gap in waiting:
+            self.track.layer_frame(self, data, key, rtp, self.clock.room_time(rtp, arrival_ns), after_gap)
+
+
+class RemoteTrack:
+    """What one m-section sends: frames of the best layer that flows, in order, on the room's clock."""
+
+    def __init__(self, section: Section, sender_clock: SenderClock, sink: TrackSink) -> None:
+        self.section = section
+        self.kind = section.kind
+        self.sender_clock = sender_clock
+        self.layers: dict[int, Layer] = {}  # by SSRC
+        self.active: Layer | None = None
+        self.codec: Codec = next(iter(section.codecs.values()))
+        self.level = 255  # last audio level, -dBov; 255: not told
+        self.last_room_ns = 0
+        self.last_arrival_ns = 0
+        self._sink = sink
+        self._lost_told = 0
+        self._switch_gap_ns = 0
+
+    def add_layer(self, ssrc: int, rid: str, payload_type: int) -> Layer:
+        """A new SSRC of this track. A new SSRC without rid replaces the one before (RFC 3550 §8.2)."""
+        codec = self.section.codecs[payload_type]
+        layer = Layer(self, ssrc, rid, codec)
+        for other in list(self.layers.values()):
+            if other.rid == rid:
+                layer.taps = other.taps
+                del self.layers[other.stream.ssrc]
+                if self.active is other:
+                    self.active = None
+        self.layers[ssrc] = layer
+        if self.active is None:
+            self._adopt_codec(codec)
+        return layer
+
+    def change_codec(self, layer: Layer, payload_type: int) -> None:
+        """The sender switched payload type."""
+        codec = self.section.codecs[payload_type]
+        if codec.name != self.section.codecs[layer.payload_type].name or codec.clock_rate != layer.stream.clock_rate:
+            layer.change_codec(codec)
+            if layer is self.active:
+                self._adopt_codec(codec)
+        layer.payload_type = payload_type
+
+    def layer_frame(self, layer: Layer, data: bytes, key: bool, rtp: int, room_ns: int, after_gap: bool) -> None:
+        """A frame of any layer; those of the chosen one go to the sink."""
+        if layer is not self.active:
+            if not self._should_switch(layer, key):
+                return
+            self.active = layer
+            self._adopt_codec(self.section.codecs[layer.payload_type])
+        if room_ns <= self.last_room_ns:
+            if self.last_room_ns - room_ns > 100 * MS:
+                return  # the layer we switched to is behind what the one before already told
+            room_ns = self.last_room_ns + 1
+        stream = layer.stream
+        if stream.lost_in_gap and after_gap:
+            self._sink.gap(self, self.last_room_ns or room_ns, room_ns, stream.lost_in_gap)
+            stream.lost_in_gap = 0
+        self.last_room_ns = room_ns
+        self.last_arrival_ns = stream.last_arrival_ns
+        self._sink.frame(self, data, key, rtp, room_ns, self.level, after_gap)
+
+    def keyframes_wanted(self, now_ns: int) -> list[int]:
+        """SSRCs to send a PLI for now: broken or new streams, and layers worth switching to."""
+        wanted = []
+        for layer in self.layers.values():
+            layer.poll_gate(now_ns)
+            stream = layer.stream
+            flowing = now_ns - stream.last_arrival_ns < _LAYER_SILENT_NS
+            better = layer is not self.active and self._is_better(layer, now_ns)
+            if flowing and (stream.wants_keyframe or better) and self.may_ask(layer, now_ns):
+                wanted.append(stream.ssrc)
+        return wanted
+
+    def may_ask(self, layer: Layer, now_ns: int) -> bool:
+        """Rate limit of PLIs; true starts the next pause."""
+        if self.kind != "video" or now_ns - layer.last_pli_ns < _PLI_PAUSE_NS:
+            return False
+        layer.last_pli_ns = now_ns
+        return True
+
+    def _should_switch(self, layer: Layer, key: bool) -> bool:
+        if self.kind != "video" or self.active is None:
+            return key
+        return key and self._is_better(layer, layer.stream.last_arrival_ns)
+
+    def _is_better(self, layer: Layer, now_ns: int) -> bool:
+        active = self.active
+        if active is None:
+            return True
+        if now_ns - active.stream.last_arrival_ns > _LAYER_SILENT_NS:
+            return now_ns - layer.stream.last_arrival_ns < _LAYER_SILENT_NS
+        return layer.area > active.area
+
+    def _adopt_codec(self, codec: Codec) -> None:
+        changed = codec.name != self.codec.name or codec.clock_rate != self.codec.clock_rate
+        self.codec = codec
+        if changed:
+            self._sink.codec_changed(self)
