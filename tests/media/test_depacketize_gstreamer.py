@@ -10,19 +10,17 @@ from reelroom.rtc.depacketize import make_depacketizer
 from tests.depacketize_clips import decoded
 from tests.needs import need
 
+X264 = "x264enc tune=zerolatency key-int-max=6 option-string=scenecut=0 ! rtph264pay mtu=600"
+X265 = "x265enc tune=zerolatency key-int-max=6 option-string=scenecut=0 ! rtph265pay mtu=600"
+VPX = "deadline=1 lag-in-frames=0 dropframe-threshold=0 target-bitrate=4000000 keyframe-max-dist=6"
 PIPELINES = {
-    "h264": [
-        "x264enc tune=zerolatency key-int-max=6 option-string=scenecut=0 ! rtph264pay mtu=600 config-interval=-1",
-        "x264enc tune=zerolatency key-int-max=6 option-string=scenecut=0 ! rtph264pay mtu=600 aggregate-mode=zero-latency",
-    ],
-    "h265": ["x265enc tune=zerolatency key-int-max=6 option-string=scenecut=0 ! rtph265pay mtu=600 config-interval=-1"],
+    "h264": [f"{X264} config-interval=-1", f"{X264} aggregate-mode=zero-latency"],
+    "h265": [f"{X265} config-interval=-1"],
     "vp8": [
-        "vp8enc deadline=1 target-bitrate=4000000 keyframe-max-dist=6 ! rtpvp8pay mtu=600",
-        "vp8enc deadline=1 target-bitrate=4000000 keyframe-max-dist=6 token-partitions=2 ! rtpvp8pay mtu=600 picture-id-mode=2",
+        f"vp8enc {VPX} ! rtpvp8pay mtu=600",
+        f"vp8enc {VPX} token-partitions=2 ! rtpvp8pay mtu=600 picture-id-mode=2",
     ],
-    "vp9": [
-        "vp9enc deadline=1 lag-in-frames=0 dropframe-threshold=0 target-bitrate=4000000 keyframe-max-dist=6 ! rtpvp9pay mtu=600 picture-id-mode=2"
-    ],
+    "vp9": [f"vp9enc {VPX} ! rtpvp9pay mtu=600 picture-id-mode=2"],
 }
 
 

@@ -42,9 +42,7 @@ def test_a_single_frame_lasts_as_long_as_its_configuration_says(
     [
         pytest.param(toc(31, 1) + bytes(10), 1920, id="code 1: two equal frames"),
         pytest.param(toc(31, 2) + b"\x03" + bytes(9), 1920, id="code 2: two frames, one length"),
-        pytest.param(
-            toc(31, 2) + b"\xfc\x00" + bytes(252), 1920, id="code 2: length in two bytes, second empty"
-        ),
+        pytest.param(toc(31, 2) + b"\xfc\x00" + bytes(252), 1920, id="code 2: length in two bytes, second empty"),
         pytest.param(toc(31, 3) + b"\x03" + bytes(9), 2880, id="code 3: three equal frames"),
         pytest.param(toc(3, 3) + b"\x02" + bytes(4), 5760, id="code 3: 120 ms"),
         pytest.param(toc(16, 3) + b"\x30" + bytes(48), 5760, id="code 3: 48 frames of 2.5 ms"),
@@ -103,9 +101,7 @@ def encode_tone(milliseconds: str, seconds: float) -> list[bytes]:
     packets: list[bytes] = []
     for start in range(0, int(seconds * 48_000) // size * size, size):
         wave = np.sin(np.arange(start, start + size) * 2 * np.pi * 440 / 48_000)
-        frame = av.AudioFrame.from_ndarray(
-            (wave * 12_000).astype(np.int16)[None], format="s16", layout="mono"
-        )
+        frame = av.AudioFrame.from_ndarray((wave * 12_000).astype(np.int16)[None], format="s16", layout="mono")
         frame.sample_rate, frame.pts = 48_000, start
         packets += [bytes(packet) for packet in encoder.encode(frame)]
     return packets
@@ -139,9 +135,7 @@ def test_dtx_packets_are_those_of_at_most_two_bytes() -> None:
 @pytest.mark.parametrize(
     ("codec", "silence"), [("pcm_mulaw", g711.PCMU_SILENCE_20MS), ("pcm_alaw", g711.PCMA_SILENCE_20MS)]
 )
-def test_g711_lasts_a_tick_a_byte_and_its_silence_decodes_to_next_to_nothing(
-    codec: str, silence: bytes
-) -> None:
+def test_g711_lasts_a_tick_a_byte_and_its_silence_decodes_to_next_to_nothing(codec: str, silence: bytes) -> None:
     assert g711.packet_duration_ticks(b"") == 0
     assert g711.packet_duration_ticks(silence) == 160
     decoder = av.CodecContext.create(codec, "r")

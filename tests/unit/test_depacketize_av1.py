@@ -50,6 +50,7 @@ def test_an_obu_goes_on_over_packets() -> None:
     assert depacketizer.push(b"\xa0" + with_length(KEY[3:]) + INTER, True) == (
         SIZED_SEQUENCE + sized(KEY) + sized(INTER)
     )
+    assert depacketizer.keyframe
 
 
 def test_sizes_and_extensions_that_are_there_already_are_kept() -> None:

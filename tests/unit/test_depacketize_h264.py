@@ -69,9 +69,7 @@ def test_parameter_sets_stand_first_and_the_sei_stays() -> None:
     ("in_band", "expected"),
     [((), (SPS, PPS)), ((OTHER_SPS,), (OTHER_SPS, PPS)), ((PPS,), (SPS, PPS)), ((SPS, PPS), (SPS, PPS))],
 )
-def test_a_key_frame_gets_the_parameter_sets_it_lacks(
-    in_band: tuple[bytes, ...], expected: tuple[bytes, ...]
-) -> None:
+def test_a_key_frame_gets_the_parameter_sets_it_lacks(in_band: tuple[bytes, ...], expected: tuple[bytes, ...]) -> None:
     depacketizer = H264Depacketizer({})
     depacketizer.push(stap(SPS, PPS, IDR), True)
     assert depacketizer.push(stap(*in_band, IDR), True) == unit(*expected, IDR)
@@ -170,13 +168,32 @@ def test_a_malformed_packet_costs_its_frame_and_is_counted(payload: bytes) -> No
     assert depacketizer.push(SLICE, True) == unit(SLICE)
 
 
-@pytest.mark.parametrize("second", [b"\x5c\x81\x9a", b"\x5c\x02\x9a", b"\x7c\x01\x9a", SLICE])
+@pytest.mark.parametrize(
+    "second",
+    [
+        pytest.param(b"\x5c\x81\x9a", id="a second start"),
+        pytest.param(b"\x5c\x02\x9a", id="another type"),
+        pytest.param(b"\x7c\x01\x9a", id="another NRI"),
+        pytest.param(b"\x7c\x41\x9a", id="an end with another NRI"),
+        pytest.param(SLICE, id="a NAL unit between"),
+    ],
+)
 def test_a_fragmented_nal_unit_must_go_on_as_it_began(second: bytes) -> None:
     depacketizer = H264Depacketizer({})
     depacketizer.push(b"\x5c\x81\x9a\x11", False)
-    assert depacketizer.push(second, True) is None
+    assert depacketizer.push(second, False) is None
+    assert depacketizer.push(b"\x5c\x41\x22", True) is None
     assert depacketizer.malformed == 1
     assert depacketizer.push(SLICE, True) == unit(SLICE)
+
+
+@pytest.mark.parametrize(("size", "count"), [(60_000, 150), (10, 20_010)])
+def test_the_limits_hold_for_whole_nal_units_too(size: int, count: int) -> None:
+    depacketizer = H264Depacketizer({})
+    for _ in range(count):
+        assert depacketizer.push(SLICE + bytes(size), False) is None
+    assert depacketizer.push(SLICE, True) is None
+    assert depacketizer.malformed == 1
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,8 @@ def test_fragments_give_the_nal_unit_with_layer_and_temporal_id_of_the_payload_h
     assert depacketizer.push(b"\x62\x03\x01\x22", False) is None
     assert depacketizer.push(b"\x62\x03\x41\x33", True) == unit(b"\x02\x03\xd0\x11\x22\x33")
     assert not depacketizer.keyframe
+    # The same in layer 33: nuh_layer_id has its first bit in the first byte.
+    assert depacketizer.push(b"\x63\x0b\xc1\xd0\x11", True) == unit(b"\x03\x0b\xd0\x11")
 
 
 def test_a_key_frame_gets_the_parameter_sets_it_lacks() -> None:

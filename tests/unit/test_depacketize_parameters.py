@@ -91,9 +91,7 @@ def test_h265_sizes_are_those_of_the_conformance_window(width: int, height: int)
     assert h265_sps(h265_nal(33, width, height))[:2] == (width, height)
 
 
-@pytest.mark.parametrize(
-    ("pixels", "profile"), [("yuv420p", 1), ("yuv420p10le", 2), ("yuv422p", 4), ("yuv444p", 4)]
-)
+@pytest.mark.parametrize(("pixels", "profile"), [("yuv420p", 1), ("yuv420p10le", 2), ("yuv422p", 4), ("yuv444p", 4)])
 def test_h265_sizes_in_every_chroma_format(pixels: str, profile: int) -> None:
     sps = h265_sps(h265_nal(33, 174, 132, pixels))
     assert (sps.width, sps.height, sps.profile_idc) == (174, 132, profile)

@@ -178,9 +178,7 @@ LAST = {
         (1, MAX_FRAME_PACKETS + 10, False),
     ],
 )
-def test_a_frame_beyond_the_limits_is_dropped_and_counted_once(
-    codec: str, size: int, count: int, fits: bool
-) -> None:
+def test_a_frame_beyond_the_limits_is_dropped_and_counted_once(codec: str, size: int, count: int, fits: bool) -> None:
     depacketizer = make_depacketizer(codec, {})
     depacketizer.push(FIRST[codec], False)
     middle = MIDDLE[codec] + bytes(size)

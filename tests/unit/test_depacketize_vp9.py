@@ -114,6 +114,16 @@ def test_a_malformed_picture_is_dropped_and_counted(payload: bytes) -> None:
     assert depacketizer.push(bytes((P | B | E,)) + INTER, True) == INTER
 
 
+def test_a_new_timestamp_ends_whole_layers_but_not_an_open_one() -> None:
+    depacketizer = Vp9Depacketizer()
+    depacketizer.push(bytes((P | B | E,)) + INTER, False)
+    assert depacketizer.flush() == INTER
+    depacketizer.push(bytes((P | B,)) + INTER, False)
+    assert depacketizer.flush() is None
+    assert depacketizer.malformed == 1
+    assert depacketizer.push(bytes((P | B,)) + INTER, True) == INTER  # a sender that forgets E
+
+
 def test_more_layers_than_a_superframe_holds_are_malformed() -> None:
     depacketizer = Vp9Depacketizer()
     for index in range(9):
