@@ -71,9 +71,7 @@ def schedule(clip: Clip, mtu: int = 1150) -> list[_Step]:
     """A clip's frames as packets, in the order of their times."""
     if clip.spec.codec != "h264":
         raise ValueError(f"the load generator sends h264, not {clip.spec.codec}")
-    steps = [
-        _Step(f.pts_ns, "video", ticks(f.pts_ns, 90_000), packetize("h264", f.data, mtu)) for f in clip.video
-    ]
+    steps = [_Step(f.pts_ns, "video", ticks(f.pts_ns, 90_000), packetize("h264", f.data, mtu)) for f in clip.video]
     steps += [_Step(f.pts_ns, "audio", ticks(f.pts_ns, 48_000), [f.data]) for f in clip.audio]
     return sorted(steps, key=lambda step: step.due_ns)
 
@@ -326,9 +324,7 @@ def main() -> None:
     parser.add_argument("--participants", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--tokens", help="a JSON file: one bearer token per participant")
-    parser.add_argument(
-        "--events", action="store_true", help="print each event as a JSON line, the result last"
-    )
+    parser.add_argument("--events", action="store_true", help="print each event as a JSON line, the result last")
     options = parser.parse_args()
     tokens: list[str | None] = [None] * options.participants
     if options.tokens:

@@ -80,9 +80,7 @@ class _Remote:
 
         candidates = [
             (address, int(port))
-            for address, port in re.findall(
-                r"^a=candidate:\S+ 1 udp \d+ ([\d.]+) (\d+) typ host", answer, re.M | re.I
-            )
+            for address, port in re.findall(r"^a=candidate:\S+ 1 udp \d+ ([\d.]+) (\d+) typ host", answer, re.M | re.I)
         ]
         if not candidates:
             raise LoadError(f"the SDP answer has no IPv4 host candidate over UDP:\n{answer}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -60,5 +61,5 @@ def _request(
     except urllib.error.HTTPError as error:
         text = error.read(2000).decode(errors="replace")
         raise WhipError(error.code, f"{method} {url} was answered {error.code}: {text}") from error
-    except urllib.error.URLError as error:
-        raise WhipError(0, f"{method} {url} failed: {error.reason}") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise WhipError(0, f"{method} {url} failed: {error!r}") from error

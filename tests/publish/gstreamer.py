@@ -115,8 +115,9 @@ class _Publisher:
         """Offer, answer, ICE and DTLS; returns the WHIP session."""
         from reelroom.demo import whip
 
-        ice = self.webrtc.get_property("ice-agent")
-        ice.emit("add-local-ip-address", "127.0.0.1")
+        # Kept: webrtcbin hands out its only reference, and dies with the agent when Python drops it.
+        self.ice = self.webrtc.get_property("ice-agent")
+        self.ice.emit("add-local-ip-address", "127.0.0.1")
         # A moment of two frames, so that webrtcbin's sink pads have caps to offer.
         self.pipeline.set_state(self.Gst.State.PLAYING)
         for index in range(2):
