@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select
-
 from reelroom.control import destinations
 from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
@@ -17,11 +15,12 @@ async def redirect(context: Context, app: AppContext, recording: str, destinatio
     checked = await destinations.check(destination, settings.storage, settings.allow_private)
     row = destinations.row(app.id, checked, context.box)
     async with context.database.transaction() as session:
-        session.add(row)
-        await session.flush()
         found = await session.get_one(tables.Recording, recording, with_for_update=True)
-        before, found.destination = found.destination, row.id
-        await session.flush()
-        used = select(tables.Recording.id).where(tables.Recording.destination == before).limit(1)
-        if before and before != app.destination and await session.scalar(used) is None:
-            await session.execute(delete(tables.Destination).where(tables.Destination.id == before))
+        own = found.destination and found.destination != app.destination
+        if own and (old := await session.get(tables.Destination, found.destination)):
+            # In place: whoever uploads has it open under this id, and opens it anew when it stops working.
+            old.service, old.options, old.described = row.service, row.options, row.described
+        else:
+            session.add(row)
+            await session.flush()
+            found.destination = row.id

@@ -165,7 +165,7 @@ class Sessions:
     async def query(self, app: AppContext, appid: str, resource_id: str, sid: str) -> dict[str, Any]:
         session = await self._session(app, appid, resource_id, sid)
         state = State(session.row.state)
-        if state in ENDED:
+        if state in ENDED or session.row.reason == StopReason.ERROR:
             raise errors.no_worker(**session.identifiers)
         if session.stopped and state in ACTIVE:
             state = State.FINISHING  # the recorder has not said so yet
@@ -208,7 +208,7 @@ class Sessions:
             if session.stopped:
                 raise errors.already_leaving(**session.identifiers)
             state = State(session.row.state)
-            if state in ENDED:
+            if state in ENDED or session.row.reason == StopReason.ERROR:
                 raise errors.no_worker(**session.identifiers)
             if state not in ACTIVE:
                 raise errors.already_leaving(**session.identifiers)

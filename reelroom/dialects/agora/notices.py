@@ -1,0 +1,153 @@
+"""Which of Agora's notifications an event is, and their `details` (section 6.4). Signs and addresses nothing.
+
+One event of ours can be several of Agora's: the end of a recording is its upload's end and its session's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from reelroom.dialects.agora.answers import TRACK_TYPES, Index, file_list
+from reelroom.domain import events
+from reelroom.domain.recording import StopReason
+
+SERVICE, RECORDER, UPLOADER = 0, 1, 2  # serviceType
+MINOR, MEDIUM, MAJOR, FATAL = 2, 3, 4, 5  # errorLevel
+STORAGE_WRONG, UPLOAD_FAILED, START_TIMEOUT, UID_TAKEN = 32, 47, 52, 53  # errorCode
+REUPLOADED, TO_BACKUP = 31, 32  # warnCode
+LEAVE_CODES = {StopReason.REQUESTED: 16, StopReason.IDLE: 4, StopReason.MAX_DURATION: 16, StopReason.DISK_FULL: 2}
+
+#: Gaps in which a stream was away, so that it started again afterwards; lost packets are no interruption.
+INTERRUPTIONS = frozenset({"mute", "left", "reconnect", "ingest_restart", "stall"})
+#: What storages say when it is the configuration that is wrong: not a matter of waiting (section 7.3).
+_WRONG_STORAGE = ("permission", "denied", "notfound", "nosuchbucket", "unauthenticated", "configinvalid", "signature")
+
+
+class Notice(NamedTuple):
+    type: int
+    service: int
+    details: dict[str, Any]
+
+
+def _notice(type_: int, service: int, name: str, **details: Any) -> Notice:
+    return Notice(type_, service, {"msgName": name, **details})
+
+
+def notices(type_: str, event_id: str, at_ns: int, data: dict[str, Any], recording: str) -> list[Notice]:
+    """The notifications of one event of a recording, in order; none for what Agora has no word for."""
+    make = _MAKERS.get(type_)
+    return make(_Event(type_, event_id, at_ns, data, recording)) if make else []
+
+
+class _Event(NamedTuple):
+    type: str
+    id: str
+    at_ns: int
+    data: dict[str, Any]
+    recording: str
+
+
+def _started(event: _Event) -> list[Notice]:
+    return [
+        _notice(13, SERVICE, "high_availability_register_success"),
+        _notice(40, RECORDER, "recorder_started", status=0),
+        _notice(30, UPLOADER, "uploader_started", status=0),
+    ]
+
+
+def _stream_state(event: _Event) -> list[Notice]:
+    state = 0 if event.type in (events.TRACK["added"], events.TRACK["unmuted"]) else 1
+    number = 43 if event.data["kind"] == "audio" else 44
+    at_ms = event.at_ns // 1_000_000
+    name = f"recorder_{event.data['kind']}_stream_state_changed"
+    # The documentation has UtcMs, some receivers read utcMs (section 6.4).
+    uid = event.data["identity"]
+    return [_notice(number, RECORDER, name, streamUid=uid, state=state, UtcMs=at_ms, utcMs=at_ms)]
+
+
+def _slice_start(data: dict[str, Any], start_ns: int, discontinued_ns: int) -> Notice:
+    return _notice(
+        42,
+        RECORDER,
+        "recorder_slice_start",
+        startUtcMs=start_ns // 1_000_000,
+        discontinueUtcMs=discontinued_ns // 1_000_000,
+        mixedAllUser=False,
+        streamUid=data["identity"],
+        trackType=TRACK_TYPES[data["kind"]],
+    )
+
+
+def _file_uploaded(event: _Event) -> list[Notice]:
+    """An index's first upload says that its stream has begun; the very first one that there are files."""
+    data = event.data
+    if data["role"] != "playlist" or event.id != events.event_id(event.recording, f"uploaded {data['key']}"):
+        return []
+    made = [_slice_start(data, data["start_ns"], data["start_ns"])]
+    if data["output"] == "001":
+        made.append(_notice(4, SERVICE, "cloud_recording_file_infos", fileList=data["key"]))
+    return made
+
+
+def _gap(event: _Event) -> list[Notice]:
+    if event.data["reason"] not in INTERRUPTIONS:
+        return []
+    return [_slice_start(event.data, event.data["to_ns"], event.data["from_ns"])]
+
+
+def _upload_failing(event: _Event) -> list[Notice]:
+    said = str(event.data.get("error", ""))
+    if event.data.get("lost"):
+        return [_error(1, MAJOR, UPLOAD_FAILED, said)]
+    if any(word in said.lower().replace(" ", "") for word in _WRONG_STORAGE):
+        return [_error(1, MAJOR, STORAGE_WRONG, said)]
+    return [_notice(2, SERVICE, "cloud_recording_warning", module=1, warnCode=TO_BACKUP)]
+
+
+def _upload_recovered(event: _Event) -> list[Notice]:
+    return [_notice(2, SERVICE, "cloud_recording_warning", module=1, warnCode=REUPLOADED)]
+
+
+def _error(module: int, level: int, code: int, message: str) -> Notice:
+    return _notice(
+        1, SERVICE, "cloud_recording_error", module=module, errorLevel=level, errorCode=code, stat=0, errorMsg=message
+    )
+
+
+def _stopped(event: _Event) -> list[Notice]:
+    reason = event.data["reason"]
+    left = _notice(41, RECORDER, "recorder_leave", leaveCode=LEAVE_CODES.get(reason, 0))
+    if reason != StopReason.ERROR:
+        return [left]
+    message = str(event.data.get("message", ""))
+    return [_error(2, FATAL, UID_TAKEN if "is taken by" in message else START_TIMEOUT, message), left]
+
+
+def _ended(event: _Event) -> list[Notice]:
+    indexes = [
+        Index(file["key"], file["identity"], file["kind"], file["start_ns"])
+        for file in event.data.get("files", ())
+        if file["role"] == "playlist"
+    ]
+    made = []
+    if indexes:
+        made.append(_notice(33, UPLOADER, "uploading_progress", progress=10_000))
+        made.append(_notice(31, UPLOADER, "uploaded", status=0, fileList=file_list(indexes)))
+    made.append(_notice(11, SERVICE, "session_exit", exitStatus=0 if event.type == events.FINISHED else 1))
+    return made
+
+
+_MAKERS: dict[str, Callable[[_Event], list[Notice]]] = {
+    events.STARTED: _started,
+    **dict.fromkeys(events.TRACK.values(), _stream_state),
+    events.FILE_UPLOADED: _file_uploaded,
+    events.GAP: _gap,
+    events.UPLOAD_FAILING: _upload_failing,
+    events.UPLOAD_RECOVERED: _upload_recovered,
+    events.STOPPED: _stopped,
+    events.FINISHED: _ended,
+    events.FAILED: _ended,
+}
+#: Events that never are a notification: counting may leave them out.
+SILENT = frozenset(events.TYPES) - _MAKERS.keys()
