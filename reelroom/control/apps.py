@@ -98,7 +98,7 @@ class Apps:
         self,
         id: str,
         credentials: dict[str, dict[str, str]] | None = None,
-        destination: str | None = None,
+        destination: tables.Destination | None = None,
         defaults: dict[str, Any] | None = None,
     ) -> AppContext:
         """A new app; credentials not given are made. ControlError("conflict") when one is taken."""
@@ -122,11 +122,14 @@ class Apps:
             secrets=self._box.seal(merged),
             key_hash=_hash(merged["native"]["key"]),
             defaults=defaults or {},
-            destination=destination,
+            destination=None if destination is None else destination.id,
             created_ns=time.time_ns(),
         )
         try:
             async with self._database.transaction() as session:
+                if destination is not None:
+                    session.add(destination)
+                    await session.flush()
                 session.add(row)
         except IntegrityError as error:
             raise ControlError("conflict", f"app {id!r} exists already", "app") from error
@@ -147,9 +150,7 @@ class Apps:
         """Read all apps again."""
         async with self._database.reading() as session:
             rows = (await session.scalars(select(tables.App).order_by(tables.App.created_ns))).all()
-        contexts = [
-            AppContext(row.id, self._box.open(row.secrets), row.defaults, row.destination) for row in rows
-        ]
+        contexts = [AppContext(row.id, self._box.open(row.secrets), row.defaults, row.destination) for row in rows]
         self._by_id = {context.id: context for context in contexts}
         self._by_key = {row.key_hash: self._by_id[row.id] for row in rows}
         self._by_public = {

@@ -106,19 +106,13 @@ async def check(
     for name, value in given.items():
         if name not in service.known:
             known = ", ".join(sorted(service.known - service.fixed.keys()))
-            raise ControlError(
-                "invalid", f"{destination.service} takes {known}", f"{where}.options.{name[:64]}"
-            )
+            raise ControlError("invalid", f"{destination.service} takes {known}", f"{where}.options.{name[:64]}")
         if not isinstance(value, str) or len(value) > MAX_OPTION:
-            raise ControlError(
-                "invalid", f"must be a string of at most {MAX_OPTION}", f"{where}.options.{name}"
-            )
+            raise ControlError("invalid", f"must be a string of at most {MAX_OPTION}", f"{where}.options.{name}")
         if name in service.fixed and value != service.fixed[name]:
             raise ControlError("invalid", f"must be {service.fixed[name]!r}", f"{where}.options.{name}")
     if missing := [name for name in sorted(service.required) if not given.get(name)]:
-        raise ControlError(
-            "invalid", f"{destination.service} needs {missing[0]}", f"{where}.options.{missing[0]}"
-        )
+        raise ControlError("invalid", f"{destination.service} needs {missing[0]}", f"{where}.options.{missing[0]}")
     for name in _ENDPOINTS:
         if given.get(name):
             await check_url(given[name], allow_private, f"{where}.options.{name}")
@@ -153,9 +147,7 @@ def _local(root: str, storage: Path, where: str, trusted: bool) -> Path:
     if trusted and path.is_absolute():
         return Path(root)
     if path.is_absolute() or ".." in path.parts or "\0" in root:
-        raise ControlError(
-            "invalid", "must be a relative folder without '..', within the server's storage", where
-        )
+        raise ControlError("invalid", "must be a relative folder without '..', within the server's storage", where)
     return storage / path
 
 

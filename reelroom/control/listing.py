@@ -22,9 +22,7 @@ def next_cursor(created_ns: int, id: str) -> str:
     return base64.urlsafe_b64encode(f"{created_ns}:{id}".encode()).decode().rstrip("=")
 
 
-def after(
-    created: InstrumentedAttribute[int], id: InstrumentedAttribute[str], cursor: str
-) -> ColumnElement[bool]:
+def after(created: InstrumentedAttribute[int], id: InstrumentedAttribute[str], cursor: str) -> ColumnElement[bool]:
     """What comes behind `cursor` in a list with the newest first. ControlError("invalid") when it is none."""
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()

@@ -49,9 +49,7 @@ def present(spec: RecordingSpec, participants: list[dict[str, Any]]) -> list[dic
                     "source": track["source"],
                     "kind": track["kind"],
                     "codec": track["codec"],
-                    "formats": {
-                        str(format): fate(spec, format, track["codec"].lower()) for format in spec.formats
-                    },
+                    "formats": {str(format): fate(spec, format, track["codec"].lower()) for format in spec.formats},
                 }
             )
     return found

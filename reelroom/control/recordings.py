@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete as delete_rows
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from reelroom.config import Settings
@@ -21,6 +22,8 @@ from reelroom.control.errors import ControlError
 from reelroom.control.guard import check_url
 from reelroom.control.listing import after, next_cursor
 from reelroom.control.recorders import Recorders
+from reelroom.deliver.storage import StorageError
+from reelroom.deliver.uploads import Uploader
 from reelroom.domain.lines import Change, Pause, Resume, Stop
 from reelroom.domain.naming import check_naming
 from reelroom.domain.recording import ACTIVE, ENDED, Mode, RecordingSpec, State, Subscription
@@ -61,13 +64,20 @@ class Recordings:
     """All recordings of all apps; every call names the app whose they must be."""
 
     def __init__(
-        self, settings: Settings, database: Database, box: SecretBox, recorders: Recorders, changes: Changes
+        self,
+        settings: Settings,
+        database: Database,
+        box: SecretBox,
+        recorders: Recorders,
+        changes: Changes,
+        uploader: Uploader,
     ) -> None:
         self._settings = settings
         self._database = database
         self._box = box
         self._recorders = recorders
         self._changes = changes
+        self._uploader = uploader
 
     async def start(self, new: NewRecording) -> tables.Recording:
         """See `start_once`."""
@@ -160,9 +170,7 @@ class Recordings:
             if made is None or made.created_ns < time.time_ns() - IDEMPOTENCY_NS:
                 return None
             if made.fingerprint != fingerprint:
-                raise ControlError(
-                    "invalid", "this key was used for a start with another body", "Idempotency-Key"
-                )
+                raise ControlError("invalid", "this key was used for a start with another body", "Idempotency-Key")
             found = await session.get(tables.Recording, made.recording)
         if found is None:
             raise ControlError("conflict", "the recording that this key made was deleted", "Idempotency-Key")
@@ -172,11 +180,9 @@ class Recordings:
         """Give every recording its folder whose start was cut short between the database and the disk."""
         async with self._database.transaction() as session:
             old = time.time_ns() - IDEMPOTENCY_NS
-            await session.execute(delete(tables.Idempotency).where(tables.Idempotency.created_ns < old))
+            await session.execute(delete_rows(tables.Idempotency).where(tables.Idempotency.created_ns < old))
             rows = (
-                await session.scalars(
-                    select(tables.Recording).where(tables.Recording.state == str(State.STARTING))
-                )
+                await session.scalars(select(tables.Recording).where(tables.Recording.state == str(State.STARTING)))
             ).all()
         lost = [row for row in rows if not (self._recorders.folder(row.id) / "spec.json").exists()]
         for row in lost:
@@ -297,6 +303,27 @@ class Recordings:
             raise ControlError("not_found", "the recording has no such file")
         return found
 
+    async def output_files(self, id: str, output: str, rendition: str) -> Sequence[tables.File]:
+        """The init and media segments of one output's rendition, in order."""
+        file = tables.File
+        query = select(file).where(file.recording == id, file.output == output, file.rendition == rendition)
+        async with self._database.reading() as session:
+            return (await session.scalars(query.order_by(file.number))).all()
+
+    async def app_of(self, id: str) -> str:
+        """Whose recording this is, for those who show a signature instead of a key."""
+        async with self._database.reading() as session:
+            app = await session.scalar(select(tables.Recording.app).where(tables.Recording.id == id))
+        if app is None:
+            raise ControlError("not_found", "no such recording")
+        return app
+
+    async def destinations(self, ids: Iterable[str]) -> dict[str, tables.Destination]:
+        """Rows of destinations by id, their credentials sealed."""
+        async with self._database.reading() as session:
+            rows = await session.scalars(select(tables.Destination).where(tables.Destination.id.in_(set(ids))))
+            return {row.id: row for row in rows}
+
     async def events(
         self, app_id: str, id: str, after_seq: int = 0, limit: int = 200
     ) -> Sequence[tuple[tables.Event, Sequence[tables.Attempt]]]:
@@ -314,23 +341,29 @@ class Recordings:
                 by_event[one.event].append(one)
         return [(row, by_event[row.id]) for row in rows]
 
-    async def forget(self, app_id: str, id: str) -> None:
-        """Delete an ended recording: its folder, then its rows. ControlError("conflict") before its end."""
+    async def delete(self, app_id: str, id: str, storage: bool = False) -> None:
+        """Delete an ended recording: its folder, then its rows; `storage`: its objects in storage before.
+
+        ControlError("conflict") before its end, "unavailable" when the storage does not delete.
+        """
         row = await self.get(app_id, id)
         if row.state not in ENDED:
-            raise ControlError(
-                "conflict", f"the recording is {row.state}: stop it and wait until it has ended"
-            )
+            raise ControlError("conflict", f"the recording is {row.state}: stop it and wait until it has ended")
+        if storage:
+            try:
+                await self._uploader.delete_objects(id)
+            except StorageError as error:
+                raise ControlError("unavailable", f"the storage does not delete: {error}") from error
         await self._recorders.remove(id)
         async with self._database.transaction() as session:
-            await session.execute(delete(tables.Recording).where(tables.Recording.id == id))
+            await session.execute(delete_rows(tables.Recording).where(tables.Recording.id == id))
             if row.destination and row.destination != await session.scalar(
                 select(tables.App.destination).where(tables.App.id == app_id)
             ):
                 used = select(tables.Recording.id).where(tables.Recording.destination == row.destination)
                 if await session.scalar(used.limit(1)) is None:
                     await session.execute(
-                        delete(tables.Destination).where(tables.Destination.id == row.destination)
+                        delete_rows(tables.Destination).where(tables.Destination.id == row.destination)
                     )
 
     async def _active(self, app_id: str, id: str) -> tables.Recording:

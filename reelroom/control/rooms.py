@@ -35,9 +35,7 @@ class Rooms:
     def __init__(self, run: Path, workers: int) -> None:
         self.clients = [RpcClient(ingest_socket(run, index)) for index in range(workers)]
 
-    async def call(
-        self, index: int, method: str, params: dict[str, Any] | None = None, timeout_s: float = 5.0
-    ) -> Any:
+    async def call(self, index: int, method: str, params: dict[str, Any] | None = None, timeout_s: float = 5.0) -> Any:
         """One request to one ingest process; ControlError when it refuses or is away."""
         try:
             return await self.clients[index].call(method, params, timeout_s)

@@ -1,0 +1,5 @@
+"""`python -m reelroom`: the same as `reelroom`."""
+
+from reelroom.cli import main
+
+main()

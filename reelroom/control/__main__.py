@@ -1,0 +1,65 @@
+"""The control process: serves HTTP on the socket that the supervisor bound. Started by `reelroom serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Iterator
+
+import structlog
+import uvicorn
+import uvloop
+
+from reelroom import logs
+from reelroom.config import inherited
+from reelroom.control.app import make_app
+from reelroom.control.context import Context
+from reelroom.parent import when_parent_ends
+
+log = structlog.get_logger("reelroom.control")
+GRACE_S = 5  # requests that are under way at the end get so long
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # `main` does: uvicorn's own would end the process before the context is closed
+
+
+async def main() -> None:
+    settings = inherited()
+    logs.setup("control", settings.log_level, settings.log_format)
+    listener = socket.socket(fileno=int(os.environ["REELROOM_HTTP_FD"]))
+    context = await Context.open(settings)
+    server = _Server(
+        uvicorn.Config(
+            make_app(context),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            http="httptools",
+            ws="none",
+            server_header=False,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
+
+    def end() -> None:
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    when_parent_ends(end)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        await context.close()
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

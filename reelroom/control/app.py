@@ -1,0 +1,38 @@
+"""The HTTP application: puts the routes of all dialects together. Holds no route of its own."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+import reelroom
+from reelroom.control import problems
+from reelroom.control.context import Context
+from reelroom.control.middleware import BodyLimit, Cors
+from reelroom.dialects.native import files, health, recordings, rooms, whip
+
+DESCRIPTION = """
+Record WebRTC rooms: every participant in files of their own.
+
+Authenticate with `Authorization: Bearer KEY`, the app's native key. Publishers and viewers use room tokens
+(JWT) at `/whip` and `/whep` instead. Errors are problem details (RFC 9457).
+"""
+
+
+def make_app(context: Context) -> FastAPI:
+    """The application on `context`, which its caller opens and closes."""
+    app = FastAPI(
+        title="Reelroom",
+        version=getattr(reelroom, "__version__", "0"),
+        description=DESCRIPTION,
+        openapi_url="/api/v1/openapi.json",
+        docs_url="/api/v1/docs",
+        redoc_url=None,
+    )
+    app.state.context = context
+    problems.install(app)
+    for router in (health.router, whip.router, recordings.router, files.router, rooms.router):
+        app.include_router(router)
+    settings = context.settings
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, sdp_limit=settings.max_sdp_bytes)
+    app.add_middleware(Cors, origins=settings.cors_origins)
+    return app

@@ -1,0 +1,88 @@
+"""What one control process has: made once, shared by every request. Decides nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reelroom.config import Settings
+from reelroom.control.apps import Apps
+from reelroom.control.changes import Changes
+from reelroom.control.recorders import Recorders
+from reelroom.control.recordings import Recordings
+from reelroom.control.rooms import Rooms
+from reelroom.deliver.follow import Follower
+from reelroom.deliver.uploads import Uploader
+from reelroom.record.paths import control_socket
+from reelroom.store.db import Database
+from reelroom.store.migrations import upgrade
+from reelroom.store.secrets import SecretBox
+
+
+@dataclass(slots=True)
+class Context:
+    """The parts, in the order in which they need each other. Routes find it at `app.state.context`."""
+
+    settings: Settings
+    database: Database
+    box: SecretBox
+    apps: Apps
+    changes: Changes
+    recorders: Recorders
+    recordings: Recordings
+    rooms: Rooms
+    follower: Follower
+    uploader: Uploader
+    url_key: bytes  # signs the URLs of files
+
+    @classmethod
+    async def open(cls, settings: Settings) -> Context:
+        """Migrate the database, catch up with the journals, and start what runs in the background."""
+        database = Database(settings.database)
+        await upgrade(database.engine)
+        box = SecretBox.load(settings.keys / "secrets.key")
+        apps = Apps(database, box)
+        if settings.dev:
+            await apps.ensure_dev()
+        else:
+            await apps.load()
+        changes = Changes()
+        recorders = Recorders(settings.recordings, settings.run)
+        uploader = Uploader(
+            database,
+            box,
+            settings.recordings,
+            settings.storage,
+            concurrency=settings.upload_concurrency,
+            pause_max_s=settings.upload_pause_max_s,
+        )
+        recordings = Recordings(settings, database, box, recorders, changes, uploader)
+        rooms = Rooms(settings.run, settings.workers)
+
+        def changed(recording: str) -> None:
+            changes.notify(recording)
+            uploader.poke(recording)
+
+        follower = Follower(database, settings.recordings, control_socket(settings.run), changed=changed)
+        await follower.rebuild()
+        await recordings.recover()
+        await uploader.start()
+        await follower.start()
+        return cls(
+            settings=settings,
+            database=database,
+            box=box,
+            apps=apps,
+            changes=changes,
+            recorders=recorders,
+            recordings=recordings,
+            rooms=rooms,
+            follower=follower,
+            uploader=uploader,
+            url_key=box.derive("file urls"),
+        )
+
+    async def close(self) -> None:
+        await self.follower.stop()
+        await self.uploader.stop()
+        await self.rooms.close()
+        await self.database.close()

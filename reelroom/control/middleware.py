@@ -1,0 +1,94 @@
+"""What every request passes before any route: the bound on its body, and CORS. Knows no route's meaning."""
+
+from __future__ import annotations
+
+from fastapi import HTTPException
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from reelroom.control.problems import problem
+
+EXPOSED = "Location, ETag, Link, Accept-Patch, Retry-After, Idempotent-Replayed, Content-Range, X-Request-ID"
+ALLOWED_HEADERS = "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Range, X-Request-ID"
+METHODS = "GET, HEAD, POST, PATCH, DELETE, OPTIONS"
+_SIGNALLING = ("/whip/", "/whep/")
+
+
+class BodyLimit:
+    """Answers 413 to a body that is longer than allowed, before it is in memory."""
+
+    def __init__(self, app: ASGIApp, limit: int, sdp_limit: int) -> None:
+        self.app = app
+        self.limit = limit
+        self.sdp_limit = sdp_limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        limit = self.sdp_limit if scope["path"].startswith(_SIGNALLING) else self.limit
+        message = f"the body may have at most {limit} bytes"
+        length = Headers(scope=scope).get("content-length", "0")
+        if not length.isdecimal() or int(length) > limit:
+            await problem(413, "too_large", message, {"Connection": "close"})(scope, receive, send)
+            return
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            part = await receive()
+            if part["type"] == "http.request":
+                received += len(part.get("body", b""))
+                if received > limit:
+                    raise HTTPException(413, message, {"Connection": "close"})
+            return part
+
+        await self.app(scope, counted, send)
+
+
+class Cors:
+    """Cross-origin access for the configured origins (no cookies are used, so `*` gives nothing away).
+
+    Also answers OPTIONS of WHIP and WHEP with what they accept (RFC 9725, section 4.2).
+    """
+
+    def __init__(self, app: ASGIApp, origins: list[str]) -> None:
+        self.app = app
+        self.origins = frozenset(origins)
+
+    def _allow(self, headers: MutableHeaders, origin: str | None) -> None:
+        if "*" in self.origins:
+            headers["Access-Control-Allow-Origin"] = "*"
+        else:
+            headers.add_vary_header("Origin")
+            if origin not in self.origins or origin is None:
+                return
+            headers["Access-Control-Allow-Origin"] = origin
+        headers["Access-Control-Expose-Headers"] = EXPOSED
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        origin = Headers(scope=scope).get("origin")
+        if scope["method"] == "OPTIONS":
+            headers = MutableHeaders()
+            self._allow(headers, origin)
+            headers["Allow"] = METHODS
+            if "Access-Control-Allow-Origin" in headers:
+                headers["Access-Control-Allow-Methods"] = METHODS
+                headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
+                headers["Access-Control-Max-Age"] = "3600"
+            if scope["path"].startswith(_SIGNALLING):
+                headers["Accept-Post"] = "application/sdp"
+                headers["Accept-Patch"] = "application/trickle-ice-sdpfrag"
+            await send({"type": "http.response.start", "status": 204, "headers": headers.raw})
+            await send({"type": "http.response.body"})
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._allow(MutableHeaders(scope=message), origin)
+            await send(message)
+
+        await self.app(scope, receive, with_headers)

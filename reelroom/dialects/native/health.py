@@ -1,0 +1,54 @@
+"""GET /healthz, /readyz and /metrics. Holds no figure of its own: `control/metrics.py` collects them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from reelroom.control import metrics
+from reelroom.control.context import Context
+from reelroom.dialects.native.auth import ContextDep
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get("/healthz", summary="This process answers")
+async def healthz() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+async def _database(ctx: Context) -> str:
+    try:
+        async with ctx.database.reading() as session:
+            await session.execute(text("select 1"))
+    except SQLAlchemyError as error:
+        return type(error).__name__
+    return "ok"
+
+
+async def _fleet(ctx: Context) -> str:
+    try:
+        async with asyncio.timeout(2):
+            await ctx.recorders.running()
+    except (OSError, TimeoutError, ValueError, KeyError, asyncio.IncompleteReadError) as error:
+        return type(error).__name__
+    return "ok"
+
+
+@router.get("/readyz", summary="Rooms can be joined and recordings started")
+async def readyz(ctx: ContextDep) -> JSONResponse:
+    database, fleet, stats = await asyncio.gather(_database(ctx), _fleet(ctx), ctx.rooms.stats(2))
+    ingest = {str(index): "ok" if index in stats else "away" for index in range(ctx.settings.workers)}
+    ready = database == fleet == "ok" and all(state == "ok" for state in ingest.values())
+    body: dict[str, Any] = {"ready": ready, "database": database, "fleet": fleet, "ingest": ingest}
+    return JSONResponse(body, 200 if ready else 503)
+
+
+@router.get("/metrics", summary="Prometheus", response_class=Response)
+async def read_metrics(ctx: ContextDep) -> Response:
+    return Response(await metrics.collect(ctx), media_type=metrics.CONTENT_TYPE)

@@ -1,0 +1,182 @@
+"""WHIP (RFC 9725) and WHEP: SDP over HTTP, relayed to the room's ingest process. Parses no SDP."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, Header, HTTPException, Path, Query, Request, Response
+
+from reelroom.control.context import Context
+from reelroom.control.errors import ControlError
+from reelroom.control.rooms import SdpRefused
+from reelroom.control.tokens import PUBLISH, WATCH
+from reelroom.dialects.native.auth import BearerDep, ContextDep, grant
+from reelroom.domain.recording import check_name
+
+router = APIRouter(tags=["WHIP and WHEP"])
+
+SDP = "application/sdp"
+FRAGMENT = "application/trickle-ice-sdpfrag"
+Name = Annotated[str, Path(min_length=1, max_length=128)]
+Session = Annotated[str, Path(min_length=8, max_length=128, pattern=r"^[A-Za-z0-9_.-]+$")]
+_SDP_BODY: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {SDP: {"schema": {"type": "string"}}}},
+    "responses": {"201": {"description": "the SDP answer", "content": {SDP: {"schema": {"type": "string"}}}}},
+}
+_FRAGMENT_BODY: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {FRAGMENT: {"schema": {"type": "string"}}}}
+}
+
+
+async def _body(request: Request, kind: str) -> str:
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given != kind:
+        header = "Accept-Post" if kind == SDP else "Accept-Patch"
+        raise HTTPException(415, f"Content-Type must be {kind}", {header: kind})
+    try:
+        text = (await request.body()).decode()
+    except UnicodeDecodeError as error:
+        raise SdpRefused("invalid", "the body is not UTF-8", "body") from error
+    if not text.strip():
+        raise SdpRefused("invalid", "the body is empty", "body")
+    return text
+
+
+def _accepts(request: Request, kind: str) -> None:
+    accept = request.headers.get("accept", "")
+    ranges = [part.partition(";")[0].strip().lower() for part in accept.split(",") if part.strip()]
+    if ranges and not {kind, "application/*", "*/*"} & set(ranges):
+        raise HTTPException(406, f"the answer is {kind}, which Accept rules out")
+
+
+def _name(where: str, value: str) -> str:
+    try:
+        return check_name(where, value)
+    except ValueError as error:
+        raise ControlError("invalid", str(error), where) from error
+
+
+def _created(path: str, answer: dict[str, Any]) -> Response:
+    headers = {
+        "Location": f"{path}/{quote(answer['session'], safe='')}",
+        "ETag": f'"{answer["etag"]}"',
+        "Accept-Patch": FRAGMENT,
+        "Cache-Control": "no-store",
+    }
+    return Response(answer["sdp"], 201, headers, media_type=SDP)
+
+
+@router.post("/whip/{room}", status_code=201, summary="Publish into a room", openapi_extra=_SDP_BODY)
+async def publish(
+    request: Request,
+    room: Name,
+    ctx: ContextDep,
+    bearer: BearerDep,
+    source: Annotated[
+        Literal["camera", "screen"] | None, Query(description="what the picture shows; default camera")
+    ] = None,
+) -> Response:
+    granted = await grant(ctx, bearer)
+    granted.check(_name("room", room), PUBLISH)
+    if source and granted.source and source != granted.source:
+        raise ControlError("forbidden", f"the token is for {granted.source}", "source")
+    offer = await _body(request, SDP)
+    _accepts(request, SDP)
+    answer = await ctx.rooms.in_room(
+        granted.app,
+        room,
+        "whip.create",
+        {
+            "identity": granted.identity,
+            "session_labels": {"video": granted.source or source or "camera"},
+            "sdp": offer,
+            "permissions": sorted(granted.permissions),
+        },
+    )
+    return _created(f"/whip/{quote(room, safe='')}", answer)
+
+
+@router.post("/whep/{room}/{identity}", status_code=201, summary="Watch a participant", openapi_extra=_SDP_BODY)
+async def watch(request: Request, room: Name, identity: Name, ctx: ContextDep, bearer: BearerDep) -> Response:
+    granted = await grant(ctx, bearer)
+    granted.check(_name("room", room), WATCH)
+    offer = await _body(request, SDP)
+    _accepts(request, SDP)
+    answer = await ctx.rooms.in_room(
+        granted.app,
+        room,
+        "whep.create",
+        {"identity": _name("identity", identity), "viewer": granted.identity, "sdp": offer},
+    )
+    return _created(f"/whep/{quote(room, safe='')}/{quote(identity, safe='')}", answer)
+
+
+def _etag(if_match: str | None) -> str:
+    """RFC 9725, section 4.3.1: strong comparison with the ICE session's ETag, or `*` for an ICE restart."""
+    if if_match is None:
+        raise HTTPException(428, 'If-Match is needed: the ETag of the ICE session, or "*" to restart ICE')
+    value = if_match.strip()
+    if value == "*":
+        return value
+    if len(value) < 2 or not value.startswith('"') or not value.endswith('"') or '"' in value[1:-1]:
+        raise HTTPException(412, "If-Match must be one strong ETag")
+    return value[1:-1]
+
+
+async def _patch(
+    ctx: Context, request: Request, room: str, session: str, permission: str, bearer: BearerDep, etag: str | None
+) -> Response:
+    granted = await grant(ctx, bearer, expired_ok=True)  # it was valid when the session was made
+    granted.check(room, permission)
+    fragment = await _body(request, FRAGMENT)
+    answer = await ctx.rooms.call(
+        ctx.rooms.index(granted.app, room),
+        "peer.patch",
+        {"session": session, "etag": _etag(etag), "sdpfrag": fragment},
+    )
+    if not answer.get("sdpfrag"):
+        return Response(status_code=204)
+    return Response(
+        answer["sdpfrag"], 200, {"ETag": f'"{answer["etag"]}"', "Cache-Control": "no-store"}, media_type=FRAGMENT
+    )
+
+
+async def _delete(ctx: Context, room: str, session: str, permission: str, bearer: BearerDep) -> Response:
+    granted = await grant(ctx, bearer, expired_ok=True)
+    granted.check(room, permission)
+    await ctx.rooms.call(ctx.rooms.index(granted.app, room), "peer.delete", {"session": session})
+    return Response(status_code=200)
+
+
+IfMatch = Annotated[str | None, Header(max_length=256)]
+
+
+@router.patch("/whip/{room}/{session}", summary="Trickle ICE or restart it", openapi_extra=_FRAGMENT_BODY)
+async def patch_publisher(
+    request: Request, room: Name, session: Session, ctx: ContextDep, bearer: BearerDep, if_match: IfMatch = None
+) -> Response:
+    return await _patch(ctx, request, room, session, PUBLISH, bearer, if_match)
+
+
+@router.delete("/whip/{room}/{session}", summary="Stop publishing")
+async def delete_publisher(room: Name, session: Session, ctx: ContextDep, bearer: BearerDep) -> Response:
+    return await _delete(ctx, room, session, PUBLISH, bearer)
+
+
+@router.patch("/whep/{room}/{identity}/{session}", summary="Trickle ICE or restart it", openapi_extra=_FRAGMENT_BODY)
+async def patch_viewer(
+    request: Request,
+    room: Name,
+    identity: Name,
+    session: Session,
+    ctx: ContextDep,
+    bearer: BearerDep,
+    if_match: IfMatch = None,
+) -> Response:
+    return await _patch(ctx, request, room, session, WATCH, bearer, if_match)
+
+
+@router.delete("/whep/{room}/{identity}/{session}", summary="Stop watching")
+async def delete_viewer(room: Name, identity: Name, session: Session, ctx: ContextDep, bearer: BearerDep) -> Response:
+    return await _delete(ctx, room, session, WATCH, bearer)

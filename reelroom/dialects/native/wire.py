@@ -1,0 +1,237 @@
+"""Native API: the shapes of requests and answers about recordings, and their translation. Holds no routes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from reelroom.control.apps import AppContext
+from reelroom.control.destinations import DestinationSpec
+from reelroom.control.errors import ControlError
+from reelroom.control.listing import new_id
+from reelroom.control.recordings import CallbackSpec, NewRecording
+from reelroom.domain import recording as domain
+from reelroom.store import tables
+
+Identity = Annotated[str, Field(min_length=1, max_length=128)]
+Label = Annotated[str, Field(max_length=256)]
+LabelName = Annotated[str, Field(min_length=1, max_length=64)]
+Option = Annotated[str, Field(max_length=16_384)]
+
+
+def iso(ns: int | None) -> str | None:
+    """RFC 3339 in UTC with milliseconds."""
+    if ns is None:
+        return None
+    whole = datetime.fromtimestamp(ns // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{whole}.{ns // 1_000_000 % 1000:03d}Z"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Selection(_Strict):
+    include: list[Identity] | None = Field(default=None, max_length=1000, description="only these identities")
+    exclude: list[Identity] = Field(default=[], max_length=1000, description="everybody but these")
+
+    def to_domain(self) -> domain.Selection:
+        include = None if self.include is None else tuple(self.include)
+        return domain.Selection(include=include, exclude=tuple(self.exclude))
+
+
+class Subscription(_Strict):
+    """Whose tracks: `true` everybody's, `false` nobody's, or a selection."""
+
+    audio: bool | Selection = True
+    video: bool | Selection = True
+    sources: list[Literal["microphone", "camera", "screen", "screen_audio"]] | None = Field(default=None, max_length=4)
+
+    def to_domain(self) -> domain.Subscription:
+        def one(value: bool | Selection) -> domain.Selection | None:
+            if isinstance(value, Selection):
+                return value.to_domain()
+            return domain.Selection() if value else None
+
+        sources = None if self.sources is None else tuple(domain.Source(name) for name in self.sources)
+        return domain.Subscription(audio=one(self.audio), video=one(self.video), sources=sources)
+
+
+class Hls(_Strict):
+    container: Literal["fmp4", "ts"] = "fmp4"
+    segment_s: float = Field(default=6, ge=2, le=30)
+
+
+class Gaps(_Strict):
+    audio: Literal["leave", "silence"] = "leave"
+    video: Literal["leave", "last", "black"] = "leave"
+
+
+class Naming(_Strict):
+    prefix: str = Field(default="{recording}/", max_length=512)
+    file: str = Field(default="{identity}_{source}", max_length=512)
+    segment: str = Field(default="{identity}_{source}_{sequence:05d}", max_length=512)
+
+
+class Limits(_Strict):
+    idle_s: float = Field(default=0, ge=0, le=30 * 86_400, description="ends after so long without anybody; 0: never")
+    duration_s: float = Field(default=0, ge=0, le=30 * 86_400, description="ends after so long; 0: never")
+
+
+class Destination(_Strict):
+    service: str = Field(max_length=32, examples=["s3"], description="fs, s3, oss, cos, obs, gcs, azblob, …")
+    options: dict[LabelName, Option] = Field(default={}, description="opendal's options; credentials are encrypted")
+
+
+class Callback(_Strict):
+    url: str = Field(max_length=2048, examples=["https://example.com/hook"])
+    secret: str = Field(default="", max_length=256, description="signs the callbacks; default: the app's key")
+    events: list[Annotated[str, Field(max_length=48)]] | None = Field(
+        default=None, max_length=32, description="default: all"
+    )
+
+
+class CreateRecording(_Strict):
+    """A recording to start. Everything but `room` has a default."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {"room": "demo", "formats": ["hls", "mp4"], "callback": {"url": "https://example.com/hook"}}
+        },
+    )
+
+    room: Identity
+    mode: Literal["individual", "mixed", "page", "snapshot"] = Field(
+        default="individual", description="individual only"
+    )
+    name: str = Field(default="", max_length=256)
+    labels: dict[LabelName, Label] = Field(default={}, max_length=32)
+    subscription: Subscription = Subscription()
+    formats: list[domain.Format] = Field(default=[domain.Format.HLS], min_length=1, max_length=7)
+    hls: Hls = Hls()
+    tracks: Literal["together", "apart"] = "together"
+    audio_codec: Literal["auto", "aac"] = "auto"
+    audio_bitrate: int = Field(default=64_000, ge=16_000, le=320_000)
+    video_bitrate: int = Field(default=1_500_000, ge=50_000, le=20_000_000)
+    split_s: float = Field(default=0, ge=0, le=86_400, description="longest file in seconds (10 or more); 0: no split")
+    gaps: Gaps = Gaps()
+    naming: Naming = Naming()
+    preroll_s: float = Field(
+        default=0, ge=0, le=60, description="begin so long before this call, at most the ring's length"
+    )
+    limits: Limits = Limits()
+    destination: Destination | None = Field(default=None, description="default: the app's, else the server's disk")
+    callback: Callback | None = None
+
+    def to_domain(self, app: AppContext, now_ns: int, idempotency_key: str | None) -> NewRecording:
+        """ControlError("invalid") on what only the domain's rules refuse."""
+        try:
+            spec = domain.RecordingSpec(
+                id=new_id(),
+                app=app.id,
+                room=self.room,
+                mode=domain.Mode(self.mode),
+                subscription=self.subscription.to_domain(),
+                formats=tuple(self.formats),
+                hls=domain.Hls(**self.hls.model_dump()),
+                tracks=self.tracks,
+                audio_codec=self.audio_codec,
+                audio_bitrate=self.audio_bitrate,
+                video_bitrate=self.video_bitrate,
+                split_s=self.split_s,
+                gaps=domain.Gaps(**self.gaps.model_dump()),
+                naming=domain.Naming(**self.naming.model_dump()),
+                preroll_s=self.preroll_s,
+                limits=domain.Limits(**self.limits.model_dump()),
+                requested_ns=now_ns,
+            )
+        except ValueError as error:
+            raise ControlError("invalid", str(error)) from error
+        destination = callback = None
+        if self.destination is not None:
+            destination = DestinationSpec(self.destination.service, dict(self.destination.options))
+        if self.callback is not None:
+            wanted = self.callback.events
+            events = None if wanted is None else tuple(wanted)
+            callback = CallbackSpec(self.callback.url, self.callback.secret or app.key, events)
+        return NewRecording(
+            app=app,
+            spec=spec,
+            name=self.name,
+            labels=self.labels,
+            destination=destination,
+            callback=callback,
+            idempotency_key=idempotency_key,
+        )
+
+
+class ChangeRecording(_Strict):
+    """Replaces the subscription as a whole, from now on."""
+
+    subscription: Subscription
+
+
+class Plan(BaseModel):
+    """What is copied and what is transcoded: by format and codec, and for the tracks that are there now."""
+
+    formats: dict[str, dict[str, str]]
+    tracks: list[dict[str, Any]]
+
+
+class Recording(BaseModel):
+    id: str
+    room: str
+    mode: str
+    state: str = Field(description="starting, recording, paused, finishing, uploading, finished or failed")
+    reason: str = Field(description="why it ended: requested, idle, max_duration, disk_full or error")
+    message: str
+    name: str
+    labels: dict[str, str]
+    dialect: str
+    created_at: str | None
+    started_at: str | None
+    stopped_at: str | None
+    finished_at: str | None
+    subscription: dict[str, Any]
+    formats: list[str]
+    spec: dict[str, Any] = Field(description="everything that was asked for, defaults filled in")
+    destination: dict[str, Any] = Field(description="service and what may be shown of it; never credentials")
+    callback: bool = Field(description="whether events are sent somewhere")
+    plan: Plan | None = Field(default=None, description="in the answer to a start")
+
+
+class Recordings(BaseModel):
+    recordings: list[Recording]
+    next: str = Field(description="cursor of the next page; empty: there is none")
+
+
+def recording(row: tables.Recording, destination: tables.Destination | None, plan: Plan | None = None) -> Recording:
+    """A row as the API shows it."""
+    spec = {name: value for name, value in row.spec.items() if name not in ("id", "app", "requested_ns")}
+    shown = {"service": "fs"} if destination is None else {"service": destination.service, **destination.described}
+    if shown["service"] == "fs":
+        shown.pop("root", None)  # a path of the server
+    return Recording(
+        id=row.id,
+        room=row.room,
+        mode=row.mode,
+        state=row.state,
+        reason=row.reason,
+        message=row.message,
+        name=row.name,
+        labels=row.labels,
+        dialect=row.dialect,
+        created_at=iso(row.created_ns),
+        started_at=iso(row.started_ns),
+        stopped_at=iso(row.stopped_ns),
+        finished_at=iso(row.finished_ns),
+        subscription=row.spec["subscription"],
+        formats=list(row.spec["formats"]),
+        spec=spec,
+        destination=shown,
+        callback=row.callback is not None,
+        plan=plan,
+    )
