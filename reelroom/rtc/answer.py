@@ -103,14 +103,12 @@ def write_answer(offer: Offer, sections: list[Section], transport: Transport) ->
         "a=ice-lite",
         "a=msid-semantic: WMS *",
     ]
-    first = True
     for section in sections:
-        lines += _section(section, transport, with_candidates=first and bool(section.codecs))
-        first = first and not section.codecs
+        lines += _section(section, transport)
     return "\r\n".join(lines) + "\r\n"
 
 
-def _section(section: Section, transport: Transport, *, with_candidates: bool) -> list[str]:
+def _section(section: Section, transport: Transport) -> list[str]:
     media = section.media
     if not section.codecs:
         return [
@@ -145,11 +143,11 @@ def _section(section: Section, transport: Transport, *, with_candidates: bool) -
     if section.send_ssrc:
         lines.append(f"a=msid:{section.stream} {section.kind}")
         lines.append(f"a=ssrc:{section.send_ssrc} cname:{section.cname}")
-    if with_candidates:
-        for number, (host, port) in enumerate(transport.addresses):
-            priority = (126 << 24) | ((65535 - number) << 8) | 255  # RFC 8445 §5.1.2.1, host, component 1
-            lines.append(f"a=candidate:{number + 1} 1 udp {priority} {host} {port} typ host")
-        lines.append("a=end-of-candidates")
+    # RFC 9143 asks for candidates in the first bundled section only; aiortc reads those of the last one.
+    for number, (host, port) in enumerate(transport.addresses):
+        priority = (126 << 24) | ((65535 - number) << 8) | 255  # RFC 8445 §5.1.2.1, host, component 1
+        lines.append(f"a=candidate:{number + 1} 1 udp {priority} {host} {port} typ host")
+    lines.append("a=end-of-candidates")
     return lines
 
 

@@ -24,6 +24,7 @@ class ReceiveStream:
         "_expected_prior",
         "_held",
         "_highest_ts",
+        "_malformed",
         "_next",
         "_old",
         "_open_ts",
@@ -62,6 +63,7 @@ class ReceiveStream:
         self._highest_ts = -1
         self._open_ts = -1  # timestamp of the frame being joined
         self._after_gap = False
+        self._malformed = 0
         self._started = depacketizer is None  # video starts at a key frame
         self.frozen = False  # video: broken by loss, until the next key frame
         self.wants_keyframe = depacketizer is not None
@@ -106,6 +108,7 @@ class ReceiveStream:
     def set_depacketizer(self, depacketizer: Depacketizer | None) -> None:
         """The sender changed codec: start anew at the next key frame."""
         self._depacketizer = depacketizer
+        self._malformed = 0
         self._open_ts = -1
         self._started = depacketizer is None
         self.wants_keyframe = depacketizer is not None
@@ -208,6 +211,15 @@ class ReceiveStream:
                 self._emit_video(frame, depacketizer.keyframe, timestamp, now_ns)
             elif marker:
                 self._open_ts = -1
+                if depacketizer.malformed != self._malformed:
+                    self._broken(depacketizer)
+
+    def _broken(self, depacketizer: Depacketizer) -> None:
+        """The depacketizer dropped a frame that made no sense: later ones refer to it, as after a loss."""
+        self._malformed = depacketizer.malformed
+        self._after_gap = True
+        self.lost_in_gap += 1
+        self.frozen = self.wants_keyframe = True
 
     def _emit_video(self, frame: bytes, key: bool, timestamp: int, now_ns: int) -> None:
         if key:
