@@ -76,10 +76,10 @@ class Subscriptions(Wire):
         seen: dict[str, Any] = {}
         for key, value in data.items():
             name = str(spelled.get(key, key))
-            if value is not None and seen.get(name, value) != value:
+            if value is None:
+                continue
+            if seen.setdefault(name, value) != value:
                 raise ValueError(f"{name} is given twice in different spellings, with different values")
-            if name not in seen or value is not None:
-                seen[name] = value
         return seen
 
 
