@@ -1,0 +1,39 @@
+"""What ends a recording by itself: nobody publishing, or long enough. Holds no clock and no tracks."""
+
+from __future__ import annotations
+
+from reelroom.domain.recording import Limits, StopReason
+from reelroom.domain.timeline import Pauses
+
+SECOND = 1_000_000_000
+
+
+class LimitWatch:
+    """Watches one recording's limits. All times are room time in nanoseconds.
+
+    Idle counts from the start of the recording or from when the last wanted track went, whichever is later;
+    a muted track is still published. The duration leaves pauses out.
+    """
+
+    def __init__(self, limits: Limits, started_ns: int) -> None:
+        self._idle_ns = round(limits.idle_s * SECOND)
+        self._duration_ns = round(limits.duration_s * SECOND)
+        self._started_ns = started_ns
+        self._idle_since: int | None = started_ns
+
+    def published(self, tracks: int, now_ns: int) -> None:
+        """How many tracks that the recording wants are published now."""
+        if tracks:
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = now_ns
+
+    def due(self, now_ns: int, pauses: Pauses) -> tuple[StopReason, int] | None:
+        """Which limit has been reached, and the room time at which the recording ends by it."""
+        if self._duration_ns and not pauses.paused:
+            over = now_ns - self._started_ns - pauses.between(self._started_ns, now_ns) - self._duration_ns
+            if over >= 0:
+                return StopReason.MAX_DURATION, now_ns - over
+        if self._idle_ns and self._idle_since is not None and now_ns - self._idle_since >= self._idle_ns:
+            return StopReason.IDLE, self._idle_since + self._idle_ns
+        return None

@@ -1,0 +1,340 @@
+"""One output's closed logs made into segments and journal lines. Runs in the worker thread; decides no cuts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from reelroom.domain import lines
+from reelroom.domain.media import TrackInfo
+from reelroom.domain.recording import RecordingSpec
+from reelroom.domain.timeline import DTX_BYTES, LAST_NS, STEP_NS, GapFinder, Hole, Monotonic, Pauses, end_of
+from reelroom.record.journal import sync_and_hash, sync_folder, write_synced
+from reelroom.record.mux import Fill, Muxed, MuxError, Rendition, Sample, SegmentJob, TrackConfig, plan
+from reelroom.record.paths import Paths
+from reelroom.record.wal import Contents, Frame
+from reelroom.rooms.protocol import KEY, GapSeen, TrackAdded, TrackRemoved, TrackState
+
+SUFFIX = {"fmp4": ".m4s", "ts": ".ts", "webm": ".webm"}
+KINDS = ("video", "audio")
+
+
+#: Calls a function again and again while the disk is full.
+Patiently = Callable[[Callable[[], Any]], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """One log to be made into a segment."""
+
+    path: Path
+    end_ns: int | None = None  # room time of the cut; None: the end of its last frame
+    moved: dict[int, int] = field(default_factory=dict)  # track → seq from which on frames are in the next log
+    codecs: dict[str, str] = field(default_factory=dict)  # kind → codec of the tracks published now
+    last: bool = False  # of the output: encoders are flushed
+    adopted: bool = False  # a killed recorder's: parts of it may be in the journal already
+    salvaged: bool = False
+    pauses: Pauses = field(default_factory=Pauses)
+    before_ns: int | None = None  # when the recording was stopped: frames from then on are left out
+
+
+@dataclass(slots=True)
+class RenditionState:
+    """What must be known of one rendition to write its next segment."""
+
+    container: str
+    number: int = 0  # of the last segment
+    init: int = 0
+    init_sha256: str = ""
+    through: dict[str, dict[int, int]] = field(default_factory=dict)  # ingest → track → seq
+    muxer: Rendition | None = None
+
+
+@dataclass(slots=True)
+class Taken:
+    """One frame that goes into the segment."""
+
+    sample: Sample
+    track: int
+    seq: int
+    room_ns: int
+
+
+def gap_reason(removed: str) -> str:
+    """The gap's reason for a track that went: by itself, by wish, or by a lost connection ("reconnect")."""
+    if removed in ("left", "unsubscribed", "ingest_restart"):
+        return removed
+    return "left" if removed == "unpublished" else "reconnect"
+
+
+class OutputWriter:
+    """Writes one output's segments in all its renditions; not thread-safe."""
+
+    def __init__(self, paths: Paths, spec: RecordingSpec, opened: lines.OutputOpened, patiently: Patiently) -> None:
+        self.opened = opened
+        self.in_journal = False  # the OutputOpened line is there
+        self.renditions: dict[str, RenditionState] = {}
+        self.media_end_ns = 0
+        self.gaps = GapFinder()
+        self.configs: dict[str, TrackConfig] = {}  # kind → what its last track was
+        self._infos: dict[int, TrackInfo] = {}
+        self._paths = paths
+        self._spec = spec
+        self._patiently = patiently
+        self._clocks = {kind: Monotonic(STEP_NS[kind]) for kind in KINDS}
+
+    def restore_media(self, media_end_ns: int) -> None:
+        """After a restart: nothing is written before the last segment's end."""
+        self.media_end_ns = media_end_ns
+        for kind in KINDS:
+            self._clocks[kind] = Monotonic(STEP_NS[kind], media_end_ns - STEP_NS[kind])
+
+    def close(self, job: Close) -> list[lines.AnyLine]:
+        """Write and sync the segment files of one log; the journal lines that make them count.
+
+        Waits while the disk is full. Raises WalError and what the muxer raises, and is then not to be called
+        again with this job.
+        """
+        contents = Contents(job.path)
+        header = contents.header
+        found: list[lines.AnyLine] = [] if self.in_journal else [self.opened]
+        taken, holes = self._read(contents, job)
+        states = self._plan(job)
+        if job.adopted and not self._new(states, header.ingest, taken):
+            return []
+        if not any(taken.values()):
+            return []
+        start_ns, end_ns, media_start, media_end = self._span(header.start_ns, taken, job)
+        fills = self._fills(holes, start_ns, end_ns, media_start, media_end, job.pauses)
+        through: dict[int, int] = {}
+        for kind in KINDS:
+            for item in taken[kind]:
+                through[item.track] = item.seq
+        unfilled: set[str] = set()
+        for name, state in states.items():
+            done = state.through.get(header.ingest, {}) if job.adopted else {}
+            samples = {
+                kind: [t.sample for t in taken[kind] if not done or t.seq > done.get(t.track, 0)] for kind in KINDS
+            }
+            if not any(samples.values()):
+                continue
+            work = SegmentJob(
+                number=state.number + 1,
+                start_ns=media_start,
+                end_ns=media_end,
+                video=self.configs.get("video"),
+                video_samples=samples["video"],
+                audio=self.configs.get("audio"),
+                audio_samples=samples["audio"],
+                last=job.last,
+                fill=fills,
+            )
+            span = (start_ns, end_ns)
+            try:
+                found += self._write(name, state, work, header.ingest, span, through, job.salvaged, unfilled)
+            except MuxError as error:
+                where = f"{media_start / 1e9:.3f} s to {media_end / 1e9:.3f} s"
+                found.append(
+                    lines.Notice(code="segment_failed", message=f"{name}, {where}: {error}", output=self.opened.output)
+                )
+        found += [self._gap_line(hole, unfilled) for hole in holes]
+        self.media_end_ns = media_end
+        self.in_journal = True
+        return found
+
+    @staticmethod
+    def _new(states: dict[str, RenditionState], ingest: str, taken: dict[str, list[Taken]]) -> bool:
+        """Whether any rendition lacks any of these frames."""
+        dones = [state.through.get(ingest, {}) for state in states.values()]
+        return any(t.seq > done.get(t.track, 0) for items in taken.values() for t in items for done in dones)
+
+    def _read(self, contents: Contents, job: Close) -> tuple[dict[str, list[Taken]], list[Hole]]:
+        taken: dict[str, list[Taken]] = {"video": [], "audio": []}
+        holes: list[Hole] = []
+        pauses, start = job.pauses, self.opened.start_ns
+        spans = bool(pauses.spans)
+        for record in contents.records():
+            if not isinstance(record, Frame):
+                self._note(record)
+                continue
+            _flags, track, seq, room_ns, _rtp, _level, payload = record
+            if seq >= job.moved.get(track, seq + 1):
+                continue
+            if (spans and pauses.covers(room_ns)) or (job.before_ns is not None and room_ns >= job.before_ns):
+                continue
+            info = self._infos.get(track)
+            if info is None:
+                break  # a log announces each track before its frames: what follows is not to be trusted
+            kind = info.kind
+            media = self._clocks[kind].next(pauses.media_ns(start, room_ns) if spans else room_ns - start)
+            holes += self.gaps.frame(kind, room_ns, len(payload) <= DTX_BYTES and kind == "audio", pauses)
+            taken[kind].append(
+                Taken(Sample(media, bool(_flags & KEY) or kind == "audio", payload), track, seq, room_ns)
+            )
+            if not taken[kind][1:] or taken[kind][-2].track != track:
+                self.configs[kind] = TrackConfig(info.codec, info.channels, info.clock_rate)
+        return taken, holes
+
+    def _note(self, record: Struct) -> None:
+        """What a control message says of the gap it stands in."""
+        match record:
+            case TrackAdded(info=info):
+                self._infos[info.track] = info
+            case GapSeen(track=track) if track in self._infos:
+                self.gaps.seen(self._infos[track].kind, record.from_ns, record.to_ns, record.packets, record.reason)
+            case TrackState(track=track, muted=True) if track in self._infos:
+                self.gaps.note(self._infos[track].kind, "mute")
+            case TrackRemoved(track=track) if track in self._infos:
+                self.gaps.note(self._infos[track].kind, gap_reason(record.reason))
+
+    def _plan(self, job: Close) -> dict[str, RenditionState]:
+        codecs = {**job.codecs, **{kind: config.codec for kind, config in self.configs.items()}}
+        wanted = plan(self._spec, self.opened.kind, codecs.get("video", ""), codecs.get("audio", ""))
+        states: dict[str, RenditionState] = {}
+        for name, container in wanted:
+            state = self.renditions.setdefault(name, RenditionState(container))
+            if state.container != container:
+                state.container, state.muxer = container, None
+            states[name] = state
+        return states
+
+    def _span(self, start_ns: int, taken: dict[str, list[Taken]], job: Close) -> tuple[int, int, int, int]:
+        """The segment's begin and end in room time and media time."""
+        ends = [end_of((t.room_ns for t in taken[kind]), kind) for kind in KINDS]
+        end_ns = job.end_ns if job.end_ns is not None else max(end for end in ends if end is not None)
+        if job.before_ns is not None:
+            end_ns = min(end_ns, job.before_ns)
+        if not self.in_journal:
+            start_ns = self.opened.start_ns
+        media = [item.sample.media_ns for kind in KINDS for item in taken[kind]]
+        media_start = max(self.media_end_ns, job.pauses.media_ns(self.opened.start_ns, start_ns))
+        if self._fills_any() and self.media_end_ns:
+            media_start = self.media_end_ns
+        media_end = max(
+            job.pauses.media_ns(self.opened.start_ns, end_ns), max(media) + STEP_NS["audio"], media_start + 1
+        )
+        return start_ns, max(end_ns, start_ns), min(media_start, *media), media_end
+
+    def _fills_any(self) -> bool:
+        return self._spec.gaps.audio != "leave" or self._spec.gaps.video != "leave"
+
+    def _how(self, kind: str) -> str:
+        how = self._spec.gaps.audio if kind == "audio" else self._spec.gaps.video
+        return "" if how == "leave" else how
+
+    def _gap_line(self, hole: Hole, unfilled: set[str]) -> lines.Gap:
+        return lines.Gap(
+            output=self.opened.output,
+            kind=hole.kind,
+            identity=self.opened.identity,
+            from_ns=hole.from_ns,
+            to_ns=hole.to_ns,
+            reason=hole.reason,
+            packets=hole.packets,
+            filled="" if hole.kind in unfilled else self._how(hole.kind),
+        )
+
+    def _fills(
+        self, holes: Iterable[Hole], start_ns: int, end_ns: int, media_start: int, media_end: int, pauses: Pauses
+    ) -> list[Fill]:
+        """The gaps of this segment to be filled, in media time, within the segment."""
+        spans = [(hole.kind, hole.from_ns + LAST_NS[hole.kind], hole.to_ns) for hole in holes]
+        for kind in KINDS:
+            since = self.gaps.open_since(kind, end_ns)
+            if since is not None:
+                spans.append((kind, since + LAST_NS[kind], end_ns))
+        fills: list[Fill] = []
+        for kind, begin, end in spans:
+            how = self._how(kind)
+            first = max(media_start, pauses.media_ns(self.opened.start_ns, begin))
+            last = min(media_end, pauses.media_ns(self.opened.start_ns, end))
+            if how in ("silence", "black") and last > first:
+                fills.append(Fill(kind, first, last, how))
+        return fills
+
+    def _write(
+        self,
+        name: str,
+        state: RenditionState,
+        work: SegmentJob,
+        ingest: str,
+        span: tuple[int, int],
+        through: dict[int, int],
+        salvaged: bool,
+        unfilled: set[str],
+    ) -> list[lines.AnyLine]:
+        folder = self._paths.rendition(self.opened.output, name)
+        self._patiently(lambda: folder.mkdir(parents=True, exist_ok=True))
+        path = folder / f"{work.number:05d}{SUFFIX[state.container]}"
+        muxed, size, digest = self._patiently(lambda: self._mux(name, state, work, path))
+        unfilled.update(hole.kind for hole in muxed.unfilled)
+        found: list[lines.AnyLine] = []
+        changed = self._init(folder, name, state, muxed, found)
+        self._patiently(lambda: sync_folder(folder))
+        found.append(
+            lines.Segment(
+                output=self.opened.output,
+                rendition=name,
+                container=state.container,
+                number=work.number,
+                path=self._paths.relative(path),
+                bytes=size,
+                sha256=digest,
+                start_ns=span[0],
+                end_ns=span[1],
+                media_start_ns=work.start_ns,
+                media_end_ns=work.end_ns,
+                video_codec=muxed.video_codec,
+                audio_codec=muxed.audio_codec,
+                width=muxed.width,
+                height=muxed.height,
+                video_frames=muxed.video_frames,
+                audio_frames=muxed.audio_frames,
+                init=state.init if state.container == "fmp4" else 0,
+                discontinuity=work.number > 1 and (muxed.discontinuity or changed),
+                key=not work.video_samples or work.video_samples[0].key,
+                through=through,
+                transcoded=muxed.transcoded,
+                salvaged=salvaged,
+            )
+        )
+        state.number = work.number
+        state.through.setdefault(ingest, {}).update(through)
+        return found
+
+    def _mux(self, name: str, state: RenditionState, work: SegmentJob, path: Path) -> tuple[Muxed, int, str]:
+        muxer, state.muxer = state.muxer or Rendition(name, state.container, self._spec), None
+        muxed = muxer.write(work, path)
+        size, digest = sync_and_hash(path)
+        state.muxer = muxer  # only now: one that failed half way is not used again
+        return muxed, size, digest
+
+    def _init(self, folder: Path, name: str, state: RenditionState, muxed: Muxed, found: list[lines.AnyLine]) -> bool:
+        """Write the init segment if it is another one than the last; whether it was, and not the first."""
+        if muxed.init is None:
+            return False
+        path = folder / f"init{state.init + 1}.mp4"
+        data = muxed.init
+        self._patiently(lambda: write_synced(path, (data,)))
+        size, digest = sync_and_hash(path)
+        if digest == state.init_sha256:  # a recorder that came back needs no second one
+            os.unlink(path)
+            return False
+        state.init += 1
+        state.init_sha256 = digest
+        found.append(
+            lines.Init(
+                output=self.opened.output,
+                rendition=name,
+                number=state.init,
+                path=self._paths.relative(path),
+                bytes=size,
+                sha256=digest,
+            )
+        )
+        return state.init > 1

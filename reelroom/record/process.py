@@ -1,0 +1,377 @@
+"""The recorder process: its loop, its life from lock to Finished. What happens to frames is in `intake.py`.
+
+Pause and resume: frames of the pause are left out and its time is cut out of media time. On resume a key frame
+is asked for, sound goes on at once, and pictures go on at the first key frame after the resume.
+SIGTERM ends the process without ending the recording: the open logs are synced and the next recorder of this
+recording goes on with them.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import selectors
+import signal
+import socket
+import time
+from pathlib import Path
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from reelroom.domain import lines
+from reelroom.domain.limits import LimitWatch
+from reelroom.domain.recording import RecordingSpec, StopReason
+from reelroom.domain.timeline import SECOND
+from reelroom.record import commands, paths, recovery
+from reelroom.record.bus import Bus, BusError
+from reelroom.record.disk import DiskWatch
+from reelroom.record.finishing import finish
+from reelroom.record.intake import Intake
+from reelroom.record.journal import Journal, make_key
+from reelroom.record.paths import Paths
+from reelroom.record.worker import FULL, Stopping, Worker
+from reelroom.rooms import protocol
+from reelroom.rooms.placement import ingest_index
+
+log = structlog.get_logger()
+LOCKED = 75  # exit code: another process records this one
+_TICK_NS = SECOND // 10
+_DRAIN_NS = 300_000_000
+_RECONNECT_NS = SECOND // 5
+_ALONE_NS = 2 * SECOND  # a stop waits so long for an ingest that is not there
+_BATCH_S = 0.01  # frames are taken in batches this far apart unless there are many
+_MANY = 65536
+
+
+def record(recording: str, data: Path, run: Path, workers: int) -> int:
+    """Record until the recording is finished (0), SIGTERM (0), or somebody else holds its lock (`LOCKED`)."""
+    where = Paths(data / "recordings" / recording)
+    lock = os.open(where.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return LOCKED
+    try:
+        return Recorder(where, data, run, workers).run()
+    finally:
+        os.close(lock)
+
+
+class Recorder:
+    """One recording's process, main thread. Holds the lock's caller's promise that nobody else writes here."""
+
+    def __init__(self, where: Paths, data: Path, run: Path, workers: int) -> None:
+        raw = where.spec.read_bytes()
+        self.spec = msgspec.json.decode(raw, type=RecordingSpec)
+        self._digest = hashlib.sha256(raw).hexdigest()
+        self._where = where
+        where.wal.mkdir(exist_ok=True)
+        self._bus_path = paths.ingest_socket(run, ingest_index(self.spec.app, self.spec.room, workers))
+        self._control = os.fspath(paths.control_socket(run))
+        self._poker = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        self._journal = Journal(where.journal, make_key(data), self._poke)
+        entries = self._journal.entries
+        self._found = recovery.read(entries)
+        self._reader = commands.Reader(where.commands)
+        self._effective = commands.Effective()
+        self._todo: list[lines.AnyCommand] = []
+        self._wake_path = paths.wake_socket(run, self.spec.id)
+        self._worker = Worker(where, self.spec, self._journal, {}, self._worker_full, self._wake_self)
+        self._worker.writers = recovery.writers(entries, where, self.spec, self._worker.patiently)
+        now = time.time_ns()
+        requested = self.spec.requested_ns or now
+        since = requested - round(self.spec.preroll_s * SECOND)
+        self._intake = Intake(where, self.spec, since, self._worker, self._send, self._hello)
+        self._since_ns = since
+        self._limits = LimitWatch(self.spec.limits, self._found.started_ns or requested)
+        self._disk = DiskWatch(where.folder)
+        self._selector = selectors.DefaultSelector()
+        self._wake_r, self._wake_w = socket.socketpair()
+        self._bus: Bus | None = None
+        self._bus_broken = False
+        self._ingest = self._found.ingest
+        self._opened = bool(self._found.started_ns)  # this process may append other lines
+        self._room_offset_ns = now - time.monotonic_ns()
+        self._retry_ns = 0
+        self._started_ns = time.monotonic_ns()
+        self._stop: lines.Stop | None = None
+        self._stop_deadline_ns = 0
+        self._full = False
+        self._terminated = False
+
+    # life
+
+    def run(self) -> int:
+        if self._found.finished:
+            return 0
+        self._listen()
+        self._worker.start()
+        try:
+            if self._opened:
+                self._open_epoch(self._found.ingest, resumed=True)
+            if self._found.stopped is None:
+                self._restore_commands()
+                recovery.adopt(self._found, self._where, self._worker, self._intake)
+                self._journal.forget()
+                self._loop()
+            if self._terminated:
+                self._worker.abandon()
+                self._worker.drain()
+                return 0
+            self._worker.drain()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # making files goes on where it was
+            finish(self._where, self.spec, self._journal, self._worker.patiently)
+            return 0
+        except Stopping:
+            return 0
+        finally:
+            self._wake_path.unlink(missing_ok=True)
+            self._journal.close()
+
+    def _listen(self) -> None:
+        self._wake_path.unlink(missing_ok=True)
+        wake = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        wake.bind(os.fspath(self._wake_path))
+        self._wake = wake
+        self._wake_r.setblocking(False)
+        self._wake_w.setblocking(False)
+        self._selector.register(wake, selectors.EVENT_READ, "commands")
+        self._selector.register(self._wake_r, selectors.EVENT_READ, "self")
+        signal.set_wakeup_fd(self._wake_w.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self._on_term)
+
+    def _on_term(self, _number: int, _frame: object) -> None:
+        self._terminated = True
+
+    def _restore_commands(self) -> None:
+        """Commands that the journal shows as carried out only leave their state; the others are still to do."""
+        for index, command in enumerate(c for c in self._reader.read() if self._effective.take(c)):
+            if index >= self._found.commands:
+                self._todo.append(command)
+                continue
+            match command:
+                case lines.Pause(at_ns=at_ns):
+                    self._intake.pauses = self._intake.pauses.pause(at_ns)
+                case lines.Resume(at_ns=at_ns):
+                    self._intake.pauses = self._intake.pauses.resume(at_ns)
+                case lines.Change(subscription=subscription):
+                    self._intake.subscription = subscription
+                case _:
+                    pass
+
+    def _loop(self) -> None:
+        tick_ns = second_ns = 0
+        while True:
+            now = time.monotonic_ns()
+            if self._bus is None and now >= self._retry_ns:
+                self._connect(now)
+            received = 0
+            for key, _ in self._selector.select(max(0, tick_ns - now) / 1e9):
+                if key.data == "bus":
+                    received = self._take()
+                else:
+                    self._drain(key.fileobj)
+                    second_ns = 0
+            now = time.monotonic_ns()
+            if self._worker.error is not None:
+                raise self._worker.error
+            if self._terminated:
+                self._intake.keep()
+                return
+            if now >= tick_ns:
+                tick_ns = now + _TICK_NS
+                self._guarded(lambda now=now: self._intake.tick(now, self._room_ns(now)))
+            if now >= second_ns:
+                second_ns = now + SECOND
+                self._each_second(now)
+            if self._stop is not None and self._may_stop(now):
+                self._end(now)
+                return
+            if 0 < received < _MANY:
+                time.sleep(_BATCH_S)
+
+    def _drain(self, sock: object) -> None:
+        assert isinstance(sock, socket.socket)
+        try:
+            while sock.recv(4096):
+                pass
+        except BlockingIOError:
+            pass
+
+    def _each_second(self, now: int) -> None:
+        room = self._room_ns(now)
+        self._todo += [c for c in self._reader.read() if self._effective.take(c)]
+        if self._opened or (self._todo and isinstance(self._todo[-1], lines.Stop) and self._alone(now)):
+            while self._todo:
+                self._carry_out(self._todo.pop(0), now)
+        if self._full and (self._stop is None or self._stop.reason != StopReason.DISK_FULL):
+            self._begin_stop(lines.Stop(at_ns=room, reason=StopReason.DISK_FULL, message="the disk is full"), now)
+        if self._stop is not None or not self._opened:
+            return
+        self._limits.published(self._intake.published(), room)
+        due = self._limits.due(room, self._intake.pauses)
+        if due is not None:
+            self._begin_stop(lines.Stop(at_ns=due[1], reason=due[0]), now)
+        notice = self._disk.look()
+        if notice is not None:
+            self._worker.lines([notice])
+        if self._disk.full:
+            self._full = True
+
+    def _alone(self, now: int) -> bool:
+        return now - self._started_ns >= _ALONE_NS
+
+    # the bus
+
+    def _connect(self, now: int) -> None:
+        self._retry_ns = now + _RECONNECT_NS
+        try:
+            self._bus = Bus.connect(self._bus_path)
+        except OSError:
+            return  # it is being restarted; tried again soon
+        self._bus_broken = False
+        self._send(
+            protocol.Subscribe(
+                app=self.spec.app,
+                room=self.spec.room,
+                recording=self.spec.id,
+                subscription=self._intake.subscription,
+                since_ns=self._since_ns,
+                resume=self._intake.positions(),
+                ingest=self._ingest,
+            )
+        )
+        self._selector.register(self._bus, selectors.EVENT_READ, "bus")
+
+    def _send(self, message: Struct) -> None:
+        """To the ingest if it is there: what is asked of a connection that is gone is void with it."""
+        if self._bus is None:
+            return
+        try:
+            self._bus.send(message)
+        except OSError:
+            self._bus_broken = True
+
+    def _take(self) -> int:
+        bus = self._bus
+        assert bus is not None
+        before = bus.end - bus.begin
+        try:
+            alive = bus.receive()
+            received = bus.end - bus.begin - before
+            self._guarded(lambda: self._intake.take(bus, time.monotonic_ns()))
+        except (BusError, msgspec.DecodeError, KeyError, ConnectionError) as error:
+            log.warning("bus connection given up", recording=self.spec.id, error=repr(error))
+            alive, received = False, 0
+        if not alive or self._bus_broken:
+            self._selector.unregister(bus)
+            bus.close()
+            self._bus = None
+        return received
+
+    def _guarded(self, work: object) -> None:
+        """Run something that writes logs; a full disk stops the recording."""
+        try:
+            work()  # type: ignore[operator]
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            self._full = True
+
+    def _hello(self, hello: protocol.Hello, now: int) -> None:
+        self._room_offset_ns = hello.room_ns - now
+        if not self._opened:
+            self._open_epoch(hello.ingest, resumed=False)
+        elif hello.ingest != self._ingest:
+            self._intake.forget_tracks(hello.room_ns, now)
+            self._open_epoch(hello.ingest, resumed=True)
+        self._ingest = hello.ingest
+        self._intake.hello(hello)
+
+    def _open_epoch(self, ingest: str, resumed: bool) -> None:
+        opened = lines.Opened(
+            room_ns=self._room_ns(time.monotonic_ns()),
+            spec_sha256=self._digest,
+            ingest=ingest,
+            public_key=self._journal.public_key,
+            resumed=resumed,
+        )
+        if self._opened and self._ingest != ingest:
+            self._worker.next_epoch()
+        self._opened = True
+        self._worker.lines([opened])
+
+    def _room_ns(self, now: int) -> int:
+        return now + self._room_offset_ns
+
+    # commands and the end
+
+    def _carry_out(self, command: lines.AnyCommand, now: int) -> None:
+        at_ns = command.at_ns
+        match command:
+            case lines.Pause():
+                self._guarded(lambda: self._intake.pause(at_ns, now))
+                self._worker.lines([lines.Paused(at_ns=at_ns)])
+            case lines.Resume():
+                self._intake.resume(at_ns, now)
+                self._worker.lines([lines.Resumed(at_ns=at_ns)])
+            case lines.Change(subscription=subscription):
+                self._intake.subscription = subscription
+                self._send(protocol.Update(subscription=subscription))
+                self._worker.lines([lines.Subscribed(at_ns=at_ns, subscription=subscription)])
+            case lines.Stop():
+                self._begin_stop(command, now)
+
+    def _begin_stop(self, stop: lines.Stop, now: int) -> None:
+        self._stop = stop
+        self._stop_deadline_ns = now + _DRAIN_NS
+        self._intake.end_at(stop.at_ns)
+
+    def _may_stop(self, now: int) -> bool:
+        if self._full or now >= self._stop_deadline_ns:
+            return True
+        return self._intake.ended()
+
+    def _end(self, now: int) -> None:
+        stop = self._stop
+        assert stop is not None
+        if not self._opened:
+            self._open_epoch("", resumed=False)
+        if self._bus is not None:
+            self._selector.unregister(self._bus)
+            self._bus.close()
+            self._bus = None
+        try:
+            self._intake.finish(now, giving_up=self._full)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            self._full = True
+            self._intake.finish(now, giving_up=True)
+        self._worker.lines([lines.Stopped(at_ns=stop.at_ns, reason=stop.reason, message=stop.message)])
+
+    # from the worker thread
+
+    def _worker_full(self) -> None:
+        if not self._full:
+            self._full = True
+            self._wake_self()
+
+    def _wake_self(self) -> None:
+        try:
+            self._wake_w.send(b"w")
+        except BlockingIOError:
+            pass
+
+    def _poke(self) -> None:
+        """Tell control that the journal has grown; it looks by itself now and then anyway."""
+        try:
+            self._poker.sendto(self.spec.id.encode(), self._control)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ECONNREFUSED, errno.EAGAIN, errno.ENOBUFS):
+                raise

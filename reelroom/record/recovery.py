@@ -1,0 +1,222 @@
+"""What a recorder that starts finds: the state its predecessor left in the journal and in logs. Talks to no bus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import structlog
+
+from reelroom.domain import lines
+from reelroom.domain.media import TrackInfo
+from reelroom.domain.recording import RecordingSpec
+from reelroom.domain.timeline import LAST_NS
+from reelroom.record.closing import Close, OutputWriter, Patiently, RenditionState, gap_reason
+from reelroom.record.intake import Intake
+from reelroom.record.journal import Entry
+from reelroom.record.output import TrackIn
+from reelroom.record.paths import Paths
+from reelroom.record.wal import Contents, Frame, Wal, WalError
+from reelroom.record.worker import Worker
+from reelroom.rooms.protocol import TrackAdded
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Found:
+    """A predecessor's state as its journal has it."""
+
+    started_ns: int = 0  # room time of the first Opened line; 0: there is none
+    ingest: str = ""
+    stopped: lines.Stopped | None = None
+    finished: bool = False
+    commands: int = 0  # carried out
+    outputs: dict[str, lines.OutputOpened] = field(default_factory=dict)
+    tracks: dict[int, TrackInfo] = field(default_factory=dict)  # published, of `ingest`
+    muted: set[int] = field(default_factory=set)
+    present: set[tuple[str, str]] = field(default_factory=set)
+    through: dict[int, int] = field(default_factory=dict)  # track → seq in closed segments, of `ingest`
+    ends: dict[str, int] = field(default_factory=dict)  # output → end of its last segment
+
+
+def read(entries: Iterable[Entry]) -> Found:
+    """Fold a journal's lines."""
+    found = Found()
+    for entry in entries:
+        match entry.body:
+            case lines.Opened() as opened:
+                found.started_ns = found.started_ns or opened.room_ns
+                if opened.ingest != found.ingest:
+                    found.ingest = opened.ingest
+                    for state in (found.tracks, found.muted, found.present, found.through):
+                        state.clear()
+            case lines.OutputOpened() as output:
+                found.outputs[output.output] = output
+            case lines.Track(info=info, change=change):
+                if change == "added":
+                    found.tracks[info.track] = info
+                elif change == "removed":
+                    found.tracks.pop(info.track, None)
+                    found.muted.discard(info.track)
+                elif change == "muted":
+                    found.muted.add(info.track)
+                else:
+                    found.muted.discard(info.track)
+            case lines.Participant(identity=identity, session=session, joined=joined):
+                (found.present.add if joined else found.present.discard)((identity, session))
+            case lines.Segment(through=through) as segment:
+                found.ends[segment.output] = segment.end_ns
+                for number, seq in through.items():
+                    found.through[number] = max(seq, found.through.get(number, 0))
+            case lines.Paused() | lines.Resumed() | lines.Subscribed():
+                found.commands += 1
+            case lines.Stopped() as stopped:
+                found.stopped = stopped
+            case lines.Finished():
+                found.finished = True
+            case _:
+                pass
+    return found
+
+
+def writers(
+    entries: Iterable[Entry], paths: Paths, spec: RecordingSpec, patiently: Patiently
+) -> dict[str, OutputWriter]:
+    """The outputs' writers as they were after the journal's last line."""
+    made: dict[str, OutputWriter] = {}
+    ingest = ""
+    for entry in entries:
+        match entry.body:
+            case lines.Opened() as opened:
+                ingest = opened.ingest
+            case lines.OutputOpened() as opened_output:
+                writer = made[opened_output.output] = OutputWriter(paths, spec, opened_output, patiently)
+                writer.in_journal = True
+            case lines.Init() as init:
+                state = made[init.output].renditions.setdefault(init.rendition, RenditionState("fmp4"))
+                state.init, state.init_sha256 = init.number, init.sha256
+            case lines.Segment() as segment:
+                writer = made[segment.output]
+                state = writer.renditions.setdefault(segment.rendition, RenditionState(segment.container))
+                state.container, state.number = segment.container, segment.number
+                state.through.setdefault(ingest, {}).update(segment.through)
+                writer.restore_media(segment.media_end_ns)
+                for kind, frames in (("video", segment.video_frames), ("audio", segment.audio_frames)):
+                    if frames:
+                        writer.gaps.restore(kind, segment.end_ns - LAST_NS[kind])
+            case lines.Track(info=info, change=change) as track:
+                for writer in made.values():
+                    if (writer.opened.identity, writer.opened.source) == (info.identity, info.source.output):
+                        if change == "muted":
+                            writer.gaps.note(info.kind, "mute")
+                        elif change == "removed":
+                            writer.gaps.note(info.kind, gap_reason(track.reason))
+            case _:
+                pass
+    return made
+
+
+@dataclass(slots=True)
+class Left:
+    """One log that was left, its outputs' logs in their order."""
+
+    contents: Contents
+    first: dict[int, int] = field(default_factory=dict)  # track → seq
+    last: dict[int, int] = field(default_factory=dict)
+    added: dict[int, TrackAdded] = field(default_factory=dict)
+
+
+def leftovers(paths: Paths) -> dict[str, list[Left]]:
+    """Output → its logs, oldest first. A log without a whole header held no frame: it is removed."""
+    found: dict[str, list[Left]] = {}
+    for path in sorted(paths.wal.glob("*.wal")):
+        try:
+            contents = Contents(path)
+        except WalError as error:
+            log.warning("log without header removed", error=str(error))
+            path.unlink()
+            continue
+        left = Left(contents)
+        for record in contents.records():
+            if isinstance(record, Frame):
+                left.first.setdefault(record.track, record.seq)
+                left.last[record.track] = record.seq
+            elif isinstance(record, TrackAdded):
+                left.added[record.info.track] = record
+        found.setdefault(contents.header.output, []).append(left)
+    return found
+
+
+def opened_of(left: Left) -> lines.OutputOpened:
+    header = left.contents.header
+    return lines.OutputOpened(
+        output=header.output,
+        identity=header.identity,
+        source=header.source,
+        kind=header.kind,
+        start_ns=header.output_start_ns,
+    )
+
+
+def _submit(left: list[Left], count: int, opened: lines.OutputOpened, worker: Worker, intake: Intake) -> None:
+    """Make segments of the first `count` of an output's logs."""
+    for this, after in list(zip(left, [*left[1:], None], strict=True))[:count]:
+        header = this.contents.header
+        follows = after is not None and after.contents.header.ingest == header.ingest
+        codecs = {added.info.kind: added.info.codec for added in this.added.values()}
+        job = Close(
+            path=this.contents.path,
+            end_ns=after.contents.header.start_ns if after is not None and follows else None,
+            moved=after.first if after is not None and follows else {},
+            codecs=codecs,
+            adopted=True,
+            salvaged=True,
+        )
+        worker.close(job, opened, intake.pauses)
+
+
+def adopt(found: Found, paths: Paths, worker: Worker, intake: Intake) -> None:
+    """Go on where the predecessor stopped, with the same ingest: the newest log of each output is open again."""
+    left = leftovers(paths)
+    opened = dict(found.outputs)
+    for output, logs in left.items():
+        opened.setdefault(output, opened_of(logs[0]))
+    infos = {number: TrackAdded(info=info, room_ns=0) for number, info in found.tracks.items()}
+    last = dict(found.through)
+    for logs in left.values():
+        for one in logs:
+            if one.contents.header.ingest == found.ingest:
+                for number, added in one.added.items():
+                    infos.setdefault(number, added)
+                for number, seq in one.last.items():
+                    last[number] = max(seq, last.get(number, 0))
+    for number, added in infos.items():
+        track = intake.tracks[number] = TrackIn(added)
+        track.last_seq = last.get(number, 0)
+        track.needs_key = track.video and not track.last_seq  # the others go on where they were
+        track.muted = number in found.muted
+        track.fresh = False
+    for output in sorted(opened):
+        made = intake.add_output(opened[output])
+        made.ingest = found.ingest
+        logs = left.get(output, [])
+        if output not in found.outputs:
+            worker.open_output(opened[output])
+        current = None
+        if logs and logs[-1].contents.header.ingest == found.ingest and logs[-1].last:
+            newest = logs[-1]
+            if any(seq > found.through.get(number, 0) for number, seq in newest.last.items()):
+                current = newest  # else its segment is in the journal already
+        _submit(logs, len(logs) - (current is not None), opened[output], worker, intake)
+        made.wals = max((one.contents.header.number for one in logs), default=0)
+        for track in intake.tracks.values():
+            if intake.outputs.get(intake.key_of(track)) is made:
+                made.add_track(track)
+        if current is not None:
+            tracks = {added.info.kind == "video": n for n, added in current.added.items() if n in current.last}
+            made.adopt(Wal.reopen(current.contents, set(current.added)), tracks)
+        elif intake.pauses.spans and found.ends.get(output, 0) <= (intake.pauses.spans[-1][1] or 0):
+            made.resume(intake.pauses.spans[-1][1] or 0)  # nothing came after the pause yet: wait for a key frame
+        made.refresh()
+    intake.present = set(found.present)
