@@ -1,1 +1,146 @@
-"""From journals to files: MP4, WebM, FLV, AAC, MP3, Ogg and playlists. Knows nothing of rooms or storage."""
+"""Files of a finished recording: a function of its journal and segments. Uploads nothing, appends nothing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av.error
+
+from reelroom.domain.lines import AnyLine, File
+from reelroom.domain.media import AUDIO_ONLY
+from reelroom.domain.recording import Format, RecordingSpec
+from reelroom.finish import mp4, packets, raw
+from reelroom.finish.choose import Output, Plan, outputs, plans
+from reelroom.finish.part import Made
+from reelroom.finish.source import FinishError, Reader
+from reelroom.finish.transcode import transcoded
+from reelroom.record.mux import MuxError
+from reelroom.record.mux.boxes import BoxError
+
+__all__ = ["Failure", "make_files"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that could not be made. `str()` is what `Finished.failed` wants."""
+
+    output: str
+    format: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.output}/{self.format}: {self.message}"
+
+
+def make_files(
+    folder: Path,
+    spec: RecordingSpec,
+    lines: Iterable[AnyLine],
+    progress: Callable[[float], None] = lambda done: None,
+) -> Iterator[File | Failure]:
+    """Make every file the spec asks for that has no File line yet, one after the other, in `folder`/files.
+
+    Safe to call again after a crash: what has a line and is there is skipped, what is half made is made anew.
+    A format that fails gives a Failure and stops no other. `progress` is told 0 to 1.
+    """
+    (folder / "files").mkdir(exist_ok=True)
+    todo: list[tuple[Output, Format, Plan]] = []
+    for output in outputs(lines):
+        for format_ in spec.formats:
+            if format_ == Format.HLS or (format_ in AUDIO_ONLY and output.opened.kind == "video"):
+                continue
+            for plan in plans(output, format_, spec):
+                done = output.files.get((format_, plan.sequence))
+                if done is None or not (folder / done.path).exists():
+                    todo.append((output, format_, plan))
+    for index, (output, format_, plan) in enumerate(todo):
+
+        def share(done: float, index: int = index) -> None:
+            progress((index + done) / len(todo))
+
+        try:
+            yield _make(folder, spec, output, format_, plan, share)
+        except (FinishError, MuxError, BoxError, OSError, av.error.FFmpegError) as error:
+            yield Failure(output.opened.output, format_, str(error) or type(error).__name__)
+    progress(1.0)
+
+
+def _make(
+    folder: Path,
+    spec: RecordingSpec,
+    output: Output,
+    format_: Format,
+    plan: Plan,
+    progress: Callable[[float], None],
+) -> File:
+    opened = output.opened
+    first, last = plan.picks[0].timing, plan.picks[-1].timing
+    suffix = f"_{plan.sequence}" if plan.sequence > 1 else ""
+    path = folder / "files" / f"{opened.output}{suffix}.{format_}"
+    scratch = folder / "files" / f"{opened.output}{suffix}.{format_}.scratch"
+    base = first.media_start_ns
+    steps = Reader(folder, output).steps(plan.picks)
+    changed = _transcodes(plan)
+    made: Made
+    try:
+        if changed:
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir()
+            steps = transcoded(steps, plan, spec, scratch)
+        if format_ == Format.MP4:
+            made = mp4.write(path, steps, base, progress)
+        elif format_ in (Format.AAC, Format.MP3):
+            made = raw.write(path, format_, steps, base, spec, progress)
+        else:
+            codecs = (("video", plan.video_codec), ("audio", plan.audio_codec))
+            kinds = tuple(kind for kind, codec in codecs if codec)
+            made = packets.write(path, format_, steps, kinds, base, progress)
+    finally:
+        if changed:
+            shutil.rmtree(scratch, ignore_errors=True)
+    shown = next((pick.video for pick in plan.picks if pick.video), None)
+    return File(
+        output=opened.output,
+        identity=opened.identity,
+        source=opened.source,
+        kind="audio" if format_ in AUDIO_ONLY else opened.kind,
+        format=format_,
+        path=str(path.relative_to(folder)),
+        bytes=made.bytes,
+        sha256=made.sha256,
+        start_ns=first.start_ns,
+        end_ns=last.end_ns,
+        media_start_ns=base,
+        duration_ns=last.media_end_ns - base,
+        sequence=plan.sequence,
+        video_codec=plan.video_codec,
+        audio_codec=plan.audio_codec,
+        width=shown.width if shown else 0,
+        height=shown.height if shown else 0,
+        transcoded=tuple(sorted(changed | _was_transcoded(plan))),
+    )
+
+
+def _transcodes(plan: Plan) -> set[str]:
+    """The kinds that are not yet in the plan's codec."""
+    kinds: set[str] = set()
+    for pick in plan.picks:
+        if pick.video and pick.video.video_codec != plan.video_codec:
+            kinds.add("video")
+        if pick.audio and pick.audio.audio_codec != plan.audio_codec:
+            kinds.add("audio")
+    return kinds
+
+
+def _was_transcoded(plan: Plan) -> set[str]:
+    """The kinds that were transcoded while recording."""
+    kinds: set[str] = set()
+    for pick in plan.picks:
+        if pick.video and "video" in pick.video.transcoded:
+            kinds.add("video")
+        if pick.audio and "audio" in pick.audio.transcoded:
+            kinds.add("audio")
+    return kinds

@@ -59,8 +59,10 @@ class AudioEncoder:
         context.format = self._format
         context.bit_rate = bitrate
         context.time_base = _BASE
-        if target == "aac":
-            context.options = {"aac_coder": "fast"}  # half the time of "twoloop"
+        if target == "aac" and self.channels == 1:
+            context.options = {"aac_coder": "fast"}  # half the time of "twoloop"; with two channels it is not
+        elif target == "mp3":
+            context.options = {"reservoir": "0"}  # each frame stands for itself: silence can go in between
         self._encoder = context
         self._decoder: AudioCodecContext | None = None
         self._resampler: av.AudioResampler | None = None
@@ -136,7 +138,7 @@ class AudioEncoder:
         except av.error.FFmpegError:
             self.damaged += 1  # one broken packet must not end the recording: it leaves a hole
             return None
-        parts = []
+        parts: list[np.ndarray] = []
         for frame in frames:
             if frame.format.name == "s16" and frame.sample_rate == AUDIO_SCALE:
                 channels = frame.layout.nb_channels

@@ -28,7 +28,7 @@ class VideoConfig(NamedTuple):
 
 
 class AudioConfig(NamedTuple):
-    codec: str  # "opus" or "aac"
+    codec: str  # "opus", "aac" or "mp3"
     channels: int
     entry: bytes
 
@@ -251,7 +251,7 @@ def video_config(codec: str, key_frame: bytes) -> VideoConfig:
 
 
 def audio_config(codec: str, channels: int) -> AudioConfig:
-    """The config of Opus or AAC-LC at 48 kHz with 1 or 2 channels."""
+    """The config of Opus, AAC-LC or MP3 at 48 kHz with 1 or 2 channels."""
     if channels not in (1, 2):
         raise MuxError(f"audio must have 1 or 2 channels, not {channels}")
     head = struct.pack(">6xH8xHHHHI", 1, channels, 16, 0, 0, 48_000 << 16)
@@ -259,12 +259,14 @@ def audio_config(codec: str, channels: int) -> AudioConfig:
         # No pre-skip: a call's recording begins in the middle of the sender's stream.
         dops = struct.pack(">BBHIhB", 0, channels, 0, 48_000, 0, 0)
         return AudioConfig(codec, channels, box(b"Opus", head, box(b"dOps", dops)))
-    if codec == "aac":
+    if codec in ("aac", "mp3"):
         specific = audio_specific_config(channels)
-        decoder = bytes([0x40, 0x15, 0, 0, 0]) + bytes(8) + bytes([5, len(specific)]) + specific
+        decoder = bytes([0x40 if codec == "aac" else 0x6B, 0x15]) + bytes(11)
+        if codec == "aac":
+            decoder += bytes([5, len(specific)]) + specific
         stream = bytes(3) + bytes([4, len(decoder)]) + decoder + bytes([6, 1, 2])
         return AudioConfig(codec, channels, box(b"mp4a", head, full(b"esds", 0, 0, bytes([3, len(stream)]), stream)))
-    raise MuxError(f"stored audio must be opus or aac, not {codec!r}")
+    raise MuxError(f"stored audio must be opus, aac or mp3, not {codec!r}")
 
 
 def audio_specific_config(channels: int) -> bytes:

@@ -8,19 +8,18 @@ from reelroom.record.mux.model import MuxError
 
 HLS = "hls"  # what the playlist names
 COPY = "copy"  # frames as they came, for the finisher
-AAC = "aac"  # AAC of Opus, sound only, for the finisher
-H264 = "h264"  # H.264 of other video, picture only, for the finisher
-VP8 = "vp8"  # VP8 of other video, picture only, for the finisher
-
-_WEBM = COPIES["webm"]
-_MP4 = COPIES["mp4"]
+# One codec each, picture or sound only, for the finisher: what must be transcoded is while recording.
+AAC, OPUS, MP3 = "aac", "opus", "mp3"
+H264, VP8 = "h264", "vp8"
+SOUND = (AAC, OPUS, MP3)
+PICTURE = (H264, VP8)
 
 
 def stored_video(name: str, container: str, codec: str) -> str:
     """The video codec that rendition `name` holds when `codec` comes in; "" if it holds none."""
-    if not codec or name == AAC:
+    if not codec or name in SOUND:
         return ""
-    if name in (H264, VP8):
+    if name in PICTURE:
         return name
     if name == COPY:
         return codec
@@ -29,9 +28,11 @@ def stored_video(name: str, container: str, codec: str) -> str:
 
 def stored_audio(name: str, container: str, codec: str, spec: RecordingSpec) -> str:
     """The audio codec that rendition `name` holds when `codec` comes in; "" if it holds none."""
-    if not codec or name in (H264, VP8):
+    if not codec or name in PICTURE:
         return ""
-    if name == AAC or codec != "opus":
+    if name in SOUND:
+        return name
+    if codec != "opus":
         return "aac"
     if name == COPY:
         return codec
@@ -80,21 +81,12 @@ def plan(spec: RecordingSpec, kind: str, video_codec: str, audio_codec: str) -> 
     wanted: set[str] = set()
     for format_ in files:
         wanted |= {wanted_video(format_, video), wanted_audio(format_, audio, spec)}
-    # MP3 is made from whatever sound there is; so is the Opus that G.711 must become.
-    if "mp3" in wanted or ("opus" in wanted and audio != "opus"):
-        wanted -= {"mp3"}
-        if audio != "opus":
-            wanted -= {"opus"}
-        if not held & {"opus", "aac"}:
-            wanted.add("opus" if audio == "opus" else "aac")
     wanted -= {""}
-    missing = wanted - held
     copied = {stored_video(COPY, "fmp4", video), stored_audio(COPY, "fmp4", audio, spec)} - {""}
-    # Every recording of files keeps the frames as they came, unless the playlist's segments do.
-    if files and (missing & copied or (copied - held and wanted & copied)):
+    if (wanted - held) & copied:
         chosen.append((COPY, "fmp4"))
-        missing -= copied
-    for name in (AAC, H264, VP8):
-        if name in missing:
+        held |= copied
+    for name in (*SOUND, *PICTURE):
+        if name in wanted - held:
             chosen.append((name, "fmp4"))
     return chosen

@@ -70,15 +70,17 @@ class Rendition:
         if job.audio and audio_codec:
             if audio_codec != audio_in:
                 transcoded.append("audio")
-                audio = self._encode(job)
+                audio = self._encode(job, audio_codec)
             else:
                 audio = self._copy_audio(job)
         video_config_ = self._video_config if video_codec else None
         if video_config_ is None and audio is None:
-            raise MuxError(f"segment {job.number} of {self.name}: there is neither a key frame nor sound")
-        channels = self._encoder.channels if self._encoder and audio_codec == "aac" else 2
+            # Nothing that this rendition holds: the number is kept, the config in force stays.
+            path.write_bytes(b"" if self.container == "ts" else b"".join(fragment.segment(job.number, [])))
+            return Muxed(None, "", "", 0, 0, 0, 0, (), False, tuple(unfilled))
+        channels = self._encoder.channels if self._encoder and audio_codec != audio_in else 2
         if audio is not None:
-            if audio.codec == "opus" and job.audio and job.audio.channels:
+            if audio_codec == audio_in and job.audio and job.audio.channels:
                 channels = job.audio.channels
             if self._audio_config is None or (audio.codec, channels) != self._audio_config[:2]:
                 self._audio_config = audio_config(audio.codec, channels)
@@ -159,7 +161,7 @@ class Rendition:
         dts, durations = self._audio_clock.ticks(samples, lengths)
         return _Audio(job.audio.codec, dts, durations, [sample[2] for sample in samples])
 
-    def _encode(self, job: SegmentJob) -> _Audio:
+    def _encode(self, job: SegmentJob, target: str) -> _Audio:
         if job.audio is None:
             raise MuxError("no audio to encode")
         # WebRTC declares every Opus stream as stereo; its packets say whether they are (RFC 6716 §3.1).
@@ -167,7 +169,7 @@ class Rendition:
             job.audio.codec != "opus" or any(len(s.data) and s.data[0] & 4 for s in job.audio_samples)
         )
         if self._encoder is None:
-            self._encoder = AudioEncoder("aac", 2 if stereo else 1, self._spec.audio_bitrate)
+            self._encoder = AudioEncoder(target, 2 if stereo else 1, self._spec.audio_bitrate)
         elif stereo and self._encoder.channels == 1:
             self._encoder = self._encoder.to_stereo()
         silences = [item for item in job.fill if item.kind == "audio" and item.how == "silence"]
@@ -175,7 +177,7 @@ class Rendition:
         if job.last:
             self._encoder.flush()
         packets = self._encoder.take(drop_before=0 if self.container == "fmp4" else -AUDIO_SCALE)
-        return _Audio("aac", [p.tick for p in packets], [p.length for p in packets], [p.data for p in packets])
+        return _Audio(target, [p.tick for p in packets], [p.length for p in packets], [p.data for p in packets])
 
 
 def _headers(video: VideoConfig | None, audio: AudioConfig | None) -> list[boxes.TrackHeader]:

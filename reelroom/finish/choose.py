@@ -1,0 +1,113 @@
+"""Which segments of which rendition make up which file: a pure function of journal lines. Opens nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from reelroom.domain.lines import AnyLine, File, Init, OutputOpened, Segment
+from reelroom.domain.media import AUDIO_ONLY, COPIES, TARGET
+from reelroom.domain.recording import Format, RecordingSpec
+
+
+@dataclass(slots=True)
+class Output:
+    """What the journal holds of one output. Keys: rendition, then number."""
+
+    opened: OutputOpened
+    inits: dict[tuple[str, int], Init] = field(default_factory=dict)
+    segments: dict[str, dict[int, Segment]] = field(default_factory=dict)
+    files: dict[tuple[str, int], File] = field(default_factory=dict)
+
+
+def outputs(lines: Iterable[AnyLine]) -> list[Output]:
+    """The outputs of a journal in order of their first frames."""
+    found: dict[str, Output] = {}
+    for line in lines:
+        if isinstance(line, OutputOpened):
+            found.setdefault(line.output, Output(line))
+        elif isinstance(line, Init):
+            found[line.output].inits[line.rendition, line.number] = line
+        elif isinstance(line, Segment):
+            found[line.output].segments.setdefault(line.rendition, {})[line.number] = line
+        elif isinstance(line, File):
+            found[line.output].files[line.format, line.sequence] = line
+    return list(found.values())
+
+
+@dataclass(slots=True)
+class Pick:
+    """One segment's worth of a file: where its picture and its sound come from. None: there is none."""
+
+    timing: Segment
+    video: Segment | None
+    audio: Segment | None
+
+
+@dataclass(slots=True)
+class Plan:
+    """One file to be made. A codec that differs from the picks' must still be transcoded."""
+
+    sequence: int
+    picks: list[Pick]
+    video_codec: str
+    audio_codec: str
+
+
+def _best(candidates: list[Segment], kind: str, taken: frozenset[str]) -> Segment | None:
+    """Of one number's segments the one to read `kind` from: copied before transcoded, fit before unfit."""
+
+    def rank(line: Segment) -> tuple[bool, bool]:
+        codec = line.video_codec if kind == "video" else line.audio_codec
+        return codec not in taken, kind in line.transcoded
+
+    held = [line for line in candidates if (line.video_codec if kind == "video" else line.audio_codec)]
+    held = [line for line in held if (line.video_frames if kind == "video" else line.audio_frames)]
+    return min(held, key=rank, default=None)
+
+
+def plans(output: Output, format_: Format, spec: RecordingSpec) -> list[Plan]:
+    """The files of `format_` that an output becomes: one, or more with splits and codec changes."""
+    video_taken = frozenset() if format_ in AUDIO_ONLY else COPIES[format_]
+    audio_taken = COPIES[format_]
+    if format_ == Format.MP4 and spec.audio_codec == "aac":
+        audio_taken = frozenset({"aac"})
+    numbers: dict[int, list[Segment]] = {}
+    for lines in output.segments.values():
+        for number, line in lines.items():
+            if line.container == "fmp4":
+                numbers.setdefault(number, []).append(line)
+    made: list[Plan] = []
+    for number in sorted(numbers):
+        lines_ = numbers[number]
+        video = _best(lines_, "video", video_taken) if video_taken else None
+        audio = _best(lines_, "audio", audio_taken)
+        if video is None and audio is None:
+            continue
+        video_codec = _target(video.video_codec, video_taken, TARGET[format_][0] or "") if video else ""
+        audio_codec = _target(audio.audio_codec, audio_taken, TARGET[format_][1]) if audio else ""
+        pick = Pick(video or audio or lines_[0], video, audio)
+        plan = made[-1] if made else None
+        if (
+            plan is None
+            or (video_codec and plan.video_codec not in ("", video_codec))
+            or (audio_codec and plan.audio_codec not in ("", audio_codec))
+            or _too_long(plan, pick, spec.split_s)
+        ):
+            made.append(Plan(len(made) + 1, [pick], video_codec, audio_codec))
+            continue
+        plan.picks.append(pick)
+        plan.video_codec = plan.video_codec or video_codec
+        plan.audio_codec = plan.audio_codec or audio_codec
+    return made
+
+
+def _target(codec: str, taken: frozenset[str], otherwise: str) -> str:
+    return codec if codec in taken else otherwise
+
+
+def _too_long(plan: Plan, pick: Pick, split_s: float) -> bool:
+    if not split_s:
+        return False
+    length = pick.timing.media_end_ns - plan.picks[0].timing.media_start_ns
+    return length > round(split_s * 1e9)
