@@ -25,6 +25,14 @@ def _pairs(given: list[str], what: str) -> dict[str, str]:
     return pairs
 
 
+def _by_dialect(given: list[str], what: str) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for path, value in _pairs(given, what).items():
+        dialect, _, field = path.partition(".")
+        found.setdefault(dialect, {})[field] = value
+    return found
+
+
 @app.command("add")
 def add(
     name: Annotated[str, typer.Argument(help="the app's id")],
@@ -38,6 +46,10 @@ def add(
     option: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="an option of the destination; may be repeated")
     ] = None,
+    default: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DIALECT.NAME=VALUE", help="a setting of a dialect, e.g. agora.callback_url=https://…"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     config: common.Config = None,
     data: common.Data = None,
@@ -45,12 +57,17 @@ def add(
     """Make an app and print its credentials, once."""
     from reelroom.control import destinations
     from reelroom.control.errors import ControlError
+    from reelroom.dialects.agora.settings import check_settings
 
     settings = common.settings(config, data=data)
-    credentials: dict[str, dict[str, str]] = {}
-    for path, value in _pairs(credential or [], "--credential").items():
-        dialect, _, field = path.partition(".")
-        credentials.setdefault(dialect, {})[field] = value
+    credentials = _by_dialect(credential or [], "--credential")
+    defaults = _by_dialect(default or [], "--default")
+    if defaults.keys() - {"agora"}:
+        common.fail("--default is for agora only", 2)
+    try:
+        check_settings(defaults.get("agora", {}))
+    except ValueError as error:
+        common.fail(f"--default agora.{error}", 2)
     if option and not destination:
         common.fail("--option needs --destination", 2)
 
@@ -61,7 +78,7 @@ def add(
                 wanted = destinations.DestinationSpec(destination, _pairs(option or [], "--option"))
                 checked = await destinations.check(wanted, settings.storage, allow_private=True, trusted=True)
                 row = destinations.row(name, checked, box)
-            return await apps.add(name, credentials, row)
+            return await apps.add(name, credentials, row, defaults)
 
     try:
         made = asyncio.run(run())

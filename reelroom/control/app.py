@@ -8,6 +8,7 @@ import reelroom
 from reelroom.control import problems
 from reelroom.control.context import Context
 from reelroom.control.middleware import BodyLimit, Cors
+from reelroom.dialects.agora import routes as agora
 from reelroom.dialects.native import files, health, recordings, rooms, whip
 
 DESCRIPTION = """
@@ -30,7 +31,7 @@ def make_app(context: Context) -> FastAPI:
     )
     app.state.context = context
     problems.install(app)
-    for router in (health.router, whip.router, recordings.router, files.router, rooms.router):
+    for router in (health.router, whip.router, recordings.router, files.router, rooms.router, agora.router):
         app.include_router(router)
     settings = context.settings
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, sdp_limit=settings.max_sdp_bytes)

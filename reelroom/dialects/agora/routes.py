@@ -20,7 +20,8 @@ from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
 from reelroom.dialects.agora import auth, errors, limits
-from reelroom.dialects.agora.sessions import Sessions, settings
+from reelroom.dialects.agora.sessions import Sessions
+from reelroom.dialects.agora.settings import settings
 from reelroom.dialects.agora.wire import Frame, parse
 
 log = structlog.get_logger("reelroom.agora")
@@ -64,7 +65,7 @@ class Dialect:
             raise errors.unknown_app() if known else errors.wrong_credentials()
         if not auth.matches(given, app.secrets.get("agora")):
             raise errors.wrong_credentials()
-        per_second = float(settings(app).get("requests_per_second", limits.REQUESTS_PER_SECOND))
+        per_second = settings(app).requests_per_second
         self.rate.take(appid, time.monotonic_ns(), per_second, max(1, round(per_second)))
         return app
 

@@ -19,10 +19,11 @@ from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
 from reelroom.control.destinations import DestinationSpec
 from reelroom.control.errors import ControlError
-from reelroom.control.recordings import CallbackSpec, NewRecording
+from reelroom.control.recordings import NewRecording
 from reelroom.dialects.agora import answers, errors, naming, translate
 from reelroom.dialects.agora.redirect import redirect
 from reelroom.dialects.agora.resource import PURPOSE, Resource, ResourceIds, new_nonce
+from reelroom.dialects.agora.settings import callback, settings
 from reelroom.dialects.agora.wire import (
     AcquireRequest,
     Frame,
@@ -40,7 +41,6 @@ DIALECT = "agora"
 HOUR_NS = 3600 * 10**9
 STOP_WAIT_S = 20.0  # a synchronous stop; section 7.1
 BACKUP_AFTER_S = 8.0  # then a storage that refuses is "backuped": official clients hang up after 10 s
-MAX_RECORDINGS = 0  # per App ID, at one time; 0: as many as the machine takes
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ class Sessions:
         naming.check_uid(frame.uid)
         request = parse(AcquireRequest, frame.clientRequest, "clientRequest")
         translate.check_acquire(request)
-        most = int(settings(app).get("max_recordings", MAX_RECORDINGS))
+        most = settings(app).max_recordings
         if most and await self._running(app) >= most:
             raise errors.over_load()
         resource = Resource(
@@ -156,7 +156,7 @@ class Sessions:
 
     def _destination(self, app: AppContext, service: str, options: dict[str, str]) -> DestinationSpec | None:
         """The caller's storage, unless the operator wants everything in the app's own."""
-        if settings(app).get("storage") == "app":
+        if settings(app).storage == "app":
             return None
         return DestinationSpec(service, options)
 
@@ -329,17 +329,3 @@ class Sessions:
                     expires_ns=now + resource.expired_hour * HOUR_NS,
                 )
             )
-
-
-def settings(app: AppContext) -> dict[str, Any]:
-    """The app's settings for this dialect: `callback_url`, `requests_per_second`, `max_recordings`, `storage`."""
-    found = app.defaults.get(DIALECT) or {}
-    return dict(found)
-
-
-def callback(app: AppContext) -> CallbackSpec | None:
-    """Where this app's notices go: what Agora's console holds per project."""
-    url = settings(app).get("callback_url")
-    if not url:
-        return None
-    return CallbackSpec(url=str(url), secret=app.secrets[DIALECT].get("callback_secret", ""), extra={})
