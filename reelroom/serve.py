@@ -18,6 +18,7 @@ import httpx
 import structlog
 
 from reelroom.config import INHERITED, Settings
+from reelroom.fleet.running import recorders
 from reelroom.parent import VARIABLE as PARENT
 from reelroom.store.secrets import SecretBox
 
@@ -26,7 +27,8 @@ log = structlog.get_logger("reelroom.serve")
 PAUSES_S = (0.05, 0.1, 0.3, 1.0, 2.0, 5.0, 10.0)  # before a start again; the first again after STEADY_S of life
 STEADY_S = 20.0
 CONTROL_END_S = 8.0  # requests under way
-FLEET_END_S = 30.0  # recorders close their segments
+FLEET_END_S = 5.0
+RECORDERS_END_S = 10.0  # they sync what they have; the next start resumes them
 INGEST_END_S = 5.0
 
 
@@ -49,7 +51,12 @@ class Child:
         while not self.ending:
             self.started = time.monotonic()
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", *self.arguments, env=self.environment, pass_fds=self.descriptors
+                sys.executable,
+                "-m",
+                *self.arguments,
+                env=self.environment,
+                pass_fds=self.descriptors,
+                start_new_session=True,  # a terminal's Ctrl-C reaches us alone: children end in order
             )
             log.debug("started", child=self.name, pid=self.process.pid)
             code = await self.process.wait()
@@ -103,7 +110,16 @@ class Supervisor:
             Child(f"ingest-{index}", ["reelroom.rooms", "--index", str(index)], environment, (self._alive,))
             for index in range(settings.workers)
         ]
-        fleet = Child("fleet", ["reelroom.fleet"], environment, (self._alive,))
+        fleet = Child(
+            "fleet",
+            [
+                *("reelroom.fleet", "--data", str(settings.data), "--run", str(settings.run)),
+                *("--workers", str(settings.workers)),
+                *("--log-level", settings.log_level, "--log-format", settings.log_format),
+            ],
+            environment,
+            (self._alive,),
+        )
         control = Child(
             "control",
             ["reelroom.control"],
@@ -140,7 +156,8 @@ class Supervisor:
         """Control first: no new work. Then the recorders, which still hear the rooms. The rooms last."""
         *ingests, fleet, control = children
         await control.end(CONTROL_END_S)
-        await fleet.end(FLEET_END_S)
+        await fleet.end(FLEET_END_S)  # before the recorders, which it would start again
+        await end_recorders(self.settings.recordings, RECORDERS_END_S)
         await asyncio.gather(*(ingest.end(INGEST_END_S) for ingest in ingests))
         await asyncio.gather(*(child.task for child in children if child.task), return_exceptions=True)
 
@@ -162,6 +179,23 @@ class Supervisor:
                     log.debug("not ready", error=repr(error))
                 await asyncio.sleep(0.05)
         self._ready(found | {"pids": {c.name: c.process.pid for c in children if c.process is not None}})
+
+
+async def end_recorders(recordings: Path, grace_s: float) -> None:
+    """SIGTERM to every recorder of this data folder, and wait: its recording goes on at the next start."""
+    deadline = time.monotonic() + grace_s
+    asked: set[int] = set()
+    while found := await asyncio.to_thread(recorders, recordings):
+        for pid in set(found.values()) - asked:
+            asked.add(pid)
+            try:
+                os.kill(pid, signal.SIGTERM)
+            except ProcessLookupError:
+                pass
+        if time.monotonic() > deadline:
+            log.warning("recorders are still busy and left alone", recorders=found)
+            return
+        await asyncio.sleep(0.05)
 
 
 def bind(host: str, port: int) -> socket.socket:

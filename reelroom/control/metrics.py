@@ -65,7 +65,8 @@ async def collect(ctx: Context) -> bytes:
 async def _database(ctx: Context) -> list[Metric]:
     recording, event = tables.Recording, tables.Event
     async with ctx.database.reading() as session:
-        by_state = dict(await session.execute(select(recording.state, func.count()).group_by(recording.state)))
+        counts = await session.execute(select(recording.state, func.count()).group_by(recording.state))
+        by_state = dict(counts.tuples().all())
         callbacks = select(func.count()).where(event.state == "pending")
         pending = await session.scalar(callbacks)
         failing = await session.scalar(callbacks.where(event.attempts > 0))
