@@ -47,10 +47,11 @@ async def add_events(session: AsyncSession, recording: str, drafts: Sequence[Dra
             update(Recording)
             .where(Recording.id == recording)
             .values(event_seq=Recording.event_seq + len(fresh))
-            .returning(Recording.event_seq, Recording.app, Recording.callback.is_not(None))
+            # Not `callback.is_not(None)`: SQLite 3.40 takes NULL for NOT NULL within RETURNING.
+            .returning(Recording.event_seq, Recording.app, Recording.callback)
         )
     ).one()
-    last, app, called_back = row
+    last, app, callback = row
     for seq, (id_, draft) in enumerate(fresh, last - len(fresh) + 1):
         session.add(
             Event(
@@ -61,7 +62,7 @@ async def add_events(session: AsyncSession, recording: str, drafts: Sequence[Dra
                 type=draft.type,
                 at_ns=draft.at_ns,
                 data=draft.data,
-                state="pending" if called_back else "none",
+                state="none" if callback is None else "pending",
                 attempts=0,
                 due_ns=0,
             )
