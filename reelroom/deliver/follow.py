@@ -306,9 +306,7 @@ class _Index:
 
     async def _opened(self, output: str) -> lines.OutputOpened:
         playlist = await self._session.scalar(
-            select(File).where(
-                File.recording == self._recording.id, File.output == output, File.role == "playlist"
-            )
+            select(File).where(File.recording == self._recording.id, File.output == output, File.role == "playlist")
         )
         if playlist is None:
             raise JournalBroken(f"{self._recording.id}: output {output} has a segment but was never opened")

@@ -104,6 +104,7 @@ class File(Base):
     __table_args__ = (
         UniqueConstraint("recording", "key", name="files_key"),
         Index("files_due", "state", "due_ns"),
+        Index("files_pending", "recording", "state", "due_ns"),
         Index("files_recording", "recording", "output", "rendition", "number"),
     )
 

@@ -129,6 +129,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("recording", "key", name="files_key"),
     )
     op.create_index("files_due", "files", ["state", "due_ns"], unique=False)
+    op.create_index("files_pending", "files", ["recording", "state", "due_ns"], unique=False)
     op.create_index("files_recording", "files", ["recording", "output", "rendition", "number"], unique=False)
     op.create_table(
         "attempts",

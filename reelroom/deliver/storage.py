@@ -1,0 +1,285 @@
+"""Opening a destination and writing objects into it, whole and bounded in memory. Schedules and retries nothing.
+
+What opendal 0.47's wheel has was tried: fs, s3, oss, cos, obs, gcs, azblob, tos, swift and webdav are there (as
+are b2, azdls, azfile and upyun); sftp, hdfs, pcloud, supabase and vercel-blob are not. Kodo, KS3, EOS, BOS and
+MinIO speak the S3 protocol: service "s3" with their endpoint. `fs` does not go through opendal: a hard link is
+faster than a copy. Object tags have no place in opendal's writers, so nothing here takes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import httpx
+import opendal
+from opendal import exceptions
+from opendal.layers import RetryLayer, TimeoutLayer
+
+CHUNK = 8 << 20  # of a file that goes in parts; smaller files go in one request
+MAX_PARTS = 9000  # S3 and those like it take 10,000
+CONTROL_TIMEOUT_S = 30
+CHUNK_TIMEOUT_S = 60
+
+CONTENT_TYPES: dict[str, str] = {
+    ".m3u8": "application/vnd.apple.mpegurl",
+    ".m4s": "video/iso.segment",
+    ".mp4": "video/mp4",
+    ".ts": "video/mp2t",
+    ".webm": "video/webm",
+    ".flv": "video/x-flv",
+    ".aac": "audio/aac",
+    ".mp3": "audio/mpeg",
+    ".ogg": "audio/ogg",
+}
+
+#: Options whose values errors may repeat.
+PLAIN = frozenset(
+    {
+        "bucket", "container", "endpoint", "region", "root", "account_name", "username", "default_acl",
+        "default_storage_class", "server_side_encryption", "checksum_algorithm", "enable_virtual_host_style",
+        "predefined_acl", "disable_config_load", "disable_ec2_metadata", "disable_vm_metadata",
+        "disable_write_with_if_match",
+    }
+)  # fmt: skip
+
+_DAL_ERRORS: tuple[type[Exception], ...] = tuple(
+    error for error in vars(exceptions).values() if isinstance(error, type) and issubclass(error, Exception)
+)
+
+
+_OPEN_ERRORS: tuple[type[Exception], ...] = (*_DAL_ERRORS, TypeError)
+_DROPPED = ("url:", "uri:", "called:", "service:", "Context:", "Source:", "written:", "response:", "path:")
+
+
+class StorageError(Exception):
+    """A destination did not take or give an object. The message holds no credential."""
+
+
+class SourceGone(Exception):
+    """The local file that was to be written into storage is not there."""
+
+
+class Storage(Protocol):
+    """One destination. Every method raises StorageError, and only that, for trouble with the destination."""
+
+    async def put_file(self, key: str, path: Path) -> None:
+        """Store a local file under `key`; SourceGone when there is none."""
+
+    async def put_bytes(self, key: str, data: bytes) -> None: ...
+
+    async def size(self, key: str) -> int | None:
+        """Bytes of an object, None when there is none."""
+
+    async def delete(self, key: str) -> None:
+        """Remove an object; no error when there is none."""
+
+
+def open_storage(service: str, options: dict[str, str]) -> Storage:
+    """A destination's storage. StorageError when its options do not even make one; nothing is contacted yet."""
+    if service == "fs":
+        return LocalStorage(Path(options["root"]))
+    return ObjectStorage(service, options)
+
+
+def content_type(key: str) -> str:
+    return CONTENT_TYPES.get(os.path.splitext(key)[1], "application/octet-stream")
+
+
+class LocalStorage:
+    """A folder: hard links where the file system allows, else copies; objects appear whole or not at all."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def put_file(self, key: str, path: Path) -> None:
+        await self._in_thread(self._link, key, path)
+
+    async def put_bytes(self, key: str, data: bytes) -> None:
+        await self._in_thread(self._write, key, data)
+
+    async def size(self, key: str) -> int | None:
+        def look(target: Path) -> int | None:
+            return target.stat().st_size if target.is_file() else None
+
+        return await self._in_thread(lambda: look(self._target(key)))  # type: ignore[no-any-return]
+
+    async def delete(self, key: str) -> None:
+        await self._in_thread(lambda: self._target(key).unlink(missing_ok=True))
+
+    async def _in_thread(self, function: Any, *args: Any) -> Any:
+        try:
+            return await asyncio.to_thread(function, *args)
+        except OSError as error:
+            raise StorageError(f"{error.strerror or error}: {error.filename2 or error.filename}") from error
+
+    def _target(self, key: str) -> Path:
+        target = self._root / key
+        root = self._root.resolve()
+        if not target.parent.resolve().is_relative_to(root) or ".." in Path(key).parts:
+            raise StorageError(f"{key!r} would lie outside {self._root}")
+        return target
+
+    def _link(self, key: str, path: Path) -> None:
+        part, target = self._part(key)
+        try:
+            os.link(path, part)
+        except FileNotFoundError as error:
+            if not path.exists():
+                raise SourceGone(str(path)) from error
+            raise
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP):
+                raise
+            with path.open("rb") as source, part.open("wb") as copy:
+                shutil.copyfileobj(source, copy, 1 << 20)
+                copy.flush()
+                os.fsync(copy.fileno())
+        self._publish(part, target)
+
+    def _write(self, key: str, data: bytes) -> None:
+        part, target = self._part(key)
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        self._publish(part, target)
+
+    def _part(self, key: str) -> tuple[Path, Path]:
+        target = self._target(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name[:200]}.part")
+        part.unlink(missing_ok=True)  # of a process that was killed
+        return part, target
+
+    def _publish(self, part: Path, target: Path) -> None:
+        os.replace(part, target)
+        part.unlink(missing_ok=True)  # replacing one hard link of a file by another leaves both
+        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+class ObjectStorage:
+    """A service through opendal. Files above CHUNK go in parts, which only become an object when all are there."""
+
+    def __init__(self, service: str, options: dict[str, str]) -> None:
+        self._service = service
+        self._options = options
+        hidden = (value for name, value in options.items() if name not in PLAIN and len(value) > 3)
+        self._secrets = sorted(hidden, key=len, reverse=True)
+        try:
+            operator = opendal.AsyncOperator(service, **options)
+            operator = operator.layer(TimeoutLayer(timeout=CONTROL_TIMEOUT_S, io_timeout=CHUNK_TIMEOUT_S))
+            self._operator = operator.layer(RetryLayer(max_times=2, min_delay=0.2, max_delay=1.0, jitter=True))
+            capability = self._operator.capability()
+        except _OPEN_ERRORS as error:
+            raise self._said(error) from None
+        self._parts: bool = capability.write_can_multi
+        self._typed: bool = capability.write_with_content_type
+        self._cached: bool = capability.write_with_cache_control
+
+    async def put_file(self, key: str, path: Path) -> None:
+        try:
+            size = (await asyncio.to_thread(path.stat)).st_size
+            if size <= CHUNK:
+                data = await asyncio.to_thread(path.read_bytes)
+                await self._operator.write(key, data, **self._more(key))
+            elif self._parts:
+                await self._put_parts(key, path, size)
+            elif self._service == "webdav":
+                await self._put_webdav(key, path, size)
+            else:
+                raise StorageError(f"not supported: {self._service} takes no file above {CHUNK} bytes")
+        except FileNotFoundError as error:
+            raise SourceGone(str(path)) from error
+        except _DAL_ERRORS as error:
+            raise self._said(error) from None
+
+    async def put_bytes(self, key: str, data: bytes) -> None:
+        try:
+            await self._operator.write(key, data, **self._more(key))
+        except _DAL_ERRORS as error:
+            raise self._said(error) from None
+
+    async def size(self, key: str) -> int | None:
+        try:
+            return int((await self._operator.stat(key)).content_length)
+        except exceptions.NotFound:
+            return None
+        except _DAL_ERRORS as error:
+            raise self._said(error) from None
+
+    async def delete(self, key: str) -> None:
+        try:
+            await self._operator.delete(key)
+        except exceptions.NotFound:
+            return
+        except _DAL_ERRORS as error:
+            raise self._said(error) from None
+
+    def _more(self, key: str) -> dict[str, Any]:
+        more: dict[str, Any] = {}
+        if self._typed:
+            more["content_type"] = content_type(key)
+        if self._cached and key.endswith(".m3u8"):
+            more["cache_control"] = "no-cache"  # it grows
+        return more
+
+    async def _put_parts(self, key: str, path: Path, size: int) -> None:
+        chunk = max(CHUNK, -(-size // MAX_PARTS))
+        # No `async with`: leaving it on an error would complete the object with what is there.
+        writer = await self._operator.open(key, "wb", chunk=chunk, concurrent=2, **self._more(key))
+        with path.open("rb") as file:
+            while data := await asyncio.to_thread(file.read, chunk):
+                await writer.write(data)
+        await writer.close()
+
+    async def _put_webdav(self, key: str, path: Path, size: int) -> None:
+        """opendal would hold the whole file in memory: WebDAV has no parts."""
+        folder = key.rpartition("/")[0]
+        if folder:
+            await self._operator.create_dir(folder + "/")
+        options = self._options
+        root = "/".join(filter(None, (options["endpoint"].rstrip("/"), quote(options.get("root", "").strip("/")))))
+        headers = {"Content-Length": str(size), "Content-Type": content_type(key)}
+        auth = None
+        if options.get("token"):
+            headers["Authorization"] = f"Bearer {options['token']}"
+        elif options.get("username"):
+            auth = (options["username"], options.get("password", ""))
+        try:
+            async with httpx.AsyncClient(timeout=CHUNK_TIMEOUT_S, auth=auth, trust_env=False) as client:
+                answer = await client.put(f"{root}/{quote(key)}", content=_chunks(path), headers=headers)
+        except httpx.HTTPError as error:
+            raise StorageError(self._masked(f"{type(error).__name__}: {error}")) from None
+        if answer.status_code not in (200, 201, 204):
+            raise StorageError(f"webdav answered {answer.status_code}")
+
+    def _said(self, error: Exception) -> StorageError:
+        """What opendal says, without its backtrace, URLs (signed ones hold credentials) and any option's value."""
+        kept = []
+        for line in str(error).partition("Backtrace:")[0].splitlines():
+            text = line.strip()
+            if text and not text.startswith(_DROPPED):
+                kept.append(text)
+        return StorageError(self._masked(f"{type(error).__name__}: {'; '.join(kept)}"))
+
+    def _masked(self, text: str) -> str:
+        for value in self._secrets:
+            text = text.replace(value, "***")
+        return text[:500]
+
+
+async def _chunks(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while data := await asyncio.to_thread(file.read, 1 << 20):
+            yield data
