@@ -124,6 +124,13 @@ class Ingest:
             if session.peer is not None:
                 self.udp.remove(session.peer)
                 room.left(session, session.peer.close_reason, now)
+                log.info(
+                    "session ended",
+                    room=room.name,
+                    identity=session.identity,
+                    reason=session.peer.close_reason,
+                    connected=session.announced,
+                )
 
     def _look_after(self, room: Room, now: int) -> None:
         room.forget_ended(now)

@@ -95,12 +95,9 @@ class Certificate:
         )
         digest = hashlib.sha256(self.x509.public_bytes(serialization.Encoding.DER)).hexdigest().upper()
         self.fingerprint = Fingerprint("sha-256", ":".join(digest[i : i + 2] for i in range(0, 64, 2)))
-        self._contexts = {role: self._make_context(role) for role in Role}
+        self.context = self._make_context()
 
-    def context(self, role: Role) -> SSL.Context:
-        return self._contexts[role]
-
-    def _make_context(self, role: Role) -> SSL.Context:
+    def _make_context(self) -> SSL.Context:
         context = SSL.Context(SSL.DTLS_METHOD)
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _accept_any)
         context.use_certificate(self.x509)
@@ -110,10 +107,6 @@ class Certificate:
         )
         context.set_options(SSL.OP_NO_QUERY_MTU | SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION)
         context.set_tlsext_use_srtp(b":".join(profile.name.encode() for profile in PROFILES))
-        if role is Role.CLIENT:
-            # P-256 is what every WebRTC peer must have (RFC 8827 §6.5). Offering X25519 as well made GnuTLS's
-            # server (FFmpeg's WHIP muxer) pick it and OpenSSL 4 refuse the pick with "wrong curve".
-            context.set_tmp_ecdh(ec.SECP256R1())
         return context
 
 
@@ -129,7 +122,7 @@ class DtlsTransport:
     def __init__(self, certificate: Certificate, role: Role, fingerprints: tuple[Fingerprint, ...]) -> None:
         self._fingerprints = fingerprints
         self._role = role
-        self._connection = SSL.Connection(certificate.context(role), None)
+        self._connection = SSL.Connection(certificate.context, None)
         self._connection.set_ciphertext_mtu(MTU)
         if role is Role.CLIENT:
             self._connection.set_connect_state()
@@ -228,7 +221,11 @@ class DtlsTransport:
 def _reason(error: SSL.Error) -> str:
     """OpenSSL's error queue as text: the last part of each entry."""
     entries = error.args[0] if error.args and isinstance(error.args[0], list) else []
-    return ", ".join(str(entry[-1]) for entry in entries) or type(error).__name__
+    text = ", ".join(str(entry[-1]) for entry in entries) or type(error).__name__
+    if "wrong curve" in text:
+        # FFmpeg built with GnuTLS makes a secp224r1 certificate for its WHIP muxer; OpenSSL 4 knows no such group.
+        text += " (the peer's certificate is on a curve that OpenSSL does not take; give it one on P-256)"
+    return text
 
 
 def _split_records(chunk: bytes) -> list[bytes]:
