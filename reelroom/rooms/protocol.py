@@ -23,7 +23,7 @@ PREFIX = struct.Struct("!IB")  # length (type + body), type
 FRAME = 1
 #: With the prefix: length, type, flags, track, seq (per track, +1 a frame, from 1), room time in ns, RTP timestamp,
 #: audio level (0..127 -dBov, 255 unknown).
-FRAME_HEADER = struct.Struct("!IBBHQqIB")
+FRAME_HEADER = struct.Struct("!IBBIQqIB")
 FRAME_OVERHEAD = FRAME_HEADER.size  # payload starts here in a message that includes the prefix
 KEY = 1  # decodable without anything before it (audio: always)
 AFTER_GAP = 2  # frames between the one before and this were lost for good
