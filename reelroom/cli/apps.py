@@ -7,7 +7,6 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from reelroom.cli import common
@@ -91,7 +90,7 @@ def add(
     for dialect, fields in made.secrets.items():
         for field, value in fields.items():
             table.add_row(dialect, field, value)
-    Console(soft_wrap=True).print(table)
+    common.console().print(table)
 
 
 @app.command("list")
@@ -121,4 +120,4 @@ def list_apps(
     table = Table("app", *(f"{name} {PUBLIC[name]}" for name in public))
     for row in rows:
         table.add_row(*row.values())
-    Console(soft_wrap=True).print(table)
+    common.console().print(table)

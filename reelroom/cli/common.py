@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,12 @@ from rich.console import Console
 from reelroom.config import Settings, SettingsError, load
 
 errors = Console(stderr=True)
+
+
+def console() -> Console:
+    """For tables on stdout: as wide as the terminal, and wide enough for every value where there is none."""
+    return Console() if sys.stdout.isatty() else Console(width=240)
+
 
 Config = Annotated[
     Path | None, typer.Option("--config", help="settings file (TOML); default ./reelroom.toml", metavar="FILE")

@@ -6,7 +6,6 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from reelroom.cli import common
@@ -28,4 +27,4 @@ def command(
     for name, value in shown.items():
         text = value if isinstance(value, str) else json.dumps(value)
         table.add_row(name, text, f"REELROOM_{name.upper()}", Settings.model_fields[name].description or "")
-    Console(soft_wrap=True).print(table)
+    common.console().print(table)

@@ -110,6 +110,9 @@ class Apps:
         for dialect, given in (credentials or {}).items():
             if dialect not in merged:
                 raise ControlError("invalid", f"no dialect {dialect!r}", f"credentials.{dialect}")
+            if unknown := given.keys() - merged[dialect].keys():
+                known = ", ".join(merged[dialect])
+                raise ControlError("invalid", f"{dialect} has {known}", f"credentials.{dialect}.{min(unknown)}")
             merged[dialect] |= given
         await self.load()
         for dialect, public in PUBLIC.items():
