@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 from collections import Counter
 from dataclasses import dataclass, field
@@ -17,8 +18,9 @@ from reelroom.demo import barcode
 from reelroom.demo.clip import BEEP_MS, beep_hz
 from tests.onset import onsets
 
-# A jump of the sound's times by more than this ends a piece.
-_GAP_S = 0.005
+# A jump of the sound's times by more than _GAP_S is a gap; by more than _PIECE_S it also ends a piece in which
+# beeps are looked for. (MediaRecorder's times jitter by 8 ms without a sample missing.)
+_GAP_S, _PIECE_S = 0.005, 0.015
 _EDGE_S, _BEEP_S = 0.010, BEEP_MS / 1000
 _HLS_OPTIONS = {"allowed_extensions": "ALL", "allowed_segment_extensions": "ALL", "extension_picky": "0"}
 
@@ -215,8 +217,12 @@ class _Reader:
                     self.verdict.audio_codec = stream.codec_context.codec.canonical_name
             if container.duration:
                 self.verdict.duration_s = max(self.verdict.duration_s, container.duration / av.time_base)
+            first_s, last_s = math.inf, 0.0
             for packet in container.demux(streams):
                 dts = packet.dts
+                if packet.pts is not None and packet.time_base is not None:
+                    first_s = min(first_s, float(packet.pts * packet.time_base))
+                    last_s = max(last_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 if dts is not None and packet.size:
                     if dts <= last_dts.get(packet.stream_index, dts - 1):
                         self.verdict.pts_not_rising += 1
@@ -226,6 +232,9 @@ class _Reader:
                         self._picture(frame)
                     elif isinstance(frame, av.AudioFrame):
                         self._samples(frame)
+            if not container.duration and last_s:
+                # A stream that was cut off, or MediaRecorder's: its header knows no end.
+                self.verdict.duration_s = max(self.verdict.duration_s, last_s - first_s)
 
     def _picture(self, frame: av.VideoFrame) -> None:
         verdict = self.verdict
@@ -250,9 +259,10 @@ class _Reader:
         time_s = float(frame.pts * frame.time_base)
         if self.verdict.first_audio_s is None:
             self.verdict.first_audio_s = time_s
-        if not self.sound or abs(time_s - self.sound[-1].end_s) > _GAP_S:
-            if self.sound:
-                self.verdict.audio_gaps.append((self.sound[-1].end_s, time_s))
+        jump = abs(time_s - self.sound[-1].end_s) if self.sound else 0.0
+        if jump > _GAP_S:
+            self.verdict.audio_gaps.append((self.sound[-1].end_s, time_s))
+        if not self.sound or jump > _PIECE_S:
             self.sound.append(_Sound(frame.sample_rate))
         self.sound[-1].add(time_s, _mono(frame))
         self.verdict.last_audio_s = self.sound[-1].end_s
