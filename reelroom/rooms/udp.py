@@ -14,6 +14,7 @@ from reelroom.rtc.peer import Peer
 _BATCH = 256  # datagrams read before other work of the loop gets a turn
 _BUFFER = 8 * 1024 * 1024  # bytes of kernel receive buffer asked for: a second of 60 participants
 _MAX_DATAGRAM = 2048
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33  # Linux; Python's socket module has no names for them
 
 
 class UdpPort:
@@ -40,8 +41,7 @@ class UdpPort:
                 raise
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER // 4)
+            _grow_buffers(sock)
             sock.setblocking(False)
             try:
                 sock.bind((host, port or self.port))
@@ -117,6 +117,19 @@ class UdpPort:
             self._by_address[address] = peer
         else:
             self.dropped += 1
+
+
+def _grow_buffers(sock: socket.socket) -> None:
+    """Ask for room for the burst of everybody's key frames at once. Without the privilege to exceed it
+    (CAP_NET_ADMIN) the kernel grants at most `net.core.rmem_max`; what overflows is repaired by NACK."""
+    for option, forced, size in (
+        (socket.SO_RCVBUF, _SO_RCVBUFFORCE, _BUFFER),
+        (socket.SO_SNDBUF, _SO_SNDBUFFORCE, _BUFFER // 4),
+    ):
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, forced, size)
+        except PermissionError:
+            sock.setsockopt(socket.SOL_SOCKET, option, size)
 
 
 class RoomClock:
