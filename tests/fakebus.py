@@ -165,17 +165,22 @@ class FakeBus:
 
     def _read(self, connection: socket.socket, subscribed: list[protocol.Subscribe]) -> None:
         stream = connection.makefile("rb")
-        while head := stream.read(PREFIX.size):
-            length, kind = PREFIX.unpack(head)
-            message = protocol.decode(kind, stream.read(length - 1))
-            match message:
-                case protocol.Subscribe():
-                    self.subscribes.append(message)
-                    subscribed.append(message)
-                case protocol.Keyframe(track=track):
-                    self.keyframes.append(track)
-                case protocol.Update():
-                    self.updates.append(message)
+        try:
+            while head := stream.read(PREFIX.size):
+                length, kind = PREFIX.unpack(head)
+                message = protocol.decode(kind, stream.read(length - 1))
+                match message:
+                    case protocol.Subscribe():
+                        self.subscribes.append(message)
+                        subscribed.append(message)
+                    case protocol.Keyframe(track=track):
+                        self.keyframes.append(track)
+                    case protocol.Update():
+                        self.updates.append(message)
+        except OSError:
+            pass  # a recorder was killed
+        finally:
+            stream.close()
 
     def _serve(self, connection: socket.socket) -> None:
         subscribed: list[protocol.Subscribe] = []

@@ -6,6 +6,7 @@ The frame loop appends a frame to its output's log in a few microseconds when no
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -64,6 +65,7 @@ class Intake:
         self._on_hello = on_hello
         self._ingest = ""
         self._beginnings: dict[Key, Beginning] = {}
+        self._paused: deque[Held] = deque()  # the last second's frames while paused
         self._target_ns = round(spec.hls.segment_s * SECOND)
 
     # the frame loop
@@ -105,7 +107,13 @@ class Intake:
         self.frames += frames
 
     def _frame(self, track: TrackIn, flags: int, seq: int, room_ns: int, message: memoryview, now_ns: int) -> None:
-        if track.passed_over or (self.pauses.spans and self.pauses.covers(room_ns)):
+        if track.passed_over:
+            return
+        if self.pauses.spans and self.pauses.covers(room_ns):
+            if self.pauses.paused:  # the resume that takes it back may be on its way
+                self._paused.append((track, flags, seq, room_ns, bytes(message)))
+                while room_ns - self._paused[0][3] > SECOND:
+                    self._paused.popleft()
             return
         if self.before_ns is not None and room_ns >= self.before_ns:
             track.done = True
@@ -347,6 +355,9 @@ class Intake:
         for track in self.tracks.values():
             if track.video and track.output is not None and not track.passed_over:
                 self._ask(track, now_ns)
+        late, self._paused = self._paused, deque()
+        for track, flags, seq, room_ns, message in late:
+            self._frame(track, flags, seq, room_ns, memoryview(message), now_ns)
 
     def end_at(self, room_ns: int) -> None:
         """The recording ends there: frames from then on are left out."""

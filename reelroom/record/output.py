@@ -87,7 +87,8 @@ class Output:
         self._resume_ns: int | None = None  # where the next segment begins: right after a pause
         self._latest_ns = 0  # latest room time seen the long way
         self._arrived_ns = 0
-        self._adopted: tuple[Wal, int] | None = None  # and its size then
+        self._adopted: Wal | None = None
+        self._grown = True  # it has taken frames since it was adopted
         self.giving_up = False  # the disk is full: what cannot be flushed is let go
 
     # frames
@@ -97,6 +98,7 @@ class Output:
         cutter = self.segmenter
         self._latest_ns = max(self._latest_ns, room_ns)
         self._arrived_ns = now_ns
+        self._grown = True
         closing = cutter.closing
         result = cutter.place(track.number, track.video, bool(flags & KEY), room_ns, now_ns)
         if result == OLD:
@@ -294,7 +296,6 @@ class Output:
                 raise
             wal.buffer.clear()
         wal.close()
-        salvaged = self._adopted is not None and self._adopted == (wal, wal.size)
         codecs = {t.info.kind: t.info.codec for t in self.tracks.values() if t.live}
         self._submit(
             Close(
@@ -303,8 +304,8 @@ class Output:
                 moved=moved,
                 codecs=codecs,
                 last=last,
-                adopted=self._adopted is not None and self._adopted[0] is wal,
-                salvaged=salvaged,
+                adopted=self._adopted is wal,
+                salvaged=self._adopted is wal and not self._grown,
                 before_ns=before_ns,
             )
         )
@@ -314,5 +315,6 @@ class Output:
     def adopt(self, wal: Wal, tracks: dict[bool, int]) -> None:
         """Go on with the log that a killed recorder had open."""
         self.current = wal
-        self._adopted = (wal, wal.size)
+        self._adopted = wal
+        self._grown = False
         self.segmenter.restore(wal.header.start_ns, tracks)

@@ -1,0 +1,412 @@
+"""A recorder against a bus: what is in its segments after stops, kills, restarts, pauses and mutes."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+
+import av
+import msgspec
+import pytest
+
+from reelroom.domain import lines
+from reelroom.domain.recording import Format, Gaps, Hls, Limits, RecordingSpec, Selection, Subscription
+from reelroom.fleet import client
+from reelroom.record import commands, journal, paths
+from reelroom.record.paths import Paths
+from reelroom.record.verify import verify
+from reelroom.rooms import protocol
+from tests.fakebus import MS, FakeBus, Track, camera, microphone
+
+FRAME_NS = 1_000_000_000 // 30
+
+
+class Fleet:
+    """A fork server with its own data folder."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="rr")
+        self.data = Path(self.folder.name)
+        self.run = self.data / "run"
+        self.run.mkdir()
+        self.process = self.spawn()
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "reelroom.fleet", "--data", self.data, "--run", self.run, "--workers", "1"]
+        )
+        wait(self.answers, 10)
+        return process
+
+    def answers(self) -> bool:
+        try:
+            client.running(self.run)
+        except client.FleetError:
+            return False
+        return True
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait(5)
+        self.folder.cleanup()
+
+
+class Recording:
+    def __init__(self, fleet: Fleet, **spec: object) -> None:
+        self.fleet = fleet
+        self.id = secrets.token_hex(16)
+        self.where = Paths(fleet.data / "recordings" / self.id)
+        self.where.folder.mkdir(parents=True)
+        settings: dict[str, object] = {
+            "hls": Hls(segment_s=2),
+            "formats": (Format.HLS,),
+            "requested_ns": time.time_ns(),
+        }
+        self.spec = RecordingSpec(id=self.id, app="app", room="room", **(settings | spec))  # type: ignore[arg-type]
+        self.where.spec.write_bytes(msgspec.json.encode(self.spec))
+
+    def start(self) -> int:
+        return client.start(self.fleet.run, self.id)
+
+    def say(self, command: lines.AnyCommand) -> None:
+        commands.append(self.where.commands, command)
+        commands.wake(paths.wake_socket(self.fleet.run, self.id))
+
+    def stop(self) -> None:
+        self.say(lines.Stop(at_ns=time.time_ns()))
+        self.finished()
+
+    def finished(self, timeout_s: float = 10) -> None:
+        wait(lambda: journal.is_finished(self.where.journal), timeout_s)
+
+    def lines(self, kind: type[lines.Line]) -> list:  # type: ignore[type-arg]
+        return [line for line in journal.lines(self.where.journal) if isinstance(line, kind)]
+
+    def segments(self, output: str = "001") -> list[lines.Segment]:
+        return [s for s in self.lines(lines.Segment) if s.output == output]
+
+    def times(self, kind: str, output: str = "001") -> list[float]:
+        """Seconds of media time of every frame in an output's segments."""
+        found: list[float] = []
+        inits = {i.number: self.where.folder / i.path for i in self.lines(lines.Init) if i.output == output}
+        for segment in self.segments(output):
+            data = inits[segment.init].read_bytes() + (self.where.folder / segment.path).read_bytes()
+            with av.open(BytesIO(data), "r", format="mp4") as container:
+                streams = [s for s in container.streams if s.type == kind]
+                for packet in container.demux(streams):
+                    if packet.size:
+                        found.append(float(packet.pts * packet.time_base))
+        return found
+
+    def sound(self) -> None:
+        report = verify(self.where.folder)
+        assert report.problems == []
+        assert report.finished
+        assert not list(self.where.wal.glob("*"))
+
+
+def wait(condition: Callable[[], object], timeout_s: float) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def even(times: list[float], step_s: float, within_s: float = 0.001) -> None:
+    """No frame is missing, none is there twice."""
+    uneven = [(a, b) for a, b in zip(times, times[1:], strict=False) if abs(b - a - step_s) > within_s]
+    assert uneven == []
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[Fleet]:
+    made = Fleet()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def serve(fleet: Fleet) -> Iterator[Callable[..., FakeBus]]:
+    buses: list[FakeBus] = []
+
+    def make(tracks: list[Track], ingest: str = "life1", **more: object) -> FakeBus:
+        buses.append(FakeBus(paths.ingest_socket(fleet.run, 0), tracks, ingest, **more))  # type: ignore[arg-type]
+        return buses[-1]
+
+    yield make
+    for bus in buses:
+        bus.close()
+
+
+def pair(ago_s: float = 3.0, identity: str = "alice", first: int = 1) -> list[Track]:
+    start = time.time_ns() - round(ago_s * 1e9)
+    return [camera(first, identity, start), microphone(first + 1, identity, start)]
+
+
+def test_records_from_the_key_frame_before_the_start_to_the_stop(fleet: Fleet, serve) -> None:
+    serve(pair(ago_s=3.5))
+    recording = Recording(fleet, formats=(Format.HLS, Format.MP4))
+    recording.start()
+    time.sleep(3)
+    stop_ns = time.time_ns()
+    recording.stop()
+    recording.sound()
+    opened = recording.lines(lines.OutputOpened)[0]
+    assert 0 <= recording.spec.requested_ns - opened.start_ns <= 1_000_000_000 + 20 * MS
+    even(recording.times("video"), 1 / 30)
+    even(recording.times("audio"), 0.02)
+    assert abs(opened.start_ns + recording.times("video")[-1] * 1e9 - stop_ns) < 60 * MS
+    assert [line.format for line in recording.lines(lines.File)] == ["mp4"]
+    assert all(segment.key for segment in recording.segments())
+    assert recording.lines(lines.Gap) == []
+
+
+def test_kill_minus_nine_loses_and_repeats_no_frame(fleet: Fleet, serve) -> None:
+    serve(pair())
+    recording = Recording(fleet)
+    pid = recording.start()
+    for pause_s in (1.5, 0.33, 1.1):
+        time.sleep(pause_s)
+        os.kill(pid, signal.SIGKILL)
+        wait(lambda pid=pid: client.running(fleet.run).get(recording.id, pid) != pid, 5)
+        pid = client.running(fleet.run)[recording.id]
+    time.sleep(1.0)
+    recording.stop()
+    recording.sound()
+    even(recording.times("video"), 1 / 30)
+    even(recording.times("audio"), 0.02)
+    assert [line.reason for line in recording.lines(lines.Gap)] == []
+    assert len(recording.lines(lines.Opened)) == 4
+    assert len(recording.lines(lines.OutputOpened)) == 1
+
+
+def test_a_terminated_recorder_goes_on_in_the_next_one(fleet: Fleet, serve) -> None:
+    serve(pair())
+    recording = Recording(fleet)
+    pid = recording.start()
+    time.sleep(1.2)
+    os.kill(pid, signal.SIGTERM)
+    wait(lambda: client.running(fleet.run).get(recording.id, pid) != pid, 5)
+    assert not recording.lines(lines.Stopped)
+    time.sleep(0.8)
+    recording.stop()
+    recording.sound()
+    even(recording.times("video"), 1 / 30)
+    assert all(segment.key for segment in recording.segments())
+
+
+def test_a_ring_that_no_longer_reaches_back_is_a_gap(fleet: Fleet, serve) -> None:
+    bus = serve(pair(), ring_ns=1_000 * MS)
+    recording = Recording(fleet)
+    pid = recording.start()
+    time.sleep(1.0)
+    os.kill(pid, signal.SIGSTOP)  # its connection stays, but what it missed is replaced by a dead one
+    bus.close()
+    time.sleep(2.5)
+    serve(bus.tracks, ring_ns=1_000 * MS)
+    os.kill(pid, signal.SIGCONT)
+    time.sleep(1.0)
+    recording.stop()
+    recording.sound()
+    gaps = recording.lines(lines.Gap)
+    assert sorted((gap.kind, gap.reason) for gap in gaps) == [("audio", "ring"), ("video", "ring")]
+    assert all(1_300 * MS < gap.to_ns - gap.from_ns < 2_600 * MS for gap in gaps)
+
+
+def test_a_restarted_ingest_is_a_gap_and_the_same_output(fleet: Fleet, serve) -> None:
+    bus = serve(pair())
+    recording = Recording(fleet)
+    recording.start()
+    time.sleep(1.5)
+    bus.close()
+    time.sleep(0.5)
+    serve(pair(ago_s=0.0), ingest="life2")
+    time.sleep(1.5)
+    recording.stop()
+    recording.sound()
+    assert [line.ingest for line in recording.lines(lines.Opened)] == ["life1", "life2"]
+    assert len(recording.lines(lines.OutputOpened)) == 1
+    assert [gap.reason for gap in recording.lines(lines.Gap) if gap.kind == "audio"] == ["ingest_restart"]
+    assert verify(recording.where.folder).epochs == 2
+
+
+def test_everything_killed_salvages_what_was_written(fleet: Fleet, serve) -> None:
+    bus = serve(pair())
+    recording = Recording(fleet)
+    pid = recording.start()
+    time.sleep(1.5)
+    bus.close()
+    os.kill(pid, signal.SIGKILL)
+    serve(pair(ago_s=0.0), ingest="life2")
+    time.sleep(1.5)
+    recording.stop()
+    recording.sound()
+    assert [segment.salvaged for segment in recording.segments()] == [True, False]
+    assert recording.segments()[0].video_frames >= 40
+
+
+def test_pause_and_resume_make_one_timeline_without_the_pause(fleet: Fleet, serve) -> None:
+    bus = serve(pair())
+    recording = Recording(fleet)
+    recording.start()
+    time.sleep(1.0)
+    paused = time.time_ns()
+    recording.say(lines.Pause(at_ns=paused))
+    time.sleep(1.5)
+    resumed = time.time_ns()
+    recording.say(lines.Resume(at_ns=resumed))
+    time.sleep(1.5)
+    recording.stop()
+    recording.sound()
+    assert [line.at_ns for line in recording.lines(lines.Paused)] == [paused]
+    assert [line.at_ns for line in recording.lines(lines.Resumed)] == [resumed]
+    segments = recording.segments()
+    assert segments[0].end_ns == paused and segments[1].start_ns == resumed
+    assert segments[0].media_end_ns == segments[1].media_start_ns
+    assert 1 in bus.keyframes
+    audio = recording.times("audio")
+    assert max(b - a for a, b in zip(audio, audio[1:], strict=False)) < 0.045
+    assert recording.lines(lines.Gap) == [] or {g.kind for g in recording.lines(lines.Gap)} == {"video"}
+
+
+def test_a_muted_camera_is_one_gap_and_segments_are_cut_by_time(fleet: Fleet, serve) -> None:
+    start = time.time_ns() - 3_000 * MS
+    begin = time.time_ns() + 1_000 * MS
+    bus = serve([camera(1, "alice", start, holes=[(begin, begin + 6_000 * MS)]), microphone(2, "alice", start)])
+    recording = Recording(fleet, gaps=Gaps(video="last"))
+    recording.start()
+    time.sleep(1.5)
+    bus.say(protocol.TrackState(track=1, room_ns=begin, muted=True))
+    time.sleep(6.3)
+    bus.say(protocol.TrackState(track=1, room_ns=time.time_ns(), muted=False))
+    time.sleep(1.2)
+    recording.stop()
+    recording.sound()
+    gaps = recording.lines(lines.Gap)
+    assert [(gap.kind, gap.reason, gap.filled) for gap in gaps] == [("video", "mute", "last")]
+    assert abs(gaps[0].to_ns - gaps[0].from_ns - 6_000 * MS) < 70 * MS
+    assert max(s.end_ns - s.start_ns for s in recording.segments()) < 3_200 * MS
+    even(recording.times("audio"), 0.02)
+
+
+def test_who_leaves_and_comes_back_continues_the_same_output(fleet: Fleet, serve) -> None:
+    tracks = pair()
+    bus = serve(tracks)
+    recording = Recording(fleet)
+    recording.start()
+    time.sleep(1.0)
+    left = time.time_ns()
+    for track in tracks:
+        track.end_ns = left
+    time.sleep(0.1)
+    for track in tracks:
+        bus.say(protocol.TrackRemoved(track=track.info.track, room_ns=left, reason="timeout"))
+    bus.say(protocol.Participant(identity="alice", session="s1", room_ns=left, joined=True))
+    bus.say(protocol.Participant(identity="alice", session="s1", room_ns=left, joined=False, reason="timeout"))
+    time.sleep(1.2)
+    bus.tracks += pair(ago_s=0.0, first=11)
+    time.sleep(1.5)
+    recording.stop()
+    recording.sound()
+    assert len(recording.lines(lines.OutputOpened)) == 1
+    assert {(gap.kind, gap.reason) for gap in recording.lines(lines.Gap)} == {
+        ("audio", "reconnect"),
+        ("video", "reconnect"),
+    }
+    assert [p.joined for p in recording.lines(lines.Participant)] == [True, False]
+
+
+def test_audio_and_video_apart_are_two_outputs(fleet: Fleet, serve) -> None:
+    serve(pair())
+    recording = Recording(fleet, tracks="apart")
+    recording.start()
+    time.sleep(1.0)
+    recording.stop()
+    recording.sound()
+    kinds = {line.kind: line.output for line in recording.lines(lines.OutputOpened)}
+    assert set(kinds) == {"audio", "video"}
+    assert all(s.audio_frames == 0 for s in recording.segments(kinds["video"]))
+    assert all(s.video_frames == 0 for s in recording.segments(kinds["audio"]))
+
+
+def test_only_what_is_subscribed_is_recorded_and_a_change_is_told_to_the_room(fleet: Fleet, serve) -> None:
+    bus = serve(pair() + pair(identity="bob", first=3))
+    recording = Recording(fleet, subscription=Subscription(video=None, audio=Selection(include=("alice",))))
+    recording.start()
+    time.sleep(0.7)
+    wanted = Subscription(video=None)
+    recording.say(lines.Change(at_ns=time.time_ns(), subscription=wanted))
+    wait(lambda: bus.updates, 3)
+    recording.stop()
+    recording.sound()
+    assert [(line.identity, line.kind) for line in recording.lines(lines.OutputOpened)] == [("alice", "audio")]
+    assert bus.updates[0].subscription == wanted
+    assert [line.subscription for line in recording.lines(lines.Subscribed)] == [wanted]
+
+
+def test_stopping_without_an_ingest_finishes_with_nothing(fleet: Fleet) -> None:
+    recording = Recording(fleet)
+    recording.start()
+    recording.stop()
+    recording.sound()
+    assert recording.lines(lines.Finished) == [lines.Finished(files=0)]
+
+
+def test_nobody_publishing_ends_it(fleet: Fleet, serve) -> None:
+    serve([])
+    recording = Recording(fleet, limits=Limits(idle_s=1))
+    recording.start()
+    recording.finished()
+    stopped = recording.lines(lines.Stopped)[0]
+    assert stopped.reason == "idle"
+    assert abs(stopped.at_ns - recording.spec.requested_ns - 1_000 * MS) < 50 * MS
+
+
+def test_the_longest_duration_ends_it_to_the_frame(fleet: Fleet, serve) -> None:
+    serve(pair())
+    recording = Recording(fleet, limits=Limits(duration_s=2))
+    recording.start()
+    recording.finished()
+    recording.sound()
+    stopped = recording.lines(lines.Stopped)[0]
+    assert stopped.reason == "max_duration"
+    assert recording.segments()[-1].end_ns <= stopped.at_ns
+
+
+def test_a_stopped_recording_that_lost_its_recorder_is_finished(fleet: Fleet, serve) -> None:
+    serve(pair())
+    recording = Recording(fleet)
+    pid = recording.start()
+    time.sleep(0.8)
+    os.kill(pid, signal.SIGSTOP)
+    recording.say(lines.Stop(at_ns=time.time_ns()))
+    os.kill(pid, signal.SIGKILL)
+    recording.finished()
+    recording.sound()
+    even(recording.times("video"), 1 / 30)
+
+
+def test_recorders_outlive_the_fork_server_and_its_successor_looks_after_them(fleet: Fleet, serve) -> None:
+    serve(pair())
+    recording = Recording(fleet)
+    pid = recording.start()
+    time.sleep(0.5)
+    fleet.process.kill()
+    fleet.process.wait()
+    fleet.process = fleet.spawn()
+    os.kill(pid, 0)
+    assert recording.id not in client.running(fleet.run)
+    os.kill(pid, signal.SIGKILL)
+    wait(lambda: recording.id in client.running(fleet.run), 5)
+    time.sleep(0.5)
+    recording.stop()
+    recording.sound()
+    even(recording.times("video"), 1 / 30)
