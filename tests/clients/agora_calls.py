@@ -1,4 +1,4 @@
-"""What tests of Agora's API share: an app of their own, participants, and a receiver of notifications. Tests nothing."""
+"""What tests of Agora's API share: an app, participants, and a receiver of notifications. Tests nothing."""
 
 from __future__ import annotations
 

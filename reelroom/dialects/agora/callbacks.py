@@ -1,4 +1,4 @@
-"""Agora's notifications as HTTP requests: envelope, both signatures, numbering (sections 6.1 to 6.3). Sends nothing."""
+"""Agora's notifications as HTTP requests: envelope, signatures, numbering (sections 6.1 to 6.3). Sends nothing."""
 
 from __future__ import annotations
 
