@@ -16,6 +16,8 @@ _OUTLIER_NS = 50 * MS  # a report this far off the line is doubted; two in a row
 _MAX_DRIFT = 1e-3  # a clock further off its nominal rate than this is taken as nominal
 _JUMP_NS = 3 * S  # RTP time and arrival disagree by this much: a discontinuity, not drift
 _AUDIO_JUMP_NS = 100 * MS  # audio that is this late by its reports was not captured: a hole, not slew
+_LATE_NS = 500 * MS  # so late for so long: time passed at the sender that its RTP clock did not count
+_LATE_LASTS_NS = 5 * S
 _CHECK_NS = 200 * MS  # media time between two looks at the error
 _OFFSET_SLEW = 1e-3  # of the participant's offset: 1 ms a second, all its tracks together
 _WINDOW_NS = 60 * S
@@ -81,6 +83,7 @@ class TrackClock:
         self._last_room = 0
         self._last_arrival = 0
         self._check_at = 0
+        self._late_since = 0
         self._least: int | None = None  # arrival-only: smallest arrival − mapped since the last look
         self._reports: deque[tuple[int, int]] = deque(maxlen=_REPORTS)
         self._doubted: tuple[int, int] | None = None
@@ -107,8 +110,12 @@ class TrackClock:
         """Room time of extended RTP timestamp `rtp` that arrived at `arrival_ns`; at least one ns after the last."""
         room = self._base_room + int((rtp - self._base_rtp) * self._rate)
         late = arrival_ns - room
-        if self._last_arrival and abs((room - self._last_room) - (arrival_ns - self._last_arrival)) > _JUMP_NS:
-            return self._discontinuity(rtp, arrival_ns)
+        if self._last_arrival:
+            # RTP time that leaps ahead of what has passed, or falls back, was set anew. Late packets are no leap:
+            # a sender or a path that stood still delivers what it kept, and that belongs where it was captured.
+            leap = room - self._last_room
+            if leap > arrival_ns - self._last_arrival + _JUMP_NS or leap < -_JUMP_NS:
+                return self._discontinuity(rtp, arrival_ns)
         if self._least is None or late < self._least:
             self._least = late
         if rtp >= self._check_at:
@@ -170,14 +177,11 @@ class TrackClock:
         """Look at the error and choose the rate until the next look; the curve stays continuous and rising."""
         target = self._by_reports(rtp)
         if target is None:
-            # Arrival only: what comes earlier than mapped proves the mapping late; lateness proves nothing until
-            # a whole window of it.
-            error = self._least if self._least is not None else 0
-            error = error if error < 0 else min(error, 5 * MS) // 5
+            error = self._error_by_arrival()
         else:
             error = target - room
         self._least = None
-        if abs(error) > _JUMP_NS or (self._audio and error > _AUDIO_JUMP_NS):
+        if abs(error) > _JUMP_NS or error > (_AUDIO_JUMP_NS if self._audio else _LATE_NS):
             self.discontinuities += 1
             room = max(room + error, self._last_room + 1)
             error = 0
@@ -187,6 +191,17 @@ class TrackClock:
         self._rate = self._slope * (1 + slew)
         self._check_at = rtp + self.clock_rate * _CHECK_NS // S
         return room
+
+    def _error_by_arrival(self) -> int:
+        """What comes earlier than mapped proves the mapping late, at once. Lateness proves nothing until it lasts:
+        then the sender's clock stood still while nothing was captured."""
+        error = self._least if self._least is not None else 0
+        if error < _LATE_NS:
+            self._late_since = 0
+            return error if error < 0 else min(error, 5 * MS) // 5
+        if not self._late_since:
+            self._late_since = self._last_arrival
+        return error if self._last_arrival - self._late_since > _LATE_LASTS_NS else 0
 
     def _discontinuity(self, rtp: int, arrival_ns: int) -> int:
         self.discontinuities += 1
