@@ -20,7 +20,7 @@ from reelroom.store import tables
 __all__ = ["CONTENT_TYPE", "collect"]
 _NAME = re.compile(r"[^a-zA-Z0-9_]")
 #: What an ingest process calls its figures that only grow.
-_COUNTERS = ("_total", "packets", "lost", "bytes", "dropped", "repaired", "nacks", "plis", "frames")
+_COUNTERS = ("_total", "datagrams", "packets", "frames", "dropped", "lost", "repaired", "rejected")
 
 
 class _Ready(Collector):

@@ -30,7 +30,8 @@ class BodyLimit:
         message = f"the body may have at most {limit} bytes"
         length = Headers(scope=scope).get("content-length", "0")
         if not length.isdecimal() or int(length) > limit:
-            await problem(413, "too_large", message, {"Connection": "close"})(scope, receive, send)
+            # No "Connection: close": the reset would overtake this answer. The server drops the rest unread.
+            await problem(413, "too_large", message)(scope, receive, send)
             return
         received = 0
 
@@ -40,7 +41,7 @@ class BodyLimit:
             if part["type"] == "http.request":
                 received += len(part.get("body", b""))
                 if received > limit:
-                    raise HTTPException(413, message, {"Connection": "close"})
+                    raise HTTPException(413, message)
             return part
 
         await self.app(scope, counted, send)
