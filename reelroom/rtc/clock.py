@@ -65,7 +65,7 @@ class TrackClock:
     """One SSRC's RTP time on the room's clock; `room_time` is monotonic."""
 
     __slots__ = (
-        "_audio", "_base_room", "_base_rtp", "_check_at", "_doubted", "_last_arrival", "_last_room", "_last_rtp",
+        "_audio", "_base_room", "_base_rtp", "_check_at", "_doubted", "_last_arrival", "_last_room", "_last_rtp", "_late_since",
         "_least", "_nominal", "_rate", "_reports", "_sender", "_slope", "_started", "clock_rate", "discontinuities",
     )  # fmt: skip
 
