@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from reelroom.control.errors import ControlError
-from reelroom.control.guard import check_url
+from reelroom.control.guard import Unresolved, check_url
 from reelroom.store import tables
 from reelroom.store.secrets import SecretBox
 
@@ -94,10 +94,12 @@ async def check(
     allow_private: bool,
     where: str = "destination",
     trusted: bool = False,
+    must_resolve: bool = True,
 ) -> DestinationSpec:
     """The destination as it is stored. ControlError("invalid") when it is not one a caller may name.
 
     `trusted`: the operator asks, on the command line; local files may then lie outside `storage`.
+    `must_resolve` False: the endpoint is a provider's own, and uploads may find out whether it can be reached.
     """
     service = SERVICES.get(destination.service)
     if service is None:
@@ -115,7 +117,11 @@ async def check(
         raise ControlError("invalid", f"{destination.service} needs {missing[0]}", f"{where}.options.{missing[0]}")
     for name in _ENDPOINTS:
         if given.get(name):
-            await check_url(given[name], allow_private, f"{where}.options.{name}")
+            try:
+                await check_url(given[name], allow_private, f"{where}.options.{name}")
+            except Unresolved:
+                if must_resolve:
+                    raise
     if destination.service == "fs":
         root = _local(given.get("root", ""), storage, f"{where}.options.root", trusted)
         return DestinationSpec("fs", {"root": str(root)})

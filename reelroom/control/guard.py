@@ -9,6 +9,10 @@ from urllib.parse import urlsplit
 
 from reelroom.control.errors import ControlError
 
+class Unresolved(ControlError):
+    """The host has no address now: a typing error, or a name server that is away."""
+
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 MAX_URL = 2048
 
@@ -50,7 +54,7 @@ async def resolve(url: str, allow_private: bool, where: str = "") -> list[str]:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise wrong(f"host {host!r} cannot be resolved") from error
+        raise Unresolved("invalid", f"host {host!r} cannot be resolved", where) from error
     addresses = list(dict.fromkeys(str(info[4][0]).partition("%")[0] for info in found))
     for address in addresses:
         if reason := refusal(ipaddress.ip_address(address), allow_private):

@@ -58,6 +58,7 @@ class NewRecording:
     dialect: str = "native"
     dialect_data: dict[str, Any] = field(default_factory=dict)
     idempotency_key: str | None = None
+    must_resolve: bool = True  # the destination's host, now; False for providers' own, which no caller made up
 
 
 class Recordings:
@@ -125,7 +126,9 @@ class Recordings:
         if new.destination is None:
             return None
         settings = self._settings
-        checked = await destinations.check(new.destination, settings.storage, settings.allow_private)
+        checked = await destinations.check(
+            new.destination, settings.storage, settings.allow_private, must_resolve=new.must_resolve
+        )
         return destinations.row(new.app.id, checked, self._box)
 
     async def _row(self, new: NewRecording) -> tables.Recording:

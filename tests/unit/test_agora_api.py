@@ -14,9 +14,11 @@ from fastapi import FastAPI
 from sqlalchemy import update
 
 from reelroom.config import Settings
+from reelroom.control import destinations
 from reelroom.control.apps import Apps
 from reelroom.control.changes import Changes
 from reelroom.control.errors import ControlError
+from reelroom.control.guard import Unresolved
 from reelroom.control.recordings import Recordings
 from reelroom.dialects.agora import resource, sessions
 from reelroom.dialects.agora.routes import router
@@ -439,3 +441,14 @@ async def test_the_callback_comes_from_the_app(server: Server) -> None:
     assert sealed is not None
     opened = SecretBox(KEY).open(sealed)
     assert (opened["url"], opened["secret"]) == ("http://127.0.0.1:9/ncs", "dev-secret")
+
+
+async def test_a_start_does_not_wait_for_a_providers_host(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unresolved(url: str, allow_private: bool, where: str = "") -> None:
+        raise Unresolved("invalid", "host cannot be resolved", where)
+
+    monkeypatch.setattr(destinations, "check_url", unresolved)
+    amazon = {**STORAGE, "vendor": 1, "region": 7}
+    assert (await server.start(await server.acquire("7"), "7", storageConfig=amazon)).status_code == 200
+    own = await server.start(await server.acquire("8"), "8", storageConfig=STORAGE)
+    refused(own, 400, 2, "cannot be resolved")

@@ -9,10 +9,12 @@ from reelroom.control.destinations import DestinationSpec
 from reelroom.store import tables
 
 
-async def redirect(context: Context, app: AppContext, recording: str, destination: DestinationSpec) -> None:
+async def redirect(
+    context: Context, app: AppContext, recording: str, destination: DestinationSpec, must_resolve: bool
+) -> None:
     """What is not uploaded yet goes to `destination`. ControlError("invalid") when a caller may not name it."""
     settings = context.settings
-    checked = await destinations.check(destination, settings.storage, settings.allow_private)
+    checked = await destinations.check(destination, settings.storage, settings.allow_private, must_resolve=must_resolve)
     row = destinations.row(app.id, checked, context.box)
     async with context.database.transaction() as session:
         found = await session.get_one(tables.Recording, recording, with_for_update=True)

@@ -128,6 +128,7 @@ class Sessions:
             app=app,
             spec=spec,
             destination=self._destination(app, storage.service, storage.options),
+            must_resolve=not storage.ours,  # the vendor takes the start and finds out later, too
             callback=callback(app),
             dialect=DIALECT,
             dialect_data={
@@ -197,7 +198,7 @@ class Sessions:
             raise errors.not_supported(f"{where}.fileNamePrefix: it cannot change while recording")
         destination = self._destination(app, storage.service, storage.options)
         if destination is not None:
-            await redirect(self._context, app, session.row.id, destination)
+            await redirect(self._context, app, session.row.id, destination, must_resolve=not storage.ours)
 
     async def stop(self, app: AppContext, appid: str, resource_id: str, sid: str, frame: Frame) -> dict[str, Any]:
         session = await self._session(app, appid, resource_id, sid, frame)

@@ -23,6 +23,7 @@ class Storage:
     service: str
     options: dict[str, str]
     prefix: str  # "" or "a/b/"; belongs in front of every file name
+    ours: bool  # the endpoint is a provider's, from this file; False: the caller's
 
 
 def storage(config: StorageConfig, where: str, now_s: int) -> Storage:
@@ -50,7 +51,8 @@ def storage(config: StorageConfig, where: str, now_s: int) -> Storage:
         options[{"s3": "session_token", "oss": "security_token", "cos": "security_token"}[service]] = config.stsToken
     if sse:
         options["server_side_encryption"] = {"kms": "aws:kms", "aes256": "AES256"}[sse]
-    return Storage(service, options, prefix(config.fileNamePrefix, f"{where}.fileNamePrefix"))
+    names = prefix(config.fileNamePrefix, f"{where}.fileNamePrefix")
+    return Storage(service, options, names, ours=config.vendor != r.S3_COMPATIBLE)
 
 
 def prefix(segments: list[str] | None, where: str) -> str:
