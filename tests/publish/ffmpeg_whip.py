@@ -1,21 +1,29 @@
 """Publishes a clip file over WHIP with FFmpeg's own `whip` muxer (PyAV's FFmpeg 8), stored frames. Makes no clip.
 
 `publish` starts it as a process, because the muxer blocks; this file is also that process's script. What the
-muxer takes: H.264 without B-frames and stereo Opus at 48 kHz (a mono packet says so itself, and passes).
+muxer takes: H.264 without B-frames and stereo Opus at 48 kHz (a mono packet says so itself, and passes). Left
+alone, an FFmpeg with GnuTLS makes itself a certificate on secp224r1, which OpenSSL 4 refuses; so it is given one.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import datetime
 import json
 import sys
+import tempfile
 import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from reelroom.demo.clipfile import Clip
 
@@ -45,6 +53,19 @@ async def publish(url: str, token: str | None, clip: Path, seconds: float, *, lo
     return result
 
 
+def _certificate(folder: Path) -> dict[str, str]:
+    """The muxer's options for a self-signed P-256 certificate, made in `folder`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "whip")])
+    now = datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - datetime.timedelta(days=1))
+    certificate = builder.not_valid_after(now + datetime.timedelta(days=1)).sign(key, hashes.SHA256())
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
+    return {"cert_file": str(folder / "cert.pem"), "key_file": str(folder / "key.pem")}
+
+
 def send(clip: Clip, url: str, token: str | None, seconds: float, *, loop: bool) -> dict[str, Any]:
     """Connect and push every frame of the next `seconds` at its time. Blocking."""
     if clip.spec.codec != "h264":
@@ -55,7 +76,10 @@ def send(clip: Clip, url: str, token: str | None, seconds: float, *, loop: bool)
         key=lambda entry: entry[0],
     )
     counts = {"video": 0, "audio": 0}
-    with av.open(url, "w", format="whip", options=options) as output:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        av.open(url, "w", format="whip", options=options | _certificate(Path(folder))) as output,
+    ):
         streams = {
             "video": output.add_mux_stream("h264", rate=clip.spec.fps, width=clip.spec.width, height=clip.spec.height),
             "audio": output.add_stream("libopus", rate=48_000, layout="stereo"),

@@ -38,13 +38,18 @@ _VIDEO = {
 }
 
 
-async def publish(url: str, token: str | None, clip: Path, seconds: float, *, loop: bool = False) -> dict[str, Any]:
+async def publish(
+    url: str, token: str | None, clip: Path, seconds: float, *, loop: bool = False, own_reports: bool = False
+) -> dict[str, Any]:
     """Publish a clip file (`Clip.save`) for `seconds` and return {"video": frames, "audio": frames, …}.
+
+    `own_reports` leaves the sender reports as GStreamer makes them unasked: in 1.22.0 they are wrong, their RTP
+    times run at twice the media's speed, which a receiver has to notice.
 
     Raises RuntimeError with what the process said when it failed.
     """
     command = [SYSTEM_PYTHON, str(Path(__file__)), "--url", url, "--clip", str(clip), "--seconds", str(seconds)]
-    command += ["--loop"] * loop + (["--token", token] if token else [])
+    command += ["--loop"] * loop + ["--own-reports"] * own_reports + (["--token", token] if token else [])
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
@@ -75,7 +80,7 @@ def _pipeline(codec: str) -> str:
 
 
 class _Publisher:
-    def __init__(self, clip: Any, url: str, token: str | None) -> None:
+    def __init__(self, clip: Any, url: str, token: str | None, *, own_reports: bool) -> None:
         import gi
 
         gi.require_version("Gst", "1.0")
@@ -90,7 +95,8 @@ class _Publisher:
         self.webrtc = self.pipeline.get_by_name("webrtc")
         # Reports by the buffers' times, not by the moment of sending, which GStreamer 1.22.0 moreover gets
         # wrong: it takes "no running time" for a time, and its reports then run at twice the media's speed.
-        self.webrtc.get_by_name("rtpbin").set_property("rtcp-sync-send-time", False)
+        if not own_reports:
+            self.webrtc.get_by_name("rtpbin").set_property("rtcp-sync-send-time", False)
         self.loop = GLib.MainLoop()
         self.changed = threading.Condition()
         threading.Thread(target=self.loop.run, daemon=True).start()
@@ -193,11 +199,12 @@ def main() -> None:
     parser.add_argument("--clip", type=Path, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--loop", action="store_true")
+    parser.add_argument("--own-reports", action="store_true")
     options = parser.parse_args()
     sys.path.insert(0, str(ROOT))
     from reelroom.demo.clipfile import Clip
 
-    publisher = _Publisher(Clip.load(options.clip), options.url, options.token)
+    publisher = _Publisher(Clip.load(options.clip), options.url, options.token, own_reports=options.own_reports)
     try:
         session = publisher.connect()
         try:
