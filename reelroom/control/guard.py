@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 from reelroom.control.errors import ControlError
 
-class Unresolved(ControlError):
-    """The host has no address now: a typing error, or a name server that is away."""
-
-
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 MAX_URL = 2048
+
+
+class Unresolved(ControlError):
+    """The host has no address now: a typing error, or a name server that is away."""
 
 
 def refusal(address: Address, allow_private: bool) -> str:
