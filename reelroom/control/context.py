@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reelroom.config import Settings
+from reelroom.control import guard
 from reelroom.control.apps import Apps
 from reelroom.control.changes import Changes
 from reelroom.control.recorders import Recorders
 from reelroom.control.recordings import Recordings
 from reelroom.control.rooms import Rooms
+from reelroom.deliver.callbacks import Callbacks
 from reelroom.deliver.follow import Follower
+from reelroom.deliver.request import Poster
 from reelroom.deliver.uploads import Uploader
 from reelroom.record.paths import control_socket
 from reelroom.store.db import Database
@@ -32,6 +35,7 @@ class Context:
     rooms: Rooms
     follower: Follower
     uploader: Uploader
+    callbacks: Callbacks
     url_key: bytes  # signs the URLs of files
 
     @classmethod
@@ -46,6 +50,23 @@ class Context:
         else:
             await apps.load()
         changes = Changes()
+
+        async def resolve(url: str) -> list[str]:
+            return await guard.resolve(url, settings.allow_private)
+
+        callbacks = Callbacks(
+            database,
+            box,
+            Poster(resolve, settings.callback_timeout_s),
+            apps.by_id,
+            concurrency=settings.callback_concurrency,
+            give_up_s=settings.callback_give_up_s,
+        )
+
+        def told(recording: str) -> None:
+            changes.notify(recording)
+            callbacks.poke(recording)
+
         recorders = Recorders(settings.recordings, settings.run)
         uploader = Uploader(
             database,
@@ -54,17 +75,19 @@ class Context:
             settings.storage,
             concurrency=settings.upload_concurrency,
             pause_max_s=settings.upload_pause_max_s,
+            told=told,
         )
         recordings = Recordings(settings, database, box, recorders, changes, uploader)
         rooms = Rooms(settings.run, settings.workers)
 
         def changed(recording: str) -> None:
-            changes.notify(recording)
+            told(recording)
             uploader.poke(recording)
 
         follower = Follower(database, settings.recordings, control_socket(settings.run), changed=changed)
         await follower.rebuild()
         await recordings.recover()
+        await callbacks.start()
         await uploader.start()
         await follower.start()
         return cls(
@@ -78,11 +101,13 @@ class Context:
             rooms=rooms,
             follower=follower,
             uploader=uploader,
+            callbacks=callbacks,
             url_key=box.derive("file urls"),
         )
 
     async def close(self) -> None:
         await self.follower.stop()
         await self.uploader.stop()
+        await self.callbacks.stop()
         await self.rooms.close()
         await self.database.close()

@@ -76,13 +76,17 @@ async def _database(ctx: Context) -> list[Metric]:
     return [
         _gauge("reelroom_recordings", "Recordings by state", states, "state"),
         _one("reelroom_uploads_pending", "Objects not in storage yet", uploads.pending),
-        _one("reelroom_uploads_pending_bytes", "Bytes not in storage yet", uploads[1]),
+        _one("reelroom_uploads_pending_bytes", "Bytes not in storage yet", uploads.pending_bytes),
         _one("reelroom_uploads_failing", "Objects whose last upload failed", uploads.failing),
         CounterMetricFamily("reelroom_uploads", "Objects uploaded", value=ctx.uploader.uploaded),
         CounterMetricFamily("reelroom_uploaded_bytes", "Bytes uploaded", value=ctx.uploader.uploaded_bytes),
         CounterMetricFamily("reelroom_upload_failures", "Uploads that failed", value=ctx.uploader.failures),
         _one("reelroom_callbacks_pending", "Events to be called back", pending or 0),
         _one("reelroom_callbacks_failing", "Events whose last callback failed", failing or 0),
+        CounterMetricFamily("reelroom_callbacks", "Events delivered", value=ctx.callbacks.delivered),
+        CounterMetricFamily("reelroom_callback_failures", "Tries that failed", value=ctx.callbacks.failures),
+        _one("reelroom_callback_hosts_failing", "Hosts whose last callback failed", ctx.callbacks.hosts_failing),
+        _one("reelroom_storages_down", "Destinations that take nothing now", uploads.destinations_down),
         _one("reelroom_callbacks_given_up", "Events nobody took in time", given_up or 0),
     ]
 

@@ -182,6 +182,17 @@ async def events(
     )
 
 
+@router.post("/{id}/events/{event}/replay", status_code=202, summary="Deliver an event once more")
+async def replay(
+    id: Id, event: Annotated[str, Path(pattern="^[0-9a-f]{32}$")], ctx: ContextDep, app: AppDep
+) -> Response:
+    """Whatever became of it. Its `Reelroom-Id` stays the same."""
+    await ctx.recordings.get(app.id, id)
+    if not await ctx.callbacks.replay(app.id, event):
+        raise ControlError("not_found", "the app has no such event with a callback", "event")
+    return Response(status_code=202)
+
+
 @router.get("/{id}/timeline", summary="Outputs, gaps, pauses and participants, from the journal")
 async def get_timeline(id: Id, ctx: ContextDep, app: AppDep) -> dict[str, Any]:
     await ctx.recordings.get(app.id, id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -113,4 +114,4 @@ async def make_token(room: Name, wanted: TokenRequest, app: AppDep) -> Token:
     token = mint(
         app, room, wanted.identity, tuple(dict.fromkeys(wanted.permissions)), wanted.ttl_s, wanted.source or ""
     )
-    return Token(token=token, whip=f"/whip/{room}")
+    return Token(token=token, whip=f"/whip/{quote(room, safe='')}")
