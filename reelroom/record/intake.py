@@ -327,6 +327,11 @@ class Intake:
 
     # from outside
 
+    @property
+    def steady(self) -> bool:
+        """Nothing is waited for: frames may be taken in batches."""
+        return self.caught_up and not self._beginnings and self.before_ns is None
+
     def published(self) -> int:
         """Tracks that are published now and wanted."""
         return len(self.tracks)

@@ -43,8 +43,9 @@ _TICK_NS = SECOND // 10
 _DRAIN_NS = 300_000_000
 _RECONNECT_NS = SECOND // 5
 _ALONE_NS = 2 * SECOND  # a stop waits so long for an ingest that is not there
-_BATCH_S = 0.01  # frames are taken in batches this far apart unless there are many
-_MANY = 65536
+#: Frames are taken in batches this far apart, by how many bytes the last one had: waking up costs more than a
+#: frame does. A socket holds about 200 kB by default.
+_BATCHES_NS = ((100_000, 0), (25_000, 20_000_000), (1, 50_000_000))
 
 
 def record(recording: str, data: Path, run: Path, workers: int) -> int:
@@ -91,6 +92,7 @@ class Recorder:
         self._limits = LimitWatch(self.spec.limits, self._found.started_ns or requested)
         self._disk = DiskWatch(where.folder)
         self._selector = selectors.DefaultSelector()
+        self._wakes = selectors.DefaultSelector()  # all but the bus, which is left alone between two batches
         self._wake_r, self._wake_w = socket.socketpair()
         self._bus: Bus | None = None
         self._bus_broken = False
@@ -140,8 +142,9 @@ class Recorder:
         self._wake = wake
         self._wake_r.setblocking(False)
         self._wake_w.setblocking(False)
-        self._selector.register(wake, selectors.EVENT_READ, "commands")
-        self._selector.register(self._wake_r, selectors.EVENT_READ, "self")
+        for selector in (self._selector, self._wakes):
+            selector.register(wake, selectors.EVENT_READ, "commands")
+            selector.register(self._wake_r, selectors.EVENT_READ, "self")
         signal.set_wakeup_fd(self._wake_w.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self._on_term)
 
@@ -165,15 +168,19 @@ class Recorder:
                     pass
 
     def _loop(self) -> None:
-        tick_ns = second_ns = 0
+        tick_ns = second_ns = batch_ns = 0
         while True:
             now = time.monotonic_ns()
             if self._bus is None and now >= self._retry_ns:
                 self._connect(now)
-            received = 0
-            for key, _ in self._selector.select(max(0, tick_ns - now) / 1e9):
+            batching = now < batch_ns
+            until_ns = min(tick_ns, batch_ns) if batching else tick_ns
+            selector = self._wakes if batching else self._selector
+            for key, _ in selector.select(max(0, until_ns - now) / 1e9):
                 if key.data == "bus":
                     received = self._take()
+                    wait_ns = next((ns for least, ns in _BATCHES_NS if received >= least), 0)
+                    batch_ns = now + wait_ns if self._intake.steady else 0
                 else:
                     self._drain(key.fileobj)
                     second_ns = 0
@@ -192,8 +199,6 @@ class Recorder:
             if self._stop is not None and self._may_stop(now):
                 self._end(now)
                 return
-            if 0 < received < _MANY:
-                time.sleep(_BATCH_S)
 
     def _drain(self, sock: object) -> None:
         assert isinstance(sock, socket.socket)
