@@ -89,7 +89,7 @@ def test_a_session_with_curl_into_s3_with_signed_notifications() -> None:
         assert response["uploadingStatus"] == "uploaded"
         stem = f"calls/{curl.sid}_room-7__uid_s_41__uid_e_"
         names = sorted(file["fileName"] for file in response["fileList"])
-    assert names == [f"{stem}audio.m3u8", f"{stem}video.m3u8"]
+        assert names == [f"{stem}audio.m3u8", f"{stem}video.m3u8"]
         for file in response["fileList"]:
             index = seaweed.get(s3.endpoint, f"rec/{file['fileName']}").decode()
             slices = [line for line in index.splitlines() if line.endswith(".ts")]
