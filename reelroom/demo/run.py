@@ -153,7 +153,8 @@ class _Demo:
         described = []
         for file in listed:
             target = self.out / file["key"].rpartition("/")[2]
-            await _download(api, urljoin(self.url, file["url"]), target)
+            # Without the URL's signature (we have the key), so that a playlist names plain files.
+            await _download(api, urljoin(self.url, file["url"]).partition("?")[0], target)
             if file["role"] not in ("playlist", "file"):
                 continue
             parts = [f for f in listed if f["role"] == "segment" and f["output"] == file["output"]]
