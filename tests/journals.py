@@ -8,7 +8,7 @@ import hashlib
 import itertools
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -128,13 +128,22 @@ class House:
         self.storage = data / "storage"
         self.database = Database(url or f"sqlite:///{data / 'reelroom.db'}")
         self.box = SecretBox.load(data / "keys" / "secrets.key")
-        self.told = asyncio.Event()
+        self.told: list[Callable[[str], None]] = []
+        self.closing: list[Callable[[], Awaitable[None]]] = []
         self.uploader = Uploader(
-            self.database, self.box, self.recordings, self.storage, pause_max_s=2, told=self.told, poll_s=1
+            self.database, self.box, self.recordings, self.storage, pause_max_s=2, told=self._tell, poll_s=1
         )
         self.follower = Follower(
-            self.database, self.recordings, data / "control.sock", changed=self.uploader.poke, poll_s=0.5
+            self.database, self.recordings, data / "control.sock", changed=self._changed, poll_s=0.5
         )
+
+    def _tell(self, recording: str) -> None:
+        for listener in self.told:
+            listener(recording)
+
+    def _changed(self, recording: str) -> None:
+        self.uploader.poke(recording)
+        self._tell(recording)
 
     async def open(self) -> House:
         async with self.database.engine.begin() as connection:
@@ -151,6 +160,8 @@ class House:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for close in self.closing:
+            await close()
         await self.follower.stop()
         await self.uploader.stop()
         await self.database.close()

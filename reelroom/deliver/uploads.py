@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,9 +85,9 @@ class Uploader:
         concurrency: int = 8,
         pause_max_s: float = 60.0,
         poll_s: float = 30.0,
-        told: asyncio.Event | None = None,
+        told: Callable[[str], None] = lambda recording: None,
     ) -> None:
-        """`concurrency` is per destination; `told` is set whenever there are new events."""
+        """`concurrency` is per destination; `told` is called with a recording that has new events."""
         self._database = database
         self._box = box
         self._recordings = recordings
@@ -94,7 +95,7 @@ class Uploader:
         self._concurrency = concurrency
         self._pause_max_s = pause_max_s
         self._poll_s = poll_s
-        self._told = told or asyncio.Event()
+        self._told = told
         self._lanes: dict[str, _Lane] = {}
         self._playlists = Playlists()
         self._failing: set[str] = set()  # recordings that were told "upload.failing" last
@@ -182,7 +183,7 @@ class Uploader:
     async def _settle(self, recording: str) -> None:
         async with self._database.transaction() as session:
             if await lock(session, recording) and await settle(session, recording):
-                self._told.set()
+                self._told(recording)
 
     def _enlist(self, destination: str, recording: str) -> None:
         lane = self._lanes.get(destination)
@@ -308,7 +309,7 @@ class Uploader:
             await session.execute(update(File).where(File.id == row.id).values(**values))
             ended = await settle(session, row.recording)
         if ended:
-            self._told.set()
+            self._told(row.recording)
 
     async def _done(self, row: File, built: Built | None) -> None:
         """The object is in storage: say so, and wake what waited for it, in one transaction."""
@@ -335,7 +336,7 @@ class Uploader:
             told = await add_events(session, row.recording, drafts)
             ended = await settle(session, row.recording)
         if told or ended:
-            self._told.set()
+            self._told(row.recording)
         if any(draft.type == events.UPLOAD_RECOVERED for draft in drafts):
             self._failing.discard(row.recording)
 
@@ -391,7 +392,7 @@ class Uploader:
                 told = await add_events(session, row.recording, [Draft(events.UPLOAD_FAILING, at, data, cause)])
         if told:
             self._failing.add(row.recording)
-            self._told.set()
+            self._told(row.recording)
 
     async def _gone(self, lane: _Lane, row: File) -> None:
         """The local file is not there. Either it is in storage already (the database was rebuilt) or it is lost."""
@@ -416,7 +417,7 @@ class Uploader:
             if row.role in ("init", "segment"):
                 await wake_playlist(session, row)
             await settle(session, row.recording)
-        self._told.set()
+        self._told(row.recording)
 
     async def _retry_now(self, lane: _Lane) -> None:
         """The destination is back: what waits for its next try need not."""
