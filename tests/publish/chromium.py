@@ -131,10 +131,10 @@ class Chromium:
         found: dict[str, Any] = await self._call("stats")
         return found
 
-    async def unpublish(self) -> int:
-        """End the WHIP session; returns the status of the DELETE."""
-        status: int = await self._call("unpublish")
-        return status
+    async def unpublish(self) -> dict[str, Any]:
+        """Take the tracks away, then end the WHIP session; the final `stats`, and the `status` of the DELETE."""
+        found: dict[str, Any] = await self._call("unpublish")
+        return found
 
     async def start_recorder(self, mime: str = "video/webm;codecs=vp8,opus") -> None:
         """Let Chromium's own MediaRecorder record the very stream that is published."""
