@@ -161,7 +161,7 @@ def opened_of(left: Left) -> lines.OutputOpened:
 
 def _submit(left: list[Left], count: int, opened: lines.OutputOpened, worker: Worker, intake: Intake) -> None:
     """Make segments of the first `count` of an output's logs."""
-    for this, after in list(zip(left, [*left[1:], None], strict=True))[:count]:
+    for this, after in list(zip(left, [*left[1:], None][: len(left)], strict=True))[:count]:
         header = this.contents.header
         follows = after is not None and after.contents.header.ingest == header.ingest
         codecs = {added.info.kind: added.info.codec for added in this.added.values()}
