@@ -16,6 +16,7 @@ _OUTLIER_NS = 50 * MS  # a report this far off the line is doubted; two in a row
 _MAX_DRIFT = 1e-3  # a clock further off its nominal rate than this is taken as nominal
 _JUMP_NS = 3 * S  # RTP time and arrival disagree by this much: a discontinuity, not drift
 _AUDIO_JUMP_NS = 100 * MS  # audio that is this late by its reports was not captured: a hole, not slew
+_NEAR_NS = 2 * MS  # an error too small to bend the spacing of frames for
 _LATE_NS = 500 * MS  # so late for so long: time passed at the sender that its RTP clock did not count
 _LATE_LASTS_NS = 5 * S
 _CHECK_NS = 200 * MS  # media time between two looks at the error
@@ -186,6 +187,8 @@ class TrackClock:
             room = max(room + error, self._last_room + 1)
             error = 0
         fastest = 0.25 if not self._audio or abs(error) > _AUDIO_JUMP_NS else 0.02
+        if abs(error) < _NEAR_NS:
+            error = 0
         slew = max(-fastest, min(fastest, error / (4 * _CHECK_NS)))
         self._base_rtp, self._base_room = rtp, room
         self._rate = self._slope * (1 + slew)
