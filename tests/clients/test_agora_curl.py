@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Any
 
-from tests.clients import seaweed
+from tests import storage as servers
 from tests.clients.agora_calls import (
     APPID,
     CALLBACK_SECRET,
@@ -63,9 +63,9 @@ def storage(endpoint: str) -> dict[str, Any]:
     return {
         "vendor": 11,
         "region": 0,
-        "bucket": "rec",
-        "accessKey": seaweed.KEY,
-        "secretKey": seaweed.SECRET,
+        "bucket": "agora",
+        "accessKey": servers.ACCESS,
+        "secretKey": servers.SECRET,
         "fileNamePrefix": ["calls"],
         "extensionParams": {"endpoint": endpoint},
     }
@@ -73,11 +73,16 @@ def storage(endpoint: str) -> dict[str, Any]:
 
 def test_a_session_with_curl_into_s3_with_signed_notifications() -> None:
     need("curl", "aiortc")
-    with seaweed.seaweed("rec") as s3, receiver() as ncs, server(callback_url=ncs.url) as running:
+    s3 = servers.seaweedfs()
+    bucket = servers.bucket(s3, "agora")
+    with receiver() as ncs, server(callback_url=ncs.url) as running:
         with publishing(running, "room-7", "41"):
             curl = Curl(running, "room-7")
             curl.acquire()
-            assert curl.start(storage(s3.endpoint), recordingConfig={"channelType": 1, "maxIdleTime": 60})[0] == 200
+            assert (
+                curl.start(storage(f"127.0.0.1:{s3.port}"), recordingConfig={"channelType": 1, "maxIdleTime": 60})[0]
+                == 200
+            )
             time.sleep(4)
             status, answer = curl.call("query")
             assert (status, answer["serverResponse"]["status"]) == (200, 4)
@@ -91,11 +96,17 @@ def test_a_session_with_curl_into_s3_with_signed_notifications() -> None:
         names = sorted(file["fileName"] for file in response["fileList"])
         assert names == [f"{stem}audio.m3u8", f"{stem}video.m3u8"]
         for file in response["fileList"]:
-            index = seaweed.get(s3.endpoint, f"rec/{file['fileName']}").decode()
+            index = _get(s3, f"{bucket}/{file['fileName']}").decode()
             slices = [line for line in index.splitlines() if line.endswith(".ts")]
             assert slices and index.endswith("#EXT-X-ENDLIST\n")
-            assert all(seaweed.get(s3.endpoint, f"rec/calls/{name}")[0] == 0x47 for name in slices)
+            assert all(_get(s3, f"{bucket}/calls/{name}")[0] == 0x47 for name in slices)
         _check_notices(ncs, curl.sid, stem)
+
+
+def _get(s3: servers.Server, path: str) -> bytes:
+    """An object's bytes, with a signature of curl's own; CalledProcessError when there is none."""
+    command = ["curl", "-sf", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", f"{servers.ACCESS}:{servers.SECRET}"]
+    return subprocess.run([*command, f"{s3.url}/{path}"], capture_output=True, check=True).stdout
 
 
 def _check_notices(ncs: Receiver, sid: str, stem: str) -> None:
