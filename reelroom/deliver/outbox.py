@@ -128,7 +128,7 @@ def file_data(row: File) -> dict[str, Any]:
 
 
 async def _files(session: AsyncSession, recording: str) -> dict[str, Any]:
-    wanted = (File.recording == recording, File.role.in_(("playlist", "file")), File.state == "uploaded")
+    wanted = (File.recording == recording, File.role.in_(("playlist", "joined", "file")), File.state == "uploaded")
     rows = await session.scalars(select(File).where(*wanted).order_by(File.output, File.id).limit(MAX_LISTED))
     listed = [file_data(row) for row in rows]
     total = len(listed)

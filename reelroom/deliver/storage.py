@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -55,6 +56,7 @@ _DAL_ERRORS: tuple[type[Exception], ...] = tuple(
 
 
 _OPEN_ERRORS: tuple[type[Exception], ...] = (*_DAL_ERRORS, TypeError)
+_CONTEXT = re.compile(r", context: \{.*?\}(?= =>)", re.DOTALL)  # the same on one line, in errors of files
 _DROPPED = ("url:", "uri:", "called:", "service:", "Context:", "Source:", "written:", "response:", "path:")
 
 
@@ -236,12 +238,18 @@ class ObjectStorage:
 
     async def _put_parts(self, key: str, path: Path, size: int) -> None:
         chunk = max(CHUNK, -(-size // MAX_PARTS))
-        # No `async with`: leaving it on an error would complete the object with what is there.
-        writer = await self._operator.open(key, "wb", chunk=chunk, concurrent=2, **self._more(key))
         with path.open("rb") as file:
+            # No `async with`: leaving it on an error would complete the object with what is there.
+            writer = await self._operator.open(key, "wb", chunk=chunk, concurrent=2, **self._more(key))
             while data := await asyncio.to_thread(file.read, chunk):
-                await writer.write(data)
-        await writer.close()
+                try:
+                    await writer.write(data)
+                except OSError as error:  # what opendal's files raise instead of its own exceptions
+                    raise self._said(error) from None
+        try:
+            await writer.close()
+        except OSError as error:
+            raise self._said(error) from None
 
     async def _put_webdav(self, key: str, path: Path, size: int) -> None:
         """opendal would hold the whole file in memory: WebDAV has no parts."""
@@ -266,12 +274,10 @@ class ObjectStorage:
 
     def _said(self, error: Exception) -> StorageError:
         """What opendal says, without its backtrace, URLs (signed ones hold credentials) and any option's value."""
-        kept = []
-        for line in str(error).partition("Backtrace:")[0].splitlines():
-            text = line.strip()
-            if text and not text.startswith(_DROPPED):
-                kept.append(text)
-        return StorageError(self._masked(f"{type(error).__name__}: {'; '.join(kept)}"))
+        text = _CONTEXT.sub("", str(error).partition("Backtrace:")[0])
+        kept = [line.strip() for line in text.splitlines()]
+        said = "; ".join(line for line in kept if line and not line.startswith(_DROPPED))
+        return StorageError(self._masked(f"{type(error).__name__}: {said}"))
 
     def _masked(self, text: str) -> str:
         for value in self._secrets:

@@ -11,6 +11,7 @@ the same name, and has told nobody of it yet, because a file's state and its eve
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 from collections import OrderedDict
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from reelroom.deliver import joined
 from reelroom.deliver.outbox import NEVER_NS, add_events, file_data, lock, now_ns, settle
 from reelroom.deliver.pending import due, playlist_gap_ns, still_failing, told_failing, wake_playlist
 from reelroom.deliver.playlists import Built, Playlists
@@ -267,6 +269,8 @@ class Uploader:
             lane.storage = await self._open(lane.destination)
         if row.role == "playlist":
             await self._put_playlist(lane.storage, row)
+        elif row.role == joined.ROLE:
+            await self._put_joined(lane.storage, row)
         else:
             folder = (self._recordings / row.recording).resolve()
             path = (folder / row.path).resolve()
@@ -311,6 +315,13 @@ class Uploader:
         if ended:
             self._told(row.recording)
 
+    async def _put_joined(self, storage: Storage, row: File) -> None:
+        async with self._database.reading() as session:
+            data = (await joined.text(session, row)).encode()
+        await storage.put_bytes(row.key, data)
+        row.bytes, row.sha256 = len(data), hashlib.sha256(data).hexdigest()
+        await self._done(row, None)
+
     async def _done(self, row: File, built: Built | None) -> None:
         """The object is in storage: say so, and wake what waited for it, in one transaction."""
         at = now_ns()
@@ -326,6 +337,13 @@ class Uploader:
             file.uploaded_ns, file.error, file.state, file.attempts = at, "", "uploaded", 0
             if built is not None:
                 drafts += await self._playlist_done(session, file, recording, built, row.bytes, first)
+            elif file.role == joined.ROLE:
+                file.bytes, file.sha256 = row.bytes, row.sha256
+                again = (await joined.text(session, file)).encode()
+                if hashlib.sha256(again).hexdigest() != row.sha256:  # its playlists went on meanwhile
+                    file.state = "pending"
+                if first:
+                    drafts.append(Draft(events.FILE_UPLOADED, at, file_data(file), f"uploaded {file.key}"))
             elif file.role == "file":
                 drafts.append(Draft(events.FILE_UPLOADED, at, file_data(file), f"uploaded {file.key}"))
             else:
@@ -348,6 +366,8 @@ class Uploader:
         if (again.segments, again.ended) != (built.segments, built.ended):
             gap_ns = 0 if again.ended else playlist_gap_ns(built.segments)
             file.state, file.due_ns = "pending", now_ns() + gap_ns
+        if first or built.ended:
+            await joined.wake(session, file, recording)
         data = file_data(file) | {"segments": built.segments, "ended": built.ended}
         drafts = []
         if first:
