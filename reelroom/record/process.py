@@ -31,7 +31,7 @@ from reelroom.record.bus import Bus, BusError
 from reelroom.record.disk import DiskWatch
 from reelroom.record.finishing import finish
 from reelroom.record.intake import Intake
-from reelroom.record.journal import Journal, make_key
+from reelroom.record.journal import FencedError, Journal, make_key
 from reelroom.record.paths import Paths
 from reelroom.record.worker import FULL, Stopping, Worker
 from reelroom.rooms import protocol
@@ -59,6 +59,9 @@ def record(recording: str, data: Path, run: Path, workers: int) -> int:
         return LOCKED
     try:
         return Recorder(where, data, run, workers).run()
+    except FencedError as error:
+        log.error("taken over", recording=recording, error=str(error))
+        return LOCKED
     finally:
         os.close(lock)
 

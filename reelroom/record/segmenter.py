@@ -1,8 +1,8 @@
 """Where one output's segments are cut, as a pure state machine. Holds no frames, files or clocks.
 
 A segment ends at the first key frame at or after `target` (less `EARLY_NS`) since its start; without live
-video, at the first audio frame. A cut segment stays open beside the new one until the other tracks have passed the cut or a grace
-is over, so that frames from before the cut that come a little later still land in it.
+video, at the first audio frame. A cut segment stays open beside the new one until the other tracks have passed
+the cut or a grace is over, so that frames from before the cut that come a little later still land in it.
 """
 
 from __future__ import annotations

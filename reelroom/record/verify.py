@@ -25,7 +25,7 @@ class Report:
 
     folder: Path
     problems: list[str] = field(default_factory=list)
-    lines: int = 0
+    journal_lines: int = 0
     epochs: int = 0
     segments: int = 0
     files: int = 0
@@ -109,7 +109,7 @@ def _check_lines(path: Path, report: Report, public_key: str | None) -> list[lin
             report.problems.append(f"{where} was written {(at_ns - entry.at_ns) / 1e9:.1f} s before the line before it")
         at_ns = entry.at_ns
         bodies.append(entry.body)
-        report.lines += 1
+        report.journal_lines += 1
     report.epochs = epoch
     report.keys = tuple(dict.fromkeys(keys))
     report.gaps = [body for body in bodies if isinstance(body, lines.Gap)]

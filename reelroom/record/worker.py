@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -19,12 +20,13 @@ from reelroom.domain.lines import AnyLine, Notice, OutputOpened
 from reelroom.domain.recording import RecordingSpec
 from reelroom.domain.timeline import Pauses
 from reelroom.record.closing import Close, OutputWriter
-from reelroom.record.journal import Journal, sync_folder
+from reelroom.record.journal import Journal
 from reelroom.record.paths import Paths
 
 log = structlog.get_logger()
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _RETRY_S = 1.0
+_TOGETHER = 64  # lines
 
 
 class Stopping(Exception):
@@ -52,6 +54,8 @@ class Worker:
         self._on_full = on_full
         self._on_dead = on_dead
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._lines: list[AnyLine] = []  # waiting to be appended together
+        self._spent: list[Path] = []  # logs whose segments these are
         self._abandon = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
@@ -62,17 +66,17 @@ class Worker:
 
     def lines(self, bodies: Sequence[AnyLine]) -> None:
         """Append lines behind everything that was handed over before."""
-        self._queue.put(lambda: self._append(bodies))
+        self._queue.put(lambda: self._lines.extend(bodies))
 
     def next_epoch(self) -> None:
         """What is handed over from now on belongs to the next epoch (an Opened line comes first)."""
-        self._queue.put(self._journal.next_epoch)
+        self._queue.put(self._next_epoch)
 
     def open_output(self, opened: OutputOpened) -> None:
         def work() -> None:
             writer = self._writer(opened)
             if not writer.in_journal:
-                self._append([opened])
+                self._lines.append(opened)
                 writer.in_journal = True
 
         self._queue.put(work)
@@ -100,6 +104,9 @@ class Worker:
         try:
             while (work := self._queue.get()) is not None:
                 work()
+                if self._queue.empty() or len(self._lines) >= _TOGETHER:
+                    self._commit()
+            self._commit()
         except BaseException as error:
             self.error = error
             self._on_dead()
@@ -117,8 +124,21 @@ class Worker:
                 if self._abandon.wait(_RETRY_S):
                     raise Stopping("the disk is full") from error
 
-    def _append(self, bodies: Sequence[AnyLine]) -> None:
-        self.patiently(lambda: self._journal.append(bodies))
+    def _commit(self) -> None:
+        """Append what is waiting, in one write and one sync; then the logs that it came from may go.
+
+        A deletion that a power failure undoes does no harm: the journal says which of its frames it has.
+        """
+        if self._lines:
+            self.patiently(lambda: self._journal.append(self._lines))
+            self._lines = []
+        for path in self._spent:
+            path.unlink()
+        self._spent.clear()
+
+    def _next_epoch(self) -> None:
+        self._commit()
+        self._journal.next_epoch()
 
     def _writer(self, opened: OutputOpened) -> OutputWriter:
         writer = self.writers.get(opened.output)
@@ -137,12 +157,11 @@ class Worker:
             kept = job.path.with_suffix(".failed")
             os.replace(job.path, kept)
             message = f"{self._paths.relative(kept)} could not be made into a segment: {error!r}"
-            self._append([Notice(code="segment_failed", message=message, output=opened.output)])
+            self._lines.append(Notice(code="segment_failed", message=message, output=opened.output))
             self.pending -= 1
             return
-        self._append(found)
+        self._lines += found
         if found:
             writer.in_journal = True
-        job.path.unlink()
-        sync_folder(job.path.parent)
+        self._spent.append(job.path)
         self.pending -= 1

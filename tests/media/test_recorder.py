@@ -2,128 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-import secrets
 import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from io import BytesIO
-from pathlib import Path
 
-import av
-import msgspec
 import pytest
 
 from reelroom.domain import lines
-from reelroom.domain.recording import Format, Gaps, Hls, Limits, RecordingSpec, Selection, Subscription
+from reelroom.domain.recording import Format, Gaps, Limits, Selection, Subscription
 from reelroom.fleet import client
-from reelroom.record import commands, journal, paths
-from reelroom.record.paths import Paths
+from reelroom.record import paths
 from reelroom.record.verify import verify
 from reelroom.rooms import protocol
 from tests.fakebus import MS, FakeBus, Track, camera, microphone
-
-FRAME_NS = 1_000_000_000 // 30
-
-
-class Fleet:
-    """A fork server with its own data folder."""
-
-    def __init__(self) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="rr")
-        self.data = Path(self.folder.name)
-        self.run = self.data / "run"
-        self.run.mkdir()
-        self.process = self.spawn()
-
-    def spawn(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "reelroom.fleet", "--data", self.data, "--run", self.run, "--workers", "1"]
-        )
-        wait(self.answers, 10)
-        return process
-
-    def answers(self) -> bool:
-        try:
-            client.running(self.run)
-        except client.FleetError:
-            return False
-        return True
-
-    def close(self) -> None:
-        self.process.terminate()
-        self.process.wait(5)
-        self.folder.cleanup()
-
-
-class Recording:
-    def __init__(self, fleet: Fleet, **spec: object) -> None:
-        self.fleet = fleet
-        self.id = secrets.token_hex(16)
-        self.where = Paths(fleet.data / "recordings" / self.id)
-        self.where.folder.mkdir(parents=True)
-        settings: dict[str, object] = {
-            "hls": Hls(segment_s=2),
-            "formats": (Format.HLS,),
-            "requested_ns": time.time_ns(),
-        }
-        self.spec = RecordingSpec(id=self.id, app="app", room="room", **(settings | spec))  # type: ignore[arg-type]
-        self.where.spec.write_bytes(msgspec.json.encode(self.spec))
-
-    def start(self) -> int:
-        return client.start(self.fleet.run, self.id)
-
-    def say(self, command: lines.AnyCommand) -> None:
-        commands.append(self.where.commands, command)
-        commands.wake(paths.wake_socket(self.fleet.run, self.id))
-
-    def stop(self) -> None:
-        self.say(lines.Stop(at_ns=time.time_ns()))
-        self.finished()
-
-    def finished(self, timeout_s: float = 10) -> None:
-        wait(lambda: journal.is_finished(self.where.journal), timeout_s)
-
-    def lines(self, kind: type[lines.Line]) -> list:  # type: ignore[type-arg]
-        return [line for line in journal.lines(self.where.journal) if isinstance(line, kind)]
-
-    def segments(self, output: str = "001") -> list[lines.Segment]:
-        return [s for s in self.lines(lines.Segment) if s.output == output]
-
-    def times(self, kind: str, output: str = "001") -> list[float]:
-        """Seconds of media time of every frame in an output's segments."""
-        found: list[float] = []
-        inits = {i.number: self.where.folder / i.path for i in self.lines(lines.Init) if i.output == output}
-        for segment in self.segments(output):
-            data = inits[segment.init].read_bytes() + (self.where.folder / segment.path).read_bytes()
-            with av.open(BytesIO(data), "r", format="mp4") as container:
-                streams = [s for s in container.streams if s.type == kind]
-                for packet in container.demux(streams):
-                    if packet.size:
-                        found.append(float(packet.pts * packet.time_base))
-        return found
-
-    def sound(self) -> None:
-        report = verify(self.where.folder)
-        assert report.problems == []
-        assert report.finished
-        assert not list(self.where.wal.glob("*"))
-
-
-def wait(condition: Callable[[], object], timeout_s: float) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
-
-
-def even(times: list[float], step_s: float, within_s: float = 0.001) -> None:
-    """No frame is missing, none is there twice."""
-    uneven = [(a, b) for a, b in zip(times, times[1:], strict=False) if abs(b - a - step_s) > within_s]
-    assert uneven == []
+from tests.media.recorderkit import Fleet, Recording, even, pair, wait
 
 
 @pytest.fixture(scope="module")
@@ -144,11 +38,6 @@ def serve(fleet: Fleet) -> Iterator[Callable[..., FakeBus]]:
     yield make
     for bus in buses:
         bus.close()
-
-
-def pair(ago_s: float = 3.0, identity: str = "alice", first: int = 1) -> list[Track]:
-    start = time.time_ns() - round(ago_s * 1e9)
-    return [camera(first, identity, start), microphone(first + 1, identity, start)]
 
 
 def test_records_from_the_key_frame_before_the_start_to_the_stop(fleet: Fleet, serve) -> None:
@@ -273,7 +162,7 @@ def test_pause_and_resume_make_one_timeline_without_the_pause(fleet: Fleet, serv
     assert segments[0].media_end_ns == segments[1].media_start_ns
     assert 1 in bus.keyframes
     audio = recording.times("audio")
-    assert max(b - a for a, b in zip(audio, audio[1:], strict=False)) < 0.045
+    assert max(b - a for a, b in itertools.pairwise(audio)) < 0.045
     assert recording.lines(lines.Gap) == [] or {g.kind for g in recording.lines(lines.Gap)} == {"video"}
 
 

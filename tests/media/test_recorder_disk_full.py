@@ -1,0 +1,79 @@
+"""A recorder whose disk fills up: what was written stays, it ends once and says why."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reelroom.domain import lines
+from reelroom.record import journal, paths
+from tests.fakebus import FakeBus
+from tests.media.recorderkit import Fleet, Recording, pair, wait
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Fleet]:
+    """A fork server whose recordings lie on a file system of 24 MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system needs root")
+    fleet = Fleet()
+    folder = fleet.data / "recordings"
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], capture_output=True)
+    if mounted.returncode != 0:
+        fleet.close()
+        pytest.skip(f"no small file system: {mounted.stderr.decode().strip()}")
+    yield fleet
+    fleet.process.terminate()
+    fleet.process.wait(5)
+    subprocess.run(["umount", "-l", folder], check=True)
+    fleet.folder.cleanup()
+
+
+def fill(folder: Path, leave: int) -> Path:
+    found = os.statvfs(folder)
+    ballast = folder / "ballast"
+    with ballast.open("wb") as file:
+        file.write(bytes(found.f_bavail * found.f_frsize - leave))
+    return ballast
+
+
+def test_little_room_ends_it_in_good_order(small: Fleet) -> None:
+    bus = FakeBus(paths.ingest_socket(small.run, 0), pair())
+    try:
+        recording = Recording(small)
+        recording.start()
+        time.sleep(1.2)
+        fill(recording.where.folder.parent, 6 * 1024 * 1024)
+        recording.finished()
+        recording.sound()
+        assert [line.reason for line in recording.lines(lines.Stopped)] == ["disk_full"]
+        assert [line.code for line in recording.lines(lines.Notice)] == ["disk_low"]
+        assert recording.segments()[-1].video_frames > 0
+    finally:
+        bus.close()
+
+
+def test_a_disk_without_any_room_is_waited_for(small: Fleet) -> None:
+    bus = FakeBus(paths.ingest_socket(small.run, 0), pair())
+    try:
+        recording = Recording(small)
+        pid = recording.start()
+        wait(lambda: recording.lines(lines.OutputOpened), 5)
+        time.sleep(0.5)
+        ballast = fill(recording.where.folder.parent, 0)
+        time.sleep(2.5)
+        assert not journal.is_finished(recording.where.journal)
+        os.kill(pid, 0)  # it lives and waits
+        ballast.unlink()
+        recording.finished()
+        recording.sound()
+        assert [line.reason for line in recording.lines(lines.Stopped)] == ["disk_full"]
+        assert recording.segments()
+        assert len(recording.lines(lines.Opened)) == 1
+    finally:
+        bus.close()
