@@ -150,6 +150,10 @@ class Names:
         """Key of the output's playlist: `<file>.m3u8`."""
         return self._stem(output) + ".m3u8"
 
+    def joined(self, output: lines.OutputOpened) -> str:
+        """Key of the playlist that joins picture and sound recorded apart; `output` has kind "av"."""
+        return self._stem(output) + ".m3u8"
+
     def init(self, output: lines.OutputOpened, init: lines.Init) -> str:
         """Key of an fMP4 initialisation segment: `<file>_init<N>.mp4`."""
         return f"{self._stem(output)}_init{init.number}.mp4"

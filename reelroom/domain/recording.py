@@ -179,6 +179,7 @@ class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     formats: tuple[Format, ...] = (Format.HLS,)
     hls: Hls = field(default_factory=Hls)
     tracks: str = "together"  # audio and video in one file, or "apart"
+    joined: bool = False  # apart, with HLS: also a multivariant playlist of each participant's picture and sound
     audio_codec: str = "auto"  # "auto": copy where the container takes it; or "aac"
     audio_bitrate: int = 64_000  # of transcoded audio, bit/s, 16_000..320_000
     video_bitrate: int = 1_500_000  # of transcoded video, bit/s, 50_000..20_000_000
@@ -199,6 +200,8 @@ class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError("formats must not name a format twice")
         if self.tracks not in ("together", "apart"):
             raise ValueError(f"tracks must be 'together' or 'apart', not {self.tracks!r}")
+        if self.joined and (self.tracks != "apart" or Format.HLS not in self.formats):
+            raise ValueError("joined needs tracks 'apart' and the format hls")
         if self.audio_codec not in ("auto", "aac"):
             raise ValueError(f"audio_codec must be 'auto' or 'aac', not {self.audio_codec!r}")
         if not 16_000 <= self.audio_bitrate <= 320_000:

@@ -12,6 +12,8 @@ from tests.clients.agora_calls import APPID, CUSTOMER, SECRET, publishing, serve
 from tests.needs import need
 from tests.servers import Server
 
+KINDS = ("audio", "video", "av")  # of streamMode "standard"
+
 
 def client(running: Server, region: str | None = None, secret: str = SECRET) -> Any:
     """The client as it comes, except that its host names, which are fixed in it, are this server's address."""
@@ -55,7 +57,7 @@ def test_a_call_is_recorded_with_the_vendors_client() -> None:
     with server(storage="app") as running, publishing(running, "room-7", "41", "57"):
         agora = client(running)
         resource_id = agora.acquire("room-7", "900001", resource_expired_hour=24).resourceId
-        config = api_start.RecordingConfig(channelType=1, streamTypes=2, maxIdleTime=60, subscribeUidGroup=1)
+        config = api_start.RecordingConfig(channelType=1, streamTypes=2, streamMode="standard", maxIdleTime=60)
         started = agora.start(resource_id, "room-7", "900001", "", storage(), recording_config=config)
         sid = started.sid
         assert (started.cname, started.uid, started.resourceId) == ("room-7", "900001", resource_id)
@@ -65,7 +67,7 @@ def test_a_call_is_recorded_with_the_vendors_client() -> None:
         status = _wait_for_status(agora, resource_id, sid, 5)
         listed = {file["fileName"]: file for file in status["fileList"]}
         stem = f"calls/2026/{sid}_room-7__uid_s_"
-        assert set(listed) == {f"{stem}{uid}__uid_e_{kind}.m3u8" for uid in ("41", "57") for kind in ("audio", "video")}
+        assert set(listed) == {f"{stem}{uid}__uid_e_{kind}.m3u8" for uid in ("41", "57") for kind in KINDS}
         assert status["sliceStartTime"] == min(file["sliceStartTime"] for file in listed.values())
         assert abs(status["sliceStartTime"] / 1000 - time.time()) < 120
 
@@ -86,7 +88,7 @@ def _wait_for_status(agora: Any, resource_id: str, sid: str, wanted: int) -> dic
     deadline = time.monotonic() + 40
     while True:
         found = agora.query(resource_id, sid).serverResponse
-        complete = len(found["fileList"]) == 4
+        complete = len(found["fileList"]) == 6
         assert found["status"] in (2, 4, 5)
         if found["status"] == wanted and complete:
             return dict(found)
@@ -100,18 +102,21 @@ def _check_files(running: Server, stem: str) -> None:
 
     root = running.data / "storage"
     for uid in ("41", "57"):
-        for kind, codec in (("audio", "aac"), ("video", "h264")):
+        for kind, codecs in zip(KINDS, ({"aac"}, {"h264"}, {"aac", "h264"}), strict=True):
             index = root / f"{stem}{uid}__uid_e_{kind}.m3u8"
+            probe = ["ffprobe", "-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0", str(index)]
+            done = subprocess.run(probe, capture_output=True, text=True, check=True)
+            assert (set(done.stdout.split()), done.stderr) == (codecs, "")
             text = index.read_text()
+            if kind == "av":
+                assert "#EXT-X-STREAM-INF:BANDWIDTH=" in text and "RESOLUTION=320x180" in text
+                continue
             assert text.endswith("#EXT-X-ENDLIST\n")
             slices = [line for line in text.splitlines() if line and not line.startswith("#")]
             assert slices
             for name in slices:
                 assert re.fullmatch(re.escape(index.stem) + r"_20\d{15}\.ts", name)
                 assert (index.parent / name).stat().st_size
-            probe = ["ffprobe", "-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0", str(index)]
-            done = subprocess.run(probe, capture_output=True, text=True, check=True)
-            assert (set(done.stdout.split()), done.stderr) == ({codec}, "")
 
 
 def test_errors_and_regions_reach_the_vendors_client() -> None:

@@ -144,6 +144,12 @@ def test_original_audio_is_copied() -> None:
     assert (made.audio_codec, made.hls.container) == ("auto", "fmp4")
 
 
+def test_standard_joins_what_is_apart() -> None:
+    made = spec({"streamMode": "standard"})
+    assert (made.tracks, made.joined) == ("apart", True)
+    assert not spec({"streamMode": "default"}).joined
+
+
 def test_original_without_audio_only_is_default() -> None:
     assert spec({"streamMode": "original"}).audio_codec == "aac"
 

@@ -128,7 +128,7 @@ def _ended(event: _Event) -> list[Notice]:
     indexes = [
         Index(file["key"], file["identity"], file["kind"], file["start_ns"])
         for file in event.data.get("files", ())
-        if file["role"] == "playlist"
+        if file["role"] in ("playlist", "joined")
     ]
     made = []
     if indexes:

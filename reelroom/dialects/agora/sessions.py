@@ -296,16 +296,16 @@ class Sessions:
             sliced = set(
                 (await session.scalars(select(file.output).where(mine, file.role == "segment").distinct())).all()
             )
-            playlists = (await session.scalars(select(file).where(mine, file.role == "playlist"))).all()
+            indexes = (await session.scalars(select(file).where(mine, file.role.in_(("playlist", "joined"))))).all()
             uploaded = await session.scalar(select(file.id).where(mine, file.state == "uploaded").limit(1))
             waiting = file.state.in_(("pending", "uploading"))
             failing = await session.scalar(select(file.id).where(mine, waiting, file.error != "").limit(1))
-        indexes = [
+        listed = [
             answers.Index(row.key, row.line["identity"], row.line["kind"], row.line["start_ns"])
-            for row in playlists
-            if row.output in sliced
+            for row in indexes
+            if row.role == "joined" or row.output in sliced
         ]
-        return indexes, uploaded is not None, failing is not None
+        return listed, uploaded is not None, failing is not None
 
     # used resource ids
 

@@ -58,6 +58,7 @@ def spec(request: StartRequest, *, sid: str, app: str, cname: str, prefix: str, 
         # Sound as it was sent is Opus, which HLS has in fMP4 only; everything else is Agora's TS.
         hls=Hls(container="fmp4" if original else "ts", segment_s=SLICE_S),
         tracks="apart",
+        joined=config.streamMode == "standard",
         audio_codec="auto" if original else "aac",
         audio_bitrate=AUDIO_BITRATE,
         naming=naming.naming(prefix),
@@ -78,8 +79,6 @@ def _check_recording_config(config: RecordingConfig, where: str) -> None:
         raise errors.not_supported(f"{where}.videoStreamType 1 (low layer): the highest layer that flows is recorded")
     if config.streamMode not in ("default", "standard", "original"):
         raise errors.invalid(f"{where}.streamMode must be 'default', 'standard' or 'original'")
-    if config.streamMode == "standard":
-        raise errors.not_supported(f"{where}.streamMode 'standard' (a merged index beside the two); use 'default'")
     if config.privateParams:
         try:
             private = json.loads(config.privateParams)
