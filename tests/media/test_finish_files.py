@@ -27,7 +27,8 @@ def check_sync(path, seconds: int, video: bool = True, within_s: float = 0.012) 
     flashes, beeps = flashes_and_beeps(path)
     assert len(beeps) == seconds
     for second, beep in enumerate(beeps):
-        assert abs(beep - second) < within_s, beeps
+        # An encoder's first packet comes before time 0 and is left out: so is up to a packet's worth of sound.
+        assert abs(beep - second) < (within_s if second else max(within_s, 0.022)), beeps
     if video:
         assert [round(flash, 2) for flash in flashes] == pytest.approx(list(range(seconds)), abs=0.003)
 
@@ -59,7 +60,13 @@ def test_every_format_of_h264_and_opus(tmp_path):
         streams = probe(path)
         assert (files[name].video_codec, files[name].audio_codec) == (video, audio)
         assert streams["audio"]["codec_name"] == audio
-        assert float(streams["format"]["duration"]) == pytest.approx(5, abs=0.06)
+        # ADTS has no duration: ffprobe guesses it from the bit rate.
+        seconds = (
+            int(streams["audio"]["nb_read_frames"]) * 1024 / 48_000
+            if name == "aac"
+            else float(streams["format"]["duration"])
+        )
+        assert seconds == pytest.approx(5, abs=0.06)
         if video:
             assert streams["video"]["codec_name"] == video
             assert int(streams["video"]["nb_read_frames"]) == 150

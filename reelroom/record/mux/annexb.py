@@ -10,23 +10,39 @@ from collections.abc import Iterator
 _START = b"\0\0\1"
 
 
+def _starts(data: bytes) -> list[int]:
+    """Where the NAL units begin, in order."""
+    # From the end, as rfind takes a quarter of find's time for this pattern and the large NAL unit is the last.
+    starts: list[int] = []
+    at = data.rfind(_START)
+    while at >= 0:
+        starts.append(at + 3)
+        at = data.rfind(_START, 0, at)
+    starts.reverse()
+    return starts
+
+
 def nals(data: bytes) -> Iterator[bytes]:
     """The NAL units of an access unit, without start codes and trailing zero bytes (ITU-T H.264 B.1)."""
-    for nal in data.split(_START)[1:]:
+    starts = _starts(data)
+    for begin, after in zip(starts, [*starts[1:], len(data) + 3], strict=True):
         # A NAL unit never ends in a zero byte: what stands there belongs to the next start code.
-        stripped = nal.rstrip(b"\0")
-        if stripped:
-            yield stripped
+        nal = data[begin : after - 3].rstrip(b"\0")
+        if nal:
+            yield nal
 
 
 def to_lengths(data: bytes) -> bytes:
     """The access unit with a 32-bit length in front of each NAL unit (ISO/IEC 14496-15 §5.3)."""
-    if data.rfind(_START) == 1 and not data[0]:  # rfind is four times as fast as find here
-        return (len(data) - 4).to_bytes(4, "big") + data[4:]  # a single slice: nearly every frame
+    starts = _starts(data)
+    if len(starts) == 1 and starts[0] == 4:  # a single slice: nearly every frame
+        return (len(data) - 4).to_bytes(4, "big") + data[4:]
     parts: list[bytes] = []
-    for nal in nals(data):
-        parts.append(len(nal).to_bytes(4, "big"))
-        parts.append(nal)
+    for begin, after in zip(starts, [*starts[1:], len(data) + 3], strict=True):
+        nal = data[begin : after - 3].rstrip(b"\0")
+        if nal:
+            parts.append(len(nal).to_bytes(4, "big"))
+            parts.append(nal)
     return b"".join(parts)
 
 

@@ -109,8 +109,7 @@ class Rendition:
                 runs.append(fragment.Run(VIDEO_TRACK, VIDEO_SCALE, dts, durations, data, keys))
             if audio:
                 runs.append(fragment.Run(AUDIO_TRACK, AUDIO_SCALE, audio.dts, audio.durations, audio.data))
-            with path.open("wb") as file:
-                file.writelines(fragment.segment(job.number, runs))
+            path.write_bytes(b"".join(fragment.segment(job.number, runs)))
         self._in_force = signature
         return Muxed(
             init,
