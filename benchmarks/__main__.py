@@ -1,0 +1,61 @@
+"""`./run bench NAME`: runs a benchmark and prints its table. Holds no measurement."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import individual as individual_bench
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+RECORDERS = ("reelroom", "gstreamer", "aiortc")
+
+
+@app.callback()
+def _benchmarks() -> None:
+    """Benchmarks of Reelroom, each beside its peers in one run on one machine."""
+
+
+@app.command()
+def individual(
+    seconds: Annotated[float, typer.Option(min=2, help="length of each measured window")] = 12,
+    participants: Annotated[str, typer.Option(help="numbers of participants")] = "1,10,60",
+    recorders: Annotated[str, typer.Option(help="who records")] = ",".join(RECORDERS),
+    json: Annotated[bool, typer.Option("--json", help="the figures as JSON")] = False,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="a picture of the figures")] = None,
+) -> None:
+    """720p30 H.264 at 1.5 Mbit/s and Opus, copied from the wire into closed segments on disk."""
+    counts = [int(count) for count in participants.split(",")]
+    names = recorders.split(",")
+    unknown = set(names) - set(RECORDERS)
+    if unknown:
+        raise typer.BadParameter(f"unknown recorder {', '.join(unknown)}: known are {', '.join(RECORDERS)}")
+    rows = individual_bench.run(counts, seconds, names, lambda text: print(text, file=sys.stderr, flush=True))
+    if plot is not None:
+        from benchmarks.plot import bars
+
+        bars(rows, plot)
+    if json:
+        print(individual_bench.as_json(rows))
+        return
+    table = Table("recorder", "participants", "CPU of a core each", "memory each", "lost", "sent", "load generator each")
+    for row in rows:
+        table.add_row(
+            row.recorder,
+            str(row.participants),
+            f"{row.cpu_percent:.2f} %",
+            f"{row.rss_mb:.1f} MB",
+            str(row.frames_lost),
+            str(row.frames_sent),
+            f"{row.load_percent:.2f} %",
+        )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    app()
