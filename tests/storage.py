@@ -40,6 +40,7 @@ class Server:
     process: subprocess.Popen[bytes]
     folder: Path
     port: int
+    webdav: int = 0  # SeaweedFS's WebDAV, on the same files
 
     @property
     def url(self) -> str:
@@ -134,15 +135,16 @@ def _seaweedfs() -> Server:
     identity["actions"] = ["Admin", "Read", "Write", "List", "Tagging"]
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     s3, filer, master, volume = _ports()
+    webdav = _free()
     command = [
         _weed(), "server", "-s3", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         f"-s3.port={s3}", f"-filer.port={filer}", f"-master.port={master}", f"-volume.port={volume}",
         f"-s3.config={folder / 's3.json'}", "-master.volumeSizeLimitMB=64", "-volume.max=50",
         f"-s3.port.grpc={_free()}", f"-filer.port.grpc={_free()}", f"-master.port.grpc={_free()}",
-        f"-volume.port.grpc={_free()}", "-s3.iam=false", "-s3.port.iceberg=0",
+        f"-volume.port.grpc={_free()}", "-webdav", f"-webdav.port={webdav}", "-s3.iam=false", "-s3.port.iceberg=0",
         "-s3.port.lance=0",
     ]  # fmt: skip
-    server = Server(_spawn(command, folder), folder, s3)
+    server = Server(_spawn(command, folder), folder, s3, webdav)
     _await(server, f"http://127.0.0.1:{s3}/", 60)
     _await(server, f"http://127.0.0.1:{filer}/", 60)
     return server

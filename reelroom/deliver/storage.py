@@ -174,6 +174,8 @@ class ObjectStorage:
     """A service through opendal. Files above CHUNK go in parts, which only become an object when all are there."""
 
     def __init__(self, service: str, options: dict[str, str]) -> None:
+        if service == "s3" and options.get("endpoint"):
+            options = {"region": "us-east-1"} | options  # what S3-like services that have no regions are called with
         self._service = service
         self._options = options
         hidden = (value for name, value in options.items() if name not in PLAIN and len(value) > 3)

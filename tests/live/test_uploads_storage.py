@@ -252,3 +252,29 @@ async def test_a_killed_uploader_completes_after_restart_without_duplicates(tmp_
             assert uploaded_files.count(f"{written.spec.id}/alice_camera.mp4") == 1
         listed = [entry.path async for entry in await place.direct.list(f"{written.spec.id}/")]
         assert sorted(path for path in listed if not path.endswith("/")) == sorted(keys)
+
+
+async def test_webdav_takes_files_larger_than_a_chunk_as_a_stream(tmp_path: Path) -> None:
+    server = storage.seaweedfs()
+    async with House(tmp_path) as house:
+        options = {"endpoint": f"http://127.0.0.1:{server.webdav}", "root": f"/dav {next(_names)}"}
+        written = await house.make(await house.destination("webdav", options))
+        written.begin("alice")
+        written.segment()
+        big = os.urandom(1 << 20) * 20
+        written.end(files={"001.mp4": big})
+        await house.until_state(written.spec.id, timeout_s=30)
+        operator = opendal.AsyncOperator("webdav", **options)
+        assert bytes(await operator.read(f"{written.spec.id}/alice_camera.mp4")) == big
+        assert bytes(await operator.read(f"{written.spec.id}/alice_camera.m3u8")).endswith(b"#EXT-X-ENDLIST\n")
+
+
+def test_every_service_that_callers_may_name_is_in_opendals_wheel() -> None:
+    from reelroom.control.destinations import SERVICES
+
+    samples = {"endpoint": "http://127.0.0.1:1", "credential": "e30=", "account_key": "YWJj"}
+    for name, service in SERVICES.items():
+        options = {option: samples.get(option, "x") for option in {*service.required, "endpoint"}} | service.fixed
+        if name == "fs":
+            options = {"root": "/nowhere"}
+        deliver_storage.open_storage(name, options)
