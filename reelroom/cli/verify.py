@@ -52,7 +52,7 @@ def command(
 def _as_json(report: Report, expected: str | None) -> dict[str, object]:
     import msgspec
 
-    shown: dict[str, object] = msgspec.to_builtins(report)
+    shown: dict[str, object] = msgspec.to_builtins(report, enc_hook=str)
     return shown | {"folder": str(report.folder), "ok": report.ok, "key_known": expected is not None}
 
 

@@ -1,6 +1,8 @@
 """The native API on a real server: life of a recording, problems, tokens, WHIP's rules, bad input."""
 
 import asyncio
+import json
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urljoin
@@ -112,10 +114,28 @@ async def test_a_recording_from_start_to_files(server: Server, api: httpx.AsyncC
     assert kinds[0] == "recording.started" and kinds[-1] == "recording.finished"
     assert (await api.get(f"{base}/events", params={"after": 2, "limit": 1})).json()["events"] == [events[2]]
 
+    assert await verified(server, recording["id"]) == (0, True)
+    segment = next((server.data / "recordings" / recording["id"] / "segments").rglob("*.m4s"))
+    changed_byte = bytearray(segment.read_bytes())
+    changed_byte[-1] ^= 1
+    segment.write_bytes(changed_byte)
+    assert await verified(server, recording["id"]) == (1, False)
+
     assert (await api.delete(base, params={"storage": "true"})).status_code == 204
     problem(await api.get(base), 404, "not-found")
     assert not (server.data / "recordings" / recording["id"]).exists()
     assert not (server.data / "storage" / webm["key"]).exists()
+
+
+async def verified(server: Server, recording: str) -> tuple[int | None, bool]:
+    """What `reelroom verify` says."""
+    words = (sys.executable, "-m", "reelroom", "verify", recording, "--data", str(server.data), "--json")
+    here = Path(__file__).parents[2]
+    process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE, cwd=here)
+    out, _ = await process.communicate()
+    report = json.loads(out)
+    assert report["key_known"] and report["segments"] > 1
+    return process.returncode, report["ok"]
 
 
 async def playlist_grows(api: httpx.AsyncClient, anybody: httpx.AsyncClient, recording: str) -> None:
