@@ -25,7 +25,7 @@ def _starts(data: bytes) -> list[int]:
 def nals(data: bytes) -> Iterator[bytes]:
     """The NAL units of an access unit, without start codes and trailing zero bytes (ITU-T H.264 B.1)."""
     starts = _starts(data)
-    for begin, after in zip(starts, [*starts[1:], len(data) + 3], strict=True):
+    for begin, after in zip(starts, [*starts[1:], len(data) + 3], strict=False):
         # A NAL unit never ends in a zero byte: what stands there belongs to the next start code.
         nal = data[begin : after - 3].rstrip(b"\0")
         if nal:
@@ -38,7 +38,7 @@ def to_lengths(data: bytes) -> bytes:
     if len(starts) == 1 and starts[0] == 4:  # a single slice: nearly every frame
         return (len(data) - 4).to_bytes(4, "big") + data[4:]
     parts: list[bytes] = []
-    for begin, after in zip(starts, [*starts[1:], len(data) + 3], strict=True):
+    for begin, after in zip(starts, [*starts[1:], len(data) + 3], strict=False):
         nal = data[begin : after - 3].rstrip(b"\0")
         if nal:
             parts.append(len(nal).to_bytes(4, "big"))
