@@ -61,6 +61,9 @@ class Settings(BaseModel):
     cors_origins: Listed = Field(["*"], description="origins whose pages may call the HTTP server")
     max_body_bytes: int = Field(1 << 20, ge=1024, le=64 << 20, description="longest HTTP request body")
     max_sdp_bytes: int = Field(256 << 10, ge=1024, le=4 << 20, description="longest SDP")
+    delete_local_after_s: float | None = Field(
+        None, ge=0, description="media of a finished, uploaded recording goes after this; unset: it stays"
+    )
     upload_concurrency: int = Field(8, ge=1, le=256, description="uploads at the same time")
     upload_pause_max_s: float = Field(
         60, ge=1, le=3600, description="longest pause between tries of one upload"

@@ -14,6 +14,7 @@ from reelroom.control.rooms import Rooms
 from reelroom.deliver.callbacks import Callbacks
 from reelroom.deliver.follow import Follower
 from reelroom.deliver.request import Poster
+from reelroom.deliver.retention import Retention
 from reelroom.deliver.uploads import Uploader
 from reelroom.record.paths import control_socket
 from reelroom.store.db import Database
@@ -36,6 +37,7 @@ class Context:
     follower: Follower
     uploader: Uploader
     callbacks: Callbacks
+    retention: Retention
     url_key: bytes  # signs the URLs of files
 
     @classmethod
@@ -87,6 +89,8 @@ class Context:
         follower = Follower(database, settings.recordings, control_socket(settings.run), changed=changed)
         await follower.rebuild()
         await recordings.recover()
+        retention = Retention(database, settings.recordings, settings.delete_local_after_s)
+        await retention.start()
         await callbacks.start()
         await uploader.start()
         await follower.start()
@@ -102,6 +106,7 @@ class Context:
             follower=follower,
             uploader=uploader,
             callbacks=callbacks,
+            retention=retention,
             url_key=box.derive("file urls"),
         )
 
@@ -109,5 +114,6 @@ class Context:
         await self.follower.stop()
         await self.uploader.stop()
         await self.callbacks.stop()
+        await self.retention.stop()
         await self.rooms.close()
         await self.database.close()

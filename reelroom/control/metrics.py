@@ -83,6 +83,7 @@ async def _database(ctx: Context) -> list[Metric]:
         CounterMetricFamily("reelroom_upload_failures", "Uploads that failed", value=ctx.uploader.failures),
         _one("reelroom_callbacks_pending", "Events to be called back", pending or 0),
         _one("reelroom_callbacks_failing", "Events whose last callback failed", failing or 0),
+        CounterMetricFamily("reelroom_media_deleted", "Recordings cleared here", value=ctx.retention.deleted),
         CounterMetricFamily("reelroom_callbacks", "Events delivered", value=ctx.callbacks.delivered),
         CounterMetricFamily("reelroom_callback_failures", "Tries that failed", value=ctx.callbacks.failures),
         _one("reelroom_callback_hosts_failing", "Hosts whose last callback failed", ctx.callbacks.hosts_failing),
