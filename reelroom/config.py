@@ -186,23 +186,25 @@ class Settings(BaseModel):
         return shown
 
 
-class _Sources(BaseSettings, Settings):
-    """Settings with the places that they come from."""
+def _sources(file: Path | None) -> type[BaseSettings]:
+    """Settings with the places that they come from: arguments, the environment, `file`."""
 
-    model_config = SettingsConfigDict(env_prefix="REELROOM_", extra="forbid", frozen=True)
+    class Sources(BaseSettings, Settings):
+        model_config = SettingsConfigDict(env_prefix="REELROOM_", extra="forbid", frozen=True)
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        file = init_settings.init_kwargs.pop("toml_file", None)  # type: ignore[attr-defined]
-        toml = [TomlConfigSettingsSource(settings_cls, toml_file=file)] if file else []
-        return (init_settings, env_settings, *toml)
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            toml = [TomlConfigSettingsSource(settings_cls, toml_file=file)] if file else []
+            return (init_settings, env_settings, *toml)
+
+    return Sources
 
 
 def load(flags: Mapping[str, Any] | None = None, config: Path | None = None) -> Settings:
@@ -217,7 +219,7 @@ def load(flags: Mapping[str, Any] | None = None, config: Path | None = None) -> 
     file = named or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
     given = {key: value for key, value in (flags or {}).items() if value is not None}
     try:
-        sources = _Sources(toml_file=file, **given)
+        sources = _sources(file)(**given)
     except ValidationError as error:
         raise SettingsError(_explain(error)) from error
     except ValueError as error:  # a TOML file that is none, an environment variable that does not decode
