@@ -16,6 +16,7 @@ from reelroom.domain.recording import RecordingSpec
 from reelroom.domain.timeline import DTX_BYTES, LAST_NS, STEP_NS, GapFinder, Hole, Monotonic, Pauses, end_of
 from reelroom.record.journal import sync_and_hash, sync_folder, write_synced
 from reelroom.record.mux import Fill, Muxed, MuxError, Rendition, Sample, SegmentJob, TrackConfig, plan
+from reelroom.record.mux.entries import video_config
 from reelroom.record.paths import Paths
 from reelroom.record.wal import Contents, Frame
 from reelroom.rooms.protocol import KEY, GapSeen, TrackAdded, TrackRemoved, TrackState
@@ -65,6 +66,29 @@ class Taken:
     room_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Frames that make one segment, with its begin and end in room time and media time."""
+
+    taken: dict[str, list[Taken]]
+    start_ns: int
+    end_ns: int
+    media_start_ns: int
+    media_end_ns: int
+
+    @property
+    def through(self) -> dict[int, int]:
+        return {item.track: item.seq for kind in KINDS for item in self.taken[kind]}
+
+    def split(self, media_ns: int, room_ns: int) -> tuple[Part, Part]:
+        before = {k: [t for t in v if t.sample.media_ns < media_ns] for k, v in self.taken.items()}
+        after = {k: [t for t in v if t.sample.media_ns >= media_ns] for k, v in self.taken.items()}
+        return (
+            Part(before, self.start_ns, room_ns, self.media_start_ns, media_ns),
+            Part(after, room_ns, self.end_ns, media_ns, self.media_end_ns),
+        )
+
+
 def gap_reason(removed: str) -> str:
     """The gap's reason for a track that went: by itself, by wish, or by a lost connection ("reconnect")."""
     if removed in ("left", "unsubscribed", "ingest_restart"):
@@ -104,66 +128,92 @@ class OutputWriter:
         header = contents.header
         found: list[lines.AnyLine] = [] if self.in_journal else [self.opened]
         taken, holes = self._read(contents, job)
-        states = self._plan(job)
-        if job.adopted and not self._new(states, header.ingest, taken):
-            return []
         if not any(taken.values()):
             return []
-        start_ns, end_ns, media_start, media_end = self._span(header.start_ns, taken, job)
-        fills = self._fills(holes, start_ns, end_ns, media_start, media_end, job.pauses)
-        through: dict[int, int] = {}
-        for kind in KINDS:
-            for item in taken[kind]:
-                through[item.track] = item.seq
+        states = self._plan(job)
         unfilled: set[str] = set()
-        for name, state in states.items():
-            done = state.through.get(header.ingest, {}) if job.adopted else {}
-            samples = {
-                kind: [t.sample for t in taken[kind] if not done or t.seq > done.get(t.track, 0)] for kind in KINDS
-            }
-            if not any(samples.values()):
-                continue
-            work = SegmentJob(
-                number=state.number + 1,
-                start_ns=media_start,
-                end_ns=media_end,
-                video=self.configs.get("video"),
-                video_samples=samples["video"],
-                audio=self.configs.get("audio"),
-                audio_samples=samples["audio"],
-                last=job.last,
-                fill=fills,
-            )
-            span = (start_ns, end_ns)
-            try:
-                found += self._write(name, state, work, header.ingest, span, through, job.salvaged, unfilled)
-            except MuxError as error:
-                where = f"{media_start / 1e9:.3f} s to {media_end / 1e9:.3f} s"
-                found.append(
-                    lines.Notice(code="segment_failed", message=f"{name}, {where}: {error}", output=self.opened.output)
-                )
+        whole = Part(taken, *self._span(header.start_ns, taken, job))
+        for part in self._parts(whole):
+            last = job.last and part.end_ns == whole.end_ns
+            fills = self._fills(holes, part, job.pauses)
+            for name, state in states.items():
+                done = state.through.get(header.ingest, {}) if job.adopted else {}
+                found += self._segment(name, state, part, done, fills, last, job.salvaged, header.ingest, unfilled)
+            self.media_end_ns = part.media_end_ns
         found += [self._gap_line(hole, unfilled) for hole in holes]
-        self.media_end_ns = media_end
         self.in_journal = True
         return found
 
-    @staticmethod
-    def _new(states: dict[str, RenditionState], ingest: str, taken: dict[str, list[Taken]]) -> bool:
-        """Whether any rendition lacks any of these frames."""
-        dones = [state.through.get(ingest, {}) for state in states.values()]
-        return any(t.seq > done.get(t.track, 0) for items in taken.values() for t in items for done in dones)
+    def _parts(self, whole: Part) -> list[Part]:
+        """Cut where the picture's format changes (a key frame of another size or profile): one init segment
+        describes a whole segment."""
+        parts, rest = [], whole
+        config = self.configs.get("video")
+        before: object = None
+        for item in whole.taken["video"] if config is not None else ():
+            if not item.sample.key or config is None:
+                continue
+            try:
+                signature = video_config(config.codec, bytes(item.sample.data)).signature
+            except MuxError:
+                continue  # the muxer says so of the whole segment
+            if before not in (None, signature) and item.sample.media_ns > rest.media_start_ns:
+                first, rest = rest.split(item.sample.media_ns, item.room_ns)
+                parts.append(first)
+            before = signature
+        return [*parts, rest]
+
+    def _segment(
+        self,
+        name: str,
+        state: RenditionState,
+        part: Part,
+        done: dict[int, int],
+        fills: list[Fill],
+        last: bool,
+        salvaged: bool,
+        ingest: str,
+        unfilled: set[str],
+    ) -> list[lines.AnyLine]:
+        samples = {
+            kind: [t.sample for t in part.taken[kind] if not done or t.seq > done.get(t.track, 0)] for kind in KINDS
+        }
+        if not any(samples.values()):
+            return []
+        work = SegmentJob(
+            number=state.number + 1,
+            start_ns=part.media_start_ns,
+            end_ns=part.media_end_ns,
+            video=self.configs.get("video"),
+            video_samples=samples["video"],
+            audio=self.configs.get("audio"),
+            audio_samples=samples["audio"],
+            last=last,
+            fill=fills,
+        )
+        try:
+            return self._write(name, state, work, ingest, part, salvaged, unfilled)
+        except MuxError as error:
+            where = f"{name}, {part.media_start_ns / 1e9:.3f} s to {part.media_end_ns / 1e9:.3f} s"
+            return [lines.Notice(code="segment_failed", message=f"{where}: {error}", output=self.opened.output)]
+
+    def _done(self, ingest: str) -> dict[int, int]:
+        """Track → seq up to which every rendition has its frames."""
+        dones = [state.through.get(ingest, {}) for state in self.renditions.values()]
+        return {track: min(done.get(track, 0) for done in dones) for track in dones[0]} if dones else {}
 
     def _read(self, contents: Contents, job: Close) -> tuple[dict[str, list[Taken]], list[Hole]]:
         taken: dict[str, list[Taken]] = {"video": [], "audio": []}
         holes: list[Hole] = []
         pauses, start = job.pauses, self.opened.start_ns
         spans = bool(pauses.spans)
+        done = self._done(contents.header.ingest) if job.adopted else {}
         for record in contents.records():
             if not isinstance(record, Frame):
                 self._note(record)
                 continue
             _flags, track, seq, room_ns, _rtp, _level, payload = record
-            if seq >= job.moved.get(track, seq + 1):
+            if seq >= job.moved.get(track, seq + 1) or seq <= done.get(track, 0):
                 continue
             if (spans and pauses.covers(room_ns)) or (job.before_ns is not None and room_ns >= job.before_ns):
                 continue
@@ -239,20 +289,18 @@ class OutputWriter:
             filled="" if hole.kind in unfilled else self._how(hole.kind),
         )
 
-    def _fills(
-        self, holes: Iterable[Hole], start_ns: int, end_ns: int, media_start: int, media_end: int, pauses: Pauses
-    ) -> list[Fill]:
-        """The gaps of this segment to be filled, in media time, within the segment."""
+    def _fills(self, holes: Iterable[Hole], part: Part, pauses: Pauses) -> list[Fill]:
+        """The gaps of a segment that are to be filled, in media time, within the segment."""
         spans = [(hole.kind, hole.from_ns + LAST_NS[hole.kind], hole.to_ns) for hole in holes]
         for kind in KINDS:
-            since = self.gaps.open_since(kind, end_ns)
+            since = self.gaps.open_since(kind, part.end_ns)
             if since is not None:
-                spans.append((kind, since + LAST_NS[kind], end_ns))
+                spans.append((kind, since + LAST_NS[kind], part.end_ns))
         fills: list[Fill] = []
         for kind, begin, end in spans:
             how = self._how(kind)
-            first = max(media_start, pauses.media_ns(self.opened.start_ns, begin))
-            last = min(media_end, pauses.media_ns(self.opened.start_ns, end))
+            first = max(part.media_start_ns, pauses.media_ns(self.opened.start_ns, begin))
+            last = min(part.media_end_ns, pauses.media_ns(self.opened.start_ns, end))
             if how in ("silence", "black") and last > first:
                 fills.append(Fill(kind, first, last, how))
         return fills
@@ -263,8 +311,7 @@ class OutputWriter:
         state: RenditionState,
         work: SegmentJob,
         ingest: str,
-        span: tuple[int, int],
-        through: dict[int, int],
+        part: Part,
         salvaged: bool,
         unfilled: set[str],
     ) -> list[lines.AnyLine]:
@@ -285,8 +332,8 @@ class OutputWriter:
                 path=self._paths.relative(path),
                 bytes=size,
                 sha256=digest,
-                start_ns=span[0],
-                end_ns=span[1],
+                start_ns=part.start_ns,
+                end_ns=part.end_ns,
                 media_start_ns=work.start_ns,
                 media_end_ns=work.end_ns,
                 video_codec=muxed.video_codec,
@@ -298,13 +345,13 @@ class OutputWriter:
                 init=state.init if state.container == "fmp4" else 0,
                 discontinuity=work.number > 1 and (muxed.discontinuity or changed),
                 key=not work.video_samples or work.video_samples[0].key,
-                through=through,
+                through=part.through,
                 transcoded=muxed.transcoded,
                 salvaged=salvaged,
             )
         )
         state.number = work.number
-        state.through.setdefault(ingest, {}).update(through)
+        state.through.setdefault(ingest, {}).update(part.through)
         return found
 
     def _mux(self, name: str, state: RenditionState, work: SegmentJob, path: Path) -> tuple[Muxed, int, str]:

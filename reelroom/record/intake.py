@@ -24,6 +24,7 @@ from reelroom.record.worker import Worker
 from reelroom.rooms import protocol
 from reelroom.rooms.protocol import FRAME, FRAME_HEADER, KEY, MAX_MESSAGE, PREFIX
 
+ENDED_NS = 120 * SECOND  # longer than any ring
 _WAIT_NS = SECOND // 4  # how long an output waits for its other kind of track before it begins
 Key = tuple[str, str, str]  # identity, "camera" or "screen", kind
 Held = tuple[TrackIn, int, int, int, bytes]  # track, flags, seq, room_ns, message
@@ -52,6 +53,7 @@ class Intake:
         self.tracks: dict[int, TrackIn] = {}
         self.outputs: dict[Key, Output] = {}
         self.present: set[tuple[str, str]] = set()  # (identity, session) in the room
+        self.ended: dict[int, tuple[TrackIn, int]] = {}  # tracks that went lately, and when on the monotonic clock
         self.subscription: Subscription = spec.subscription
         self.pauses = Pauses()
         self.before_ns: int | None = None  # when it was stopped
@@ -64,6 +66,7 @@ class Intake:
         self._send = send
         self._on_hello = on_hello
         self._ingest = ""
+        self._told: set[int | tuple[str, str]] = set()  # tracks with a state, and participants, of this connection
         self._beginnings: dict[Key, Beginning] = {}
         self._paused: deque[Held] = deque()  # the last second's frames while paused
         self._target_ns = round(spec.hls.segment_s * SECOND)
@@ -127,6 +130,8 @@ class Intake:
         if output is None:
             self._hold(track, flags, seq, room_ns, bytes(message), now_ns)
             return
+        if track.known_gone and output.segmenter.tracks.get(track.video) not in (None, track.number):
+            return  # a newer track has taken its place
         if track.ring_gap:
             track.ring_gap = False
             output.note(track, protocol.GapSeen(track=track.number, from_ns=0, to_ns=0, packets=0, reason="ring"))
@@ -224,6 +229,7 @@ class Intake:
         """A connection begins."""
         self._ingest = hello.ingest
         self.caught_up = False
+        self._told.clear()
         for track in self.tracks.values():
             track.fresh = False
         for output in self.outputs.values():
@@ -237,7 +243,13 @@ class Intake:
             self._remove(track, room_ns, "ingest_restart", now_ns)
         for output in self.outputs.values():
             output.finish(None)
-        self.present.clear()
+        self.ended.clear()
+        for identity, session in sorted(self.present):
+            self._participant(
+                protocol.Participant(
+                    identity=identity, session=session, room_ns=room_ns, joined=False, reason="ingest_stopped"
+                )
+            )
 
     def message(self, message: Struct, now_ns: int) -> None:
         """Everything but frames."""
@@ -272,7 +284,13 @@ class Intake:
             return
         if not self.subscription.wants(info.identity, info.source):
             return
+        before = self.ended.pop(info.track, None)
+        if before is not None and not before[0].unsubscribed:  # the rest of a track that had gone already
+            self.tracks[info.track] = before[0]
+            before[0].fresh = before[0].known_gone = True
+            return
         track = self.tracks[info.track] = TrackIn(added)
+        track.last_seq = before[0].last_seq if before is not None else 0
         output = self.outputs.get(self.key_of(track))
         if output is not None:
             output.add_track(track)
@@ -280,6 +298,10 @@ class Intake:
 
     def _remove(self, track: TrackIn, room_ns: int, reason: str, now_ns: int) -> None:
         del self.tracks[track.number]
+        self.ended[track.number] = (track, now_ns)
+        track.unsubscribed = reason == "unsubscribed"
+        if track.known_gone:
+            return
         output = track.output
         if output is not None:
             if not track.passed_over:
@@ -291,6 +313,7 @@ class Intake:
         self._worker.lines([lines.Track(info=track.info, at_ns=room_ns, change="removed", reason=reason)])
 
     def _state(self, track: TrackIn, state: protocol.TrackState) -> None:
+        self._told.add(track.number)
         if track.muted == state.muted:
             return
         track.muted = state.muted
@@ -302,6 +325,7 @@ class Intake:
 
     def _participant(self, message: protocol.Participant) -> None:
         who = (message.identity, message.session)
+        self._told.add(who)
         if (who in self.present) == message.joined:
             return
         (self.present.add if message.joined else self.present.discard)(who)
@@ -322,6 +346,12 @@ class Intake:
         for track in list(self.tracks.values()):
             if not track.fresh:  # it went while nobody listened
                 self._remove(track, room_ns, "left", now_ns)
+            elif track.muted and track.number not in self._told:
+                self._state(track, protocol.TrackState(track=track.number, room_ns=room_ns, muted=False))
+        for identity, session in sorted(self.present - self._told):
+            self._participant(
+                protocol.Participant(identity=identity, session=session, room_ns=room_ns, joined=False, reason="left")
+            )
         for key in list(self._beginnings):
             self._begin(key, self._beginnings[key], now_ns)
 
@@ -338,6 +368,8 @@ class Intake:
 
     def tick(self, now_ns: int, room_ns: int) -> None:
         """Every 100 ms. `room_ns`: room time now."""
+        for number in [n for n, (_, gone_ns) in self.ended.items() if now_ns - gone_ns > ENDED_NS]:
+            del self.ended[number]
         for output in self.outputs.values():
             wanted = output.tick(now_ns, room_ns)
             if wanted is not None and wanted in self.tracks:
@@ -370,7 +402,7 @@ class Intake:
         for track in self.tracks.values():
             track.short_until = min(track.short_until, room_ns)
 
-    def ended(self) -> bool:
+    def reached_end(self) -> bool:
         """Whether every track that flows has reached the end."""
         return self.caught_up and all(t.done or t.muted or t.passed_over for t in self.tracks.values())
 
@@ -391,5 +423,6 @@ class Intake:
             output.keep()
 
     def positions(self) -> tuple[protocol.Position, ...]:
-        """What has been received of each track."""
-        return tuple(protocol.Position(track=t.number, seq=t.last_seq) for t in self.tracks.values() if t.last_seq)
+        """What has been received of each track, of those that went lately too: the ingest still has them."""
+        tracks = [*self.tracks.values(), *(track for track, _ in self.ended.values())]
+        return tuple(protocol.Position(track=t.number, seq=t.last_seq) for t in tracks if t.last_seq)

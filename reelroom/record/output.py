@@ -30,6 +30,7 @@ class TrackIn:
         "done",
         "fresh",
         "info",
+        "known_gone",
         "last_seq",
         "live",
         "muted",
@@ -39,9 +40,10 @@ class TrackIn:
         "passed_over",
         "ring_gap",
         "short_until",
+        "unsubscribed",
         "video",
         "wal",
-    )  # fmt: skip
+    )
 
     def __init__(self, added: TrackAdded) -> None:
         self.info: TrackInfo = added.info
@@ -58,6 +60,8 @@ class TrackIn:
         self.announcement = protocol.encode(added)
         self.passed_over = False  # a newer track of its kind has taken its place in the output
         self.fresh = True  # announced on this connection
+        self.unsubscribed = False  # it went because nobody wanted it
+        self.known_gone = False  # the journal has its end already: only its last frames are still coming
         self.done = False  # has reached the time at which the recording was stopped
         self.ring_gap = False  # the ring no longer had the frame after `last_seq`
 

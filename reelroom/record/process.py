@@ -121,7 +121,7 @@ class Recorder:
                 self._open_epoch(self._found.ingest, resumed=True)
             if self._found.stopped is None:
                 self._restore_commands()
-                recovery.adopt(self._found, self._where, self._worker, self._intake)
+                recovery.adopt(self._found, self._where, self._worker, self._intake, time.monotonic_ns())
                 self._journal.forget()
                 self._loop()
             if self._terminated:
@@ -343,7 +343,7 @@ class Recorder:
     def _may_stop(self, now: int) -> bool:
         if self._full or now >= self._stop_deadline_ns:
             return True
-        return self._intake.ended()
+        return self._intake.reached_end()
 
     def _end(self, now: int) -> None:
         stop = self._stop

@@ -12,7 +12,7 @@ from reelroom.domain.media import TrackInfo
 from reelroom.domain.recording import RecordingSpec
 from reelroom.domain.timeline import LAST_NS
 from reelroom.record.closing import Close, OutputWriter, Patiently, RenditionState, gap_reason
-from reelroom.record.intake import Intake
+from reelroom.record.intake import ENDED_NS, Intake
 from reelroom.record.journal import Entry
 from reelroom.record.output import TrackIn
 from reelroom.record.paths import Paths
@@ -37,6 +37,7 @@ class Found:
     muted: set[int] = field(default_factory=set)
     present: set[tuple[str, str]] = field(default_factory=set)
     through: dict[int, int] = field(default_factory=dict)  # track → seq in closed segments, of `ingest`
+    ended: dict[int, tuple[TrackInfo, int]] = field(default_factory=dict)  # tracks that went: what, when
     ends: dict[str, int] = field(default_factory=dict)  # output → end of its last segment
 
 
@@ -49,15 +50,18 @@ def read(entries: Iterable[Entry]) -> Found:
                 found.started_ns = found.started_ns or opened.room_ns
                 if opened.ingest != found.ingest:
                     found.ingest = opened.ingest
-                    for state in (found.tracks, found.muted, found.present, found.through):
+                    for state in (found.tracks, found.muted, found.present, found.through, found.ended):
                         state.clear()
             case lines.OutputOpened() as output:
                 found.outputs[output.output] = output
-            case lines.Track(info=info, change=change):
+            case lines.Track(info=info, change=change) as track:
                 if change == "added":
                     found.tracks[info.track] = info
+                    found.ended.pop(info.track, None)
                 elif change == "removed":
                     found.tracks.pop(info.track, None)
+                    if track.reason != "unsubscribed":
+                        found.ended[info.track] = (info, track.at_ns)
                     found.muted.discard(info.track)
                 elif change == "muted":
                     found.muted.add(info.track)
@@ -85,6 +89,8 @@ def writers(
 ) -> dict[str, OutputWriter]:
     """The outputs' writers as they were after the journal's last line."""
     made: dict[str, OutputWriter] = {}
+    last: dict[tuple[str, str], lines.Segment] = {}  # output, kind → the last one with frames of that kind
+    changes: list[lines.Track] = []
     ingest = ""
     for entry in entries:
         match entry.body:
@@ -104,17 +110,34 @@ def writers(
                 writer.restore_media(segment.media_end_ns)
                 for kind, frames in (("video", segment.video_frames), ("audio", segment.audio_frames)):
                     if frames:
-                        writer.gaps.restore(kind, segment.end_ns - LAST_NS[kind])
-            case lines.Track(info=info, change=change) as track:
-                for writer in made.values():
-                    if (writer.opened.identity, writer.opened.source) == (info.identity, info.source.output):
-                        if change == "muted":
-                            writer.gaps.note(info.kind, "mute")
-                        elif change == "removed":
-                            writer.gaps.note(info.kind, gap_reason(track.reason))
+                        last[segment.output, kind] = segment
+            case lines.Track() as track:
+                changes.append(track)
             case _:
                 pass
+    for (output, kind), segment in last.items():
+        _restore_gaps(made[output], kind, segment, changes)
     return made
+
+
+def _restore_gaps(writer: OutputWriter, kind: str, segment: lines.Segment, changes: list[lines.Track]) -> None:
+    """When the last frame of a kind came, and what has happened since that will explain the gap."""
+    last_ns = segment.end_ns - LAST_NS[kind]
+    place = (writer.opened.identity, writer.opened.source, kind)
+    reasons: dict[str, int] = {}
+    for change in changes:
+        info = change.info
+        if (info.identity, info.source.output, info.kind) != place or change.at_ns <= segment.start_ns:
+            continue
+        if change.change == "muted":
+            reasons.setdefault("mute", change.at_ns)
+        elif change.change == "unmuted":
+            reasons.pop("mute", None)
+        elif change.change == "removed":
+            reasons.setdefault(gap_reason(change.reason), change.at_ns)
+    writer.gaps.restore(kind, min(last_ns, *reasons.values()) if reasons else last_ns)
+    for reason in reasons:
+        writer.gaps.note(kind, reason)
 
 
 @dataclass(slots=True)
@@ -176,19 +199,24 @@ def _submit(left: list[Left], count: int, opened: lines.OutputOpened, worker: Wo
         worker.close(job, opened, intake.pauses)
 
 
-def adopt(found: Found, paths: Paths, worker: Worker, intake: Intake) -> None:
+def adopt(found: Found, paths: Paths, worker: Worker, intake: Intake, now_ns: int) -> None:
     """Go on where the predecessor stopped, with the same ingest: the newest log of each output is open again."""
     left = leftovers(paths)
     opened = dict(found.outputs)
     for output, logs in left.items():
         opened.setdefault(output, opened_of(logs[0]))
-    infos = {number: TrackAdded(info=info, room_ns=0) for number, info in found.tracks.items()}
+    newest_ns = max((at_ns for _, at_ns in found.ended.values()), default=0)
+    gone = {number: info for number, (info, at_ns) in found.ended.items() if newest_ns - at_ns < ENDED_NS}
+    infos = {number: TrackAdded(info=info, room_ns=0) for number, info in (gone | found.tracks).items()}
     last = dict(found.through)
     for logs in left.values():
         for one in logs:
             if one.contents.header.ingest == found.ingest:
                 for number, added in one.added.items():
-                    infos.setdefault(number, added)
+                    if number not in infos and number not in found.ended:  # its line did not make it
+                        infos[number] = added
+                        line = lines.Track(info=added.info, at_ns=added.room_ns, change="added")
+                        worker.lines([line])
                 for number, seq in one.last.items():
                     last[number] = max(seq, last.get(number, 0))
     for number, added in infos.items():
@@ -197,6 +225,9 @@ def adopt(found: Found, paths: Paths, worker: Worker, intake: Intake) -> None:
         track.needs_key = track.video and not track.last_seq  # the others go on where they were
         track.muted = number in found.muted
         track.fresh = False
+        if number in gone and number not in found.tracks:
+            track.live = False
+            intake.ended[number] = (intake.tracks.pop(number), now_ns)
     for output in sorted(opened):
         made = intake.add_output(opened[output])
         made.ingest = found.ingest
@@ -210,7 +241,7 @@ def adopt(found: Found, paths: Paths, worker: Worker, intake: Intake) -> None:
                 current = newest  # else its segment is in the journal already
         _submit(logs, len(logs) - (current is not None), opened[output], worker, intake)
         made.wals = max((one.contents.header.number for one in logs), default=0)
-        for track in intake.tracks.values():
+        for track in [*intake.tracks.values(), *(track for track, _ in intake.ended.values())]:
             if intake.outputs.get(intake.key_of(track)) is made:
                 made.add_track(track)
         if current is not None:
