@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ from reelroom.record.mux import MuxError
 from reelroom.record.mux.boxes import BoxError
 
 __all__ = ["Failure", "make_files"]
+
+
+#: A full disk passes; what it kept from being made must not be given up.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ def make_files(
 
     Safe to call again after a crash: what has a line and is there is skipped, what is half made is made anew.
     A format that fails gives a Failure and stops no other. `progress` is told 0 to 1.
+    Raises OSError when the disk is full: nothing half made is left, and a later call goes on there.
     """
     (folder / "files").mkdir(exist_ok=True)
     todo: list[tuple[Output, Format, Plan]] = []
@@ -64,6 +70,8 @@ def make_files(
         try:
             yield _make(folder, spec, output, format_, plan, share)
         except (FinishError, MuxError, BoxError, OSError, av.error.FFmpegError) as error:
+            if getattr(error, "errno", None) in _FULL:
+                raise
             yield Failure(output.opened.output, format_, str(error) or type(error).__name__)
     progress(1.0)
 

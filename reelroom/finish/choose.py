@@ -72,21 +72,15 @@ def plans(output: Output, format_: Format, spec: RecordingSpec) -> list[Plan]:
     audio_taken = COPIES[format_]
     if format_ == Format.MP4 and spec.audio_codec == "aac":
         audio_taken = frozenset({"aac"})
-    numbers: dict[int, list[Segment]] = {}
-    for lines in output.segments.values():
-        for number, line in lines.items():
-            if line.container == "fmp4":
-                numbers.setdefault(number, []).append(line)
     made: list[Plan] = []
-    for number in sorted(numbers):
-        lines_ = numbers[number]
-        video = _best(lines_, "video", video_taken) if video_taken else None
-        audio = _best(lines_, "audio", audio_taken)
+    for lines in _moments(output):
+        video = _best(lines, "video", video_taken) if video_taken else None
+        audio = _best(lines, "audio", audio_taken)
         if video is None and audio is None:
             continue
         video_codec = _target(video.video_codec, video_taken, TARGET[format_][0] or "") if video else ""
         audio_codec = _target(audio.audio_codec, audio_taken, TARGET[format_][1]) if audio else ""
-        pick = Pick(video or audio or lines_[0], video, audio)
+        pick = Pick(video or audio or lines[0], video, audio)
         plan = made[-1] if made else None
         if (
             plan is None
@@ -100,6 +94,27 @@ def plans(output: Output, format_: Format, spec: RecordingSpec) -> list[Plan]:
         plan.video_codec = plan.video_codec or video_codec
         plan.audio_codec = plan.audio_codec or audio_codec
     return made
+
+
+def _moments(output: Output) -> list[list[Segment]]:
+    """Readable segments of all renditions that hold the same stretch of media time, in order.
+
+    Numbers do not tell: a rendition may begin later than another. Nor are times quite enough: what a killed
+    recorder had written in one rendition and not in another is cut differently, so that nothing is taken twice.
+    """
+    moments: dict[int, list[Segment]] = {}
+    for lines in output.segments.values():
+        for line in lines.values():
+            if line.container == "fmp4":
+                moments.setdefault(line.media_start_ns, []).append(line)
+    chosen: list[list[Segment]] = []
+    covered = 0
+    for _, lines_ in sorted(moments.items()):
+        fresh = [line for line in lines_ if line.media_start_ns + line.media_end_ns >= 2 * covered]
+        if fresh:
+            chosen.append(fresh)
+            covered = max(line.media_end_ns for line in fresh)
+    return chosen
 
 
 def _target(codec: str, taken: frozenset[str], otherwise: str) -> str:

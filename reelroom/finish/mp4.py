@@ -56,6 +56,8 @@ class _Track:
         if steps.size and int(steps.min()) <= 0:
             raise FinishError(f"{self.header.kind}: sample times do not increase from segment to segment")
         durations = np.append(steps, self.last_duration)
+        if int(durations.max()) >> 32:
+            raise FinishError(f"{self.header.kind}: a hole is longer than MP4 can tell (2^32 ticks)")
         sizes = np.concatenate(self.sizes)
         keys = np.concatenate(self.keys)
         total = int(durations.sum())

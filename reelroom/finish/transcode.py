@@ -44,7 +44,7 @@ class Transcoder:
         self._scratch = scratch
         self._rendition = Rendition(target, "fmp4", spec)
         self._init = b""
-        self.used = False
+        self._count = 0
 
     def piece(self, step: Step, last: bool) -> Piece | None:
         piece = step.video if self._kind == "video" else step.audio
@@ -53,16 +53,16 @@ class Transcoder:
             return None
         codec = line.video_codec if self._kind == "video" else line.audio_codec
         if codec == self._target:
-            if self.used:
+            if self._count:
                 raise FinishError(f"{self._kind} changes to {codec}, which is copied, within a file")
             return piece
-        self.used = True
         job = SegmentJob(step.pick.timing.number, line.media_start_ns, line.media_end_ns, last=last)
         if self._kind == "video":
             job.video, job.video_samples = TrackConfig(codec), samples(piece, codec)
         else:
             job.audio, job.audio_samples = TrackConfig(codec, channels(piece), 48_000), samples(piece, codec)
-        path = self._scratch / f"{self._kind}{job.number}.m4s"
+        self._count += 1
+        path = self._scratch / f"{self._kind}{self._count}.m4s"
         muxed = self._rendition.write(job, path)
         self._init = muxed.init or self._init
         table = next(iter(read_segment(path).values()), None)

@@ -187,3 +187,76 @@ def test_a_new_codec_begins_the_next_file(tmp_path):
     assert [(item.sequence, item.video_codec) for item in files.values()] == [(1, "h264"), (2, "vp9")]
     assert files["mp42"].media_start_ns == 2 * 10**9
     assert files["mp42"].path == "files/001_2.mp4"
+
+
+def _without(samples, begin, end):
+    return [sample for sample in samples if not begin * 10**9 <= sample.media_ns < end * 10**9]
+
+
+def test_holes_leave_every_format_in_step(tmp_path):
+    video, audio = _without(pictures("h264", 10), 3, 5), _without(opus(10), 5.5, 7.5)
+    recorder = record(tmp_path, spec(formats=("mp4", "webm", "flv", "aac", "mp3", "opus")), jobs(video, audio))
+    for name, item in made(recorder).items():
+        flashes, beeps = flashes_and_beeps(tmp_path / item.path)
+        late = 0.055 if name in ("aac", "mp3") else 0.012
+        assert beeps[1:] == pytest.approx([1, 2, 3, 4, 5, 8, 9], abs=late)
+        if item.video_codec:
+            assert flashes == pytest.approx([0, 1, 2, 5, 6, 7, 8, 9], abs=0.003)
+
+
+def test_a_rendition_that_begins_later_is_matched_by_time(tmp_path):
+    """The recorder numbers each rendition from 1 and writes none that has nothing to hold."""
+    whole = jobs(pictures("h264", 8), opus(4, start_ns=4 * 10**9))
+    recorder = record(tmp_path, spec(formats=("flv", "mp4"), audio_codec="aac"), [])
+    for job in whole:
+        if not job.audio_samples:
+            job.audio = None
+        recorder.write(job)
+    assert set(recorder.renditions) == {"copy", "aac"}
+    recorder.lines = [
+        line if getattr(line, "rendition", "") != "aac" or not hasattr(line, "number") or not hasattr(line, "key")
+        else type(line)(**{**{f: getattr(line, f) for f in line.__struct_fields__}, "number": line.number - 2})
+        for line in recorder.lines
+    ]  # fmt: skip
+    for item in made(recorder).values():
+        flashes, beeps = flashes_and_beeps(tmp_path / item.path)
+        assert len(flashes) == 8
+        assert beeps == pytest.approx([4, 5, 6, 7], abs=0.022)
+        assert item.audio_codec == "aac"
+
+
+@pytest.mark.parametrize("codec", ["vp9", "av1"])
+def test_webm_copies_its_codecs(tmp_path, codec):
+    recorder = record(tmp_path, spec(formats=("webm",)), jobs(pictures(codec, 4), opus(4), codec))
+    item = made(recorder)["webm"]
+    assert (item.video_codec, item.transcoded) == (codec, ())
+    assert int(probe(tmp_path / item.path)["video"]["nb_read_frames"]) == 120
+    check_sync(tmp_path / item.path, 4)
+
+
+def test_video_and_audio_apart(tmp_path):
+    video = record(tmp_path, spec(formats=("mp4", "aac"), tracks="apart"), jobs(pictures("h264", 4), []), "video")
+    assert {item.kind for item in made(video).values()} == {"video"}
+    (tmp_path / "b").mkdir()
+    audio = record(tmp_path / "b", spec(formats=("mp4", "webm"), tracks="apart"), jobs([], opus(4)), "audio")
+    files = made(audio)
+    assert {item.kind for item in files.values()} == {"audio"}
+    check_sync(tmp_path / "b" / files["mp4"].path, 4, video=False)
+
+
+def test_a_full_disk_is_not_a_failed_file(tmp_path, monkeypatch):
+    import errno
+
+    from reelroom.finish import part
+
+    recorder = record(tmp_path, spec(formats=("mp4",)), jobs(pictures("h264", 2), opus(2)))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(part.os, "sendfile", full)
+        with pytest.raises(OSError, match="No space"):
+            list(make_files(tmp_path, recorder.spec, recorder.lines))
+    assert list((tmp_path / "files").iterdir()) == []
+    assert set(made(recorder)) == {"mp4"}
