@@ -203,7 +203,7 @@ def _name(pid: int) -> str:
     """Which part of the server (or peer) a process is, by its command line or title."""
     words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
     modules = {"reelroom.rooms": "ingest", "reelroom.fleet": "fork server", "reelroom.control": "control"}
-    if Path(f"/proc/{pid}/comm").read_text().startswith("reelroom-rec"):
+    if Path(f"/proc/{pid}/comm").read_text().startswith("rr "):
         return "recorder"
     return next((name for module, name in modules.items() if module in words), "supervisor")
 
