@@ -12,12 +12,14 @@ from collections.abc import Iterator
 import structlog
 import uvicorn
 import uvloop
+from sqlalchemy.exc import SQLAlchemyError
 
 from reelroom import logs
 from reelroom.config import inherited
 from reelroom.control.app import make_app
 from reelroom.control.context import Context
 from reelroom.parent import when_parent_ends
+from reelroom.store.secrets import SecretError
 
 log = structlog.get_logger("reelroom.control")
 GRACE_S = 5  # requests that are under way at the end get so long
@@ -33,7 +35,11 @@ async def main() -> None:
     settings = inherited()
     logs.setup("control", settings.log_level, settings.log_format)
     listener = socket.socket(fileno=int(os.environ["REELROOM_HTTP_FD"]))
-    context = await Context.open(settings)
+    try:
+        context = await Context.open(settings)
+    except (SecretError, SQLAlchemyError, OSError) as error:
+        log.error("cannot start", error=str(error).partition("\n")[0])
+        raise SystemExit(1) from error
     server = _Server(
         uvicorn.Config(
             make_app(context),

@@ -149,6 +149,9 @@ async def playlist_grows(api: httpx.AsyncClient, anybody: httpx.AsyncClient, rec
     assert named
     part = await anybody.get(urljoin(url, named[0]), headers={"Range": "bytes=0-99"})
     assert (part.status_code, len(part.content)) == (206, 100)
+    head = await anybody.head(urljoin(url, named[0]))
+    assert (head.status_code, head.content) == (200, b"")
+    assert int(head.headers["content-length"]) > 100
     problem(await anybody.get(url.partition("?")[0]), 401, "unauthorized")
     problem(await anybody.get(url[:-2] + "zz"), 403, "forbidden")
     problem(await anybody.get(url.replace("expires=", "expires=1")), 403, "forbidden")

@@ -139,6 +139,7 @@ async def _reader(
     return app
 
 
+@router.head("/{id}/files/{name:path}", include_in_schema=False)
 @router.get("/{id}/files/{name:path}", summary="The content of one file", response_class=FileResponse)
 async def read_file(
     id: Id,
