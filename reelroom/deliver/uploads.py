@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from reelroom.deliver import joined
+from reelroom.deliver.lanes import Lane
 from reelroom.deliver.outbox import NEVER_NS, add_events, file_data, lock, now_ns, settle
 from reelroom.deliver.pending import due, playlist_gap_ns, still_failing, told_failing, wake_playlist
 from reelroom.deliver.playlists import Built, Playlists
@@ -39,7 +39,6 @@ log = structlog.get_logger("reelroom.uploads")
 
 LOCAL = ""  # the lane of recordings without a destination: the server's own storage folder
 PER_RECORDING = 4  # uploads of one recording at the same time
-LANE_PAUSE_MAX_S = 5.0  # a destination that is away is tried at least this often
 FIRST_PAUSE_S = 1.0
 
 
@@ -53,25 +52,6 @@ class Stats(NamedTuple):
     uploaded: int
     uploaded_bytes: int
     failures: int
-
-
-class _Lane:
-    """One destination's work in this process."""
-
-    def __init__(self, destination: str) -> None:
-        self.destination = destination
-        self.recordings: OrderedDict[str, int] = OrderedDict()  # with something to upload → times it was poked
-        self.running: dict[int, asyncio.Task[None]] = {}
-        self.busy: dict[str, int] = {}  # uploads under way per recording
-        self.failures = 0  # in a row
-        self.not_before = 0.0  # loop time of the next try while it is down
-        self.wake = asyncio.Event()
-        self.storage: Storage | None = None
-        self.task: asyncio.Task[None] | None = None
-
-    @property
-    def down(self) -> bool:
-        return self.failures >= 2
 
 
 class Uploader:
@@ -98,7 +78,7 @@ class Uploader:
         self._pause_max_s = pause_max_s
         self._poll_s = poll_s
         self._told = told
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, Lane] = {}
         self._playlists = Playlists()
         self._failing: set[str] = set()  # recordings that were told "upload.failing" last
         self._inbox: asyncio.Queue[str] = asyncio.Queue()
@@ -190,13 +170,13 @@ class Uploader:
     def _enlist(self, destination: str, recording: str) -> None:
         lane = self._lanes.get(destination)
         if lane is None:
-            lane = self._lanes[destination] = _Lane(destination)
+            lane = self._lanes[destination] = Lane(destination)
         lane.recordings[recording] = lane.recordings.get(recording, 0) + 1
         lane.wake.set()
         if lane.task is None:
             lane.task = asyncio.create_task(self._serve(lane), name=f"uploads to {destination or 'local'}")
 
-    async def _serve(self, lane: _Lane) -> None:
+    async def _serve(self, lane: Lane) -> None:
         """Runs while the lane's recordings have something pending, now or later."""
         loop = asyncio.get_running_loop()
         try:
@@ -220,7 +200,7 @@ class Uploader:
             if self._lanes.get(lane.destination) is lane and not lane.recordings and not lane.running:
                 del self._lanes[lane.destination]
 
-    async def _fill(self, lane: _Lane) -> float:
+    async def _fill(self, lane: Lane) -> float:
         """Start as many uploads as may run and return the seconds until there may be more."""
         width = 1 if lane.down else self._concurrency
         soonest = 60.0
@@ -244,7 +224,7 @@ class Uploader:
                 lane.recordings.pop(recording, None)
         return soonest
 
-    async def _upload(self, lane: _Lane, row: File) -> None:
+    async def _upload(self, lane: Lane, row: File) -> None:
         try:
             try:
                 await self._attempt(lane, row)
@@ -264,7 +244,7 @@ class Uploader:
                 lane.busy[row.recording] = busy
             lane.wake.set()
 
-    async def _attempt(self, lane: _Lane, row: File) -> None:
+    async def _attempt(self, lane: Lane, row: File) -> None:
         if lane.storage is None:
             lane.storage = await self._open(lane.destination)
         if row.role == "playlist":
@@ -355,7 +335,7 @@ class Uploader:
             ended = await settle(session, row.recording)
         if told or ended:
             self._told(row.recording)
-        if any(draft.type == events.UPLOAD_RECOVERED for draft in drafts):
+        if ended or any(draft.type == events.UPLOAD_RECOVERED for draft in drafts):
             self._failing.discard(row.recording)
 
     async def _playlist_done(
@@ -378,14 +358,11 @@ class Uploader:
                 drafts.append(Draft(events.FILE_UPLOADED, now_ns(), data, f"ended {file.key}"))
         return drafts
 
-    async def _failed(self, lane: _Lane, row: File, error: str) -> None:
+    async def _failed(self, lane: Lane, row: File, error: str) -> None:
         self.failures += 1
-        lane.failures += 1
-        at, loop = now_ns(), asyncio.get_running_loop()
+        lane.failed(asyncio.get_running_loop().time())
+        at = now_ns()
         lane.storage = lane.storage if lane.failures < 10 else None  # opened anew: its credentials may be new
-        if lane.down:
-            pause = min(0.5 * 2 ** min(lane.failures - 2, 10), LANE_PAUSE_MAX_S)
-            lane.not_before = loop.time() + pause * random.uniform(0.8, 1.0)
         if lane.failures in (1, 2, 10) or lane.failures % 100 == 0:
             log.warning(
                 "upload failed",
@@ -414,7 +391,7 @@ class Uploader:
             self._failing.add(row.recording)
             self._told(row.recording)
 
-    async def _gone(self, lane: _Lane, row: File) -> None:
+    async def _gone(self, lane: Lane, row: File) -> None:
         """The local file is not there. Either it is in storage already (the database was rebuilt) or it is lost."""
         assert lane.storage is not None
         try:
@@ -439,7 +416,7 @@ class Uploader:
             await settle(session, row.recording)
         self._told(row.recording)
 
-    async def _retry_now(self, lane: _Lane) -> None:
+    async def _retry_now(self, lane: Lane) -> None:
         """The destination is back: what waits for its next try need not."""
         for recording in list(lane.recordings):
             async with self._database.transaction() as session:
