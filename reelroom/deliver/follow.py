@@ -162,6 +162,8 @@ class Follower:
                 self.poke(id_)
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        looked = loop.time()
         while True:
             try:
                 await asyncio.wait_for(self._wake.wait(), self._poll_s)
@@ -169,11 +171,11 @@ class Follower:
                 pass
             self._wake.clear()
             try:
-                if self._poked:
-                    while self._poked:
-                        await self._follow_safely(self._poked.pop())
-                else:
+                for _ in range(len(self._poked)):
+                    await self._follow_safely(self._poked.pop())
+                if loop.time() - looked >= self._poll_s:  # pokes may get lost
                     await self.catch_up()
+                    looked = loop.time()
             except (SQLAlchemyError, OSError) as error:
                 log.error("following journals failed, tried again", error=repr(error))
                 await asyncio.sleep(self._poll_s)
@@ -215,7 +217,10 @@ class Follower:
                 return 0  # somebody else indexed these lines
             fresh = await session.get(Recording, recording, populate_existing=True)
             assert fresh is not None
-            await _Index(session, fresh).apply(found)
+            try:
+                await _Index(session, fresh).apply(found)
+            except (ValueError, KeyError, msgspec.MsgspecError) as error:
+                raise JournalBroken(f"{path} after byte {row.journal_offset}: {error!r}") from error
         self.lines += len(found)
         return len(found)
 
@@ -234,8 +239,9 @@ class _Index:
     async def apply(self, entries: list[Entry]) -> None:
         finished = False
         for entry in entries:
-            if draft := events.of_line(entry.n, entry.at_ns, entry.body):
-                self._drafts.append(draft)
+            draft = events.of_line(entry.n, entry.at_ns, entry.body)
+            if draft and not (self._hls and getattr(entry.body, "rendition", "hls") != "hls"):
+                self._drafts.append(draft)  # beside HLS, the finisher's own copies are nobody's news
             match entry.body:
                 case lines.Opened() as opened:
                     if self._recording.started_ns is None:

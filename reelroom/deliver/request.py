@@ -63,7 +63,7 @@ class Poster:
                 error += ": redirects are not followed"
         except TimeoutError:
             status, error = None, f"no answer within {self._timeout_s:g} s"
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, _Refused) as cause:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, _Refused) as cause:
             status, error = None, f"{type(cause).__name__.lstrip('_')}: {cause}"[:300]
         return Result(status, error, time.monotonic_ns() - began)
 

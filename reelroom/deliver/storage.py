@@ -183,7 +183,7 @@ class ObjectStorage:
         try:
             operator = opendal.AsyncOperator(service, **options)
             operator = operator.layer(TimeoutLayer(timeout=CONTROL_TIMEOUT_S, io_timeout=CHUNK_TIMEOUT_S))
-            self._operator = operator.layer(RetryLayer(max_times=2, min_delay=0.2, max_delay=1.0, jitter=True))
+            self._operator = operator.layer(RetryLayer(max_times=1, min_delay=0.2, jitter=True))
             capability = self._operator.capability()
         except _OPEN_ERRORS as error:
             raise self._said(error) from None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import select, update
 
@@ -106,8 +108,6 @@ async def test_lines_are_indexed_once_however_many_followers_read_them(tmp_path:
     written.begin("alice")
     for _ in range(400):
         written.segment(size=10)
-    import asyncio
-
     await asyncio.gather(house.follower.follow(written.spec.id), other.follow(written.spec.id))
     await house.follower.follow(written.spec.id)
     files, events = await rows(house, written.spec.id)
@@ -153,6 +153,45 @@ async def test_without_hls_only_finished_files_leave(tmp_path: Path) -> None:
         written.end(files={"001.mp4": b"x"})
         await house.until_state(written.spec.id)
         assert [path.name for path in (house.storage / written.spec.id).iterdir()] == ["alice_camera.mp4"]
+
+
+async def test_beside_hls_the_finishers_copies_are_neither_uploaded_nor_told_of(tmp_path: Path) -> None:
+    async with House(tmp_path) as house:
+        written = await house.make()
+        written.begin("alice")
+        line = written.segment()
+        written.append(msgspec.structs.replace(line, rendition="copy", path="segments/001/copy/00001.m4s"))
+        written.end()
+        await house.until_state(written.spec.id)
+        assert (await types(house, written.spec.id)).count("segment.closed") == 1
+        assert len([row for row in (await rows(house, written.spec.id))[0] if row[0] == "segment"]) == 1
+
+
+async def test_pokes_that_get_lost_are_made_up_for(tmp_path: Path) -> None:
+    async with House(tmp_path) as house:
+        quiet, loud = await house.make(), await house.make()
+        quiet.run = None  # it pokes nobody
+        loud.begin("alice")
+        quiet.begin("alice")
+        quiet.segment()
+
+        async def seen() -> bool:
+            house.follower.poke(loud.spec.id)
+            return (await house.recording(quiet.spec.id)).journal_lines == quiet.n
+
+        await house.until(seen, 5)
+
+
+async def test_a_line_that_makes_no_sense_stops_that_recording_alone(tmp_path: Path) -> None:
+    house = await House(tmp_path).open()
+    written, fine = await house.make(), await house.make()
+    written.begin("alice")
+    written.append(msgspec.structs.replace(written.segment(), container="avi", number=2))
+    fine.begin("bob")
+    await house.follower.catch_up()
+    assert house.follower.broken == {written.spec.id}
+    assert await house.state(fine.spec.id) == "recording"
+    await house.database.close()
 
 
 async def test_nobody_came_is_finished_without_files(tmp_path: Path) -> None:
