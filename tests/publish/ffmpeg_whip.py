@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import datetime
 import json
 import sys
 import tempfile
@@ -19,12 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import av
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
+from benchmarks.loadpeer import certificate
 from reelroom.demo.clipfile import Clip
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,13 +51,8 @@ async def publish(url: str, token: str | None, clip: Path, seconds: float, *, lo
 
 def _certificate(folder: Path) -> dict[str, str]:
     """The muxer's options for a self-signed P-256 certificate, made in `folder`."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "whip")])
-    now = datetime.datetime.now(datetime.UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(now - datetime.timedelta(days=1))
-    certificate = builder.not_valid_after(now + datetime.timedelta(days=1)).sign(key, hashes.SHA256())
-    (folder / "cert.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    key, made = certificate()
+    (folder / "cert.pem").write_bytes(made.public_bytes(Encoding.PEM))
     (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
     return {"cert_file": str(folder / "cert.pem"), "key_file": str(folder / "key.pem")}
 
