@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from reelroom.config import Settings
 from reelroom.control import guard
 from reelroom.control.apps import Apps
 from reelroom.control.changes import Changes
 from reelroom.control.recorders import Recorders
-from reelroom.control.recordings import Recordings
+from reelroom.control.recordings import LATE_S, Recordings
 from reelroom.control.rooms import Rooms
 from reelroom.deliver.callbacks import Callbacks
 from reelroom.deliver.follow import Follower
@@ -20,6 +24,20 @@ from reelroom.record.paths import control_socket
 from reelroom.store.db import Database
 from reelroom.store.migrations import upgrade
 from reelroom.store.secrets import SecretBox
+
+log = structlog.get_logger("reelroom.control")
+
+
+async def _start_late(recordings: Recordings) -> None:
+    """Once at the beginning, and again and again: recordings that were accepted and not started."""
+    look = recordings.recover
+    while True:
+        try:
+            await look()
+            look = recordings.start_late  # type: ignore[assignment]
+        except (OSError, SQLAlchemyError) as error:
+            log.error("recordings could not be started", error=repr(error))
+        await asyncio.sleep(LATE_S)
 
 
 @dataclass(slots=True)
@@ -38,6 +56,7 @@ class Context:
     uploader: Uploader
     callbacks: Callbacks
     retention: Retention
+    starting: asyncio.Task[None]
     url_key: bytes  # signs the URLs of files
 
     @classmethod
@@ -88,12 +107,12 @@ class Context:
 
         follower = Follower(database, settings.recordings, control_socket(settings.run), changed=changed)
         await follower.rebuild()
-        await recordings.recover()
         retention = Retention(database, settings.recordings, settings.delete_local_after_s)
         await retention.start()
         await callbacks.start()
         await uploader.start()
         await follower.start()
+        starting = asyncio.create_task(_start_late(recordings), name="start late")
         return cls(
             settings=settings,
             database=database,
@@ -107,10 +126,13 @@ class Context:
             uploader=uploader,
             callbacks=callbacks,
             retention=retention,
+            starting=starting,
             url_key=box.derive("file urls"),
         )
 
     async def close(self) -> None:
+        self.starting.cancel()
+        await asyncio.gather(self.starting, return_exceptions=True)
         await self.follower.stop()
         await self.uploader.stop()
         await self.callbacks.stop()

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
 from reelroom.control.errors import ControlError
 from reelroom.domain.lines import AnyCommand
 from reelroom.domain.recording import RecordingSpec
 from reelroom.record import commands
 from reelroom.record.paths import Paths, fleet_socket, wake_socket
+
+log = structlog.get_logger("reelroom.recorders")
 
 START_S = 5.0  # how long a start waits for a fork server that is being restarted
 _RETRY_S = 0.03
@@ -55,7 +58,7 @@ class Recorders:
                 os.close(descriptor)
 
     async def start(self, recording: str) -> bool:
-        """Have the recorder forked. False: no fork server answers; it will start the recording itself."""
+        """Have the recorder forked. False: no fork server answers, or it refuses. Safe to repeat."""
         try:
             async with asyncio.timeout(START_S):
                 while True:
@@ -65,7 +68,8 @@ class Recorders:
                         await asyncio.sleep(_RETRY_S)
                         continue
                     if not answer.get("ok"):
-                        raise ControlError("unavailable", f"no recorder: {answer.get('error', answer)}")
+                        log.error("no recorder was started", recording=recording, answer=answer)
+                        return False
                     return True
         except TimeoutError:
             return False

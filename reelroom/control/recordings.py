@@ -32,6 +32,7 @@ from reelroom.store.db import Database
 from reelroom.store.secrets import SecretBox
 
 IDEMPOTENCY_NS = 7 * 86_400 * 10**9  # for so long a key is remembered
+LATE_S = 3.0  # a recorder says that it has begun well before
 SETTLE_S = 2.0  # how long pause and resume wait for the recorder to say that it did
 
 
@@ -88,7 +89,7 @@ class Recordings:
         """The recording, and whether its Idempotency-Key had already made it.
 
         Returns when its recorder was forked. If there is no fork server at the moment the recording stays
-        STARTING and begins when that is back: nothing that was answered with success is forgotten.
+        STARTING and `start_late` begins it when that is back: nothing that was answered with success is forgotten.
         """
         spec = new.spec
         _check(spec, self._settings.ring_s)
@@ -179,18 +180,34 @@ class Recordings:
             raise ControlError("conflict", "the recording that this key made was deleted", "Idempotency-Key")
         return found
 
-    async def recover(self) -> int:
-        """Give every recording its folder whose start was cut short between the database and the disk."""
+    async def recover(self) -> None:
+        """Forget old Idempotency-Keys, and start what was accepted and could not be started: see `start_late`."""
         async with self._database.transaction() as session:
             old = time.time_ns() - IDEMPOTENCY_NS
             await session.execute(delete_rows(tables.Idempotency).where(tables.Idempotency.created_ns < old))
-            rows = (
-                await session.scalars(select(tables.Recording).where(tables.Recording.state == str(State.STARTING)))
-            ).all()
-        lost = [row for row in rows if not (self._recorders.folder(row.id) / "spec.json").exists()]
-        for row in lost:
-            await self._recorders.prepare(msgspec.convert(row.spec, RecordingSpec))
-        return len(lost)
+        await self.start_late(0)
+
+    async def start_late(self, after_s: float = LATE_S) -> int:
+        """Start recordings that have been STARTING for `after_s`, and return how many recorders that made.
+
+        There was no fork server when they were asked for, or control was killed in between.
+        """
+        until = time.time_ns() - int(after_s * 1e9)
+        row = tables.Recording
+        async with self._database.reading() as session:
+            query = select(row).where(row.state == str(State.STARTING), row.created_ns <= until)
+            rows = (await session.scalars(query.order_by(row.created_ns).limit(100))).all()
+        started = 0
+        for late in rows:
+            folder = self._recorders.folder(late.id)
+            if (folder / "journal.jsonl").exists():
+                continue  # it has begun: the fork server looks after it
+            if not (folder / "spec.json").exists():
+                await self._recorders.prepare(msgspec.convert(late.spec, RecordingSpec))
+            if not await self._recorders.start(late.id):
+                break  # no fork server: the others would wait for it too
+            started += 1
+        return started
 
     async def get(self, app_id: str, id: str) -> tables.Recording:
         """ControlError("not_found") when it is not there or another app's."""

@@ -1,0 +1,134 @@
+"""What was answered with success is started in the end; what was refused leaves nothing behind."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+
+from reelroom.config import Settings
+from reelroom.control.apps import AppContext
+from reelroom.control.changes import Changes
+from reelroom.control.destinations import DestinationSpec
+from reelroom.control.errors import ControlError
+from reelroom.control.listing import new_id
+from reelroom.control.recordings import CallbackSpec, NewRecording, Recordings
+from reelroom.domain.recording import Mode, RecordingSpec
+from reelroom.store.db import Database
+from reelroom.store.migrations import upgrade
+from reelroom.store.secrets import SecretBox
+
+
+class NoDisk:
+    """Recorders without folders and processes: notes what was asked."""
+
+    def __init__(self) -> None:
+        self.up = True
+        self.prepared: list[str] = []
+        self.started: list[str] = []
+
+    def folder(self, recording: str) -> Path:
+        return Path("/nonexistent") / recording
+
+    async def prepare(self, spec: RecordingSpec) -> None:
+        self.prepared.append(spec.id)
+
+    async def start(self, recording: str) -> bool:
+        if self.up:
+            self.started.append(recording)
+        return self.up
+
+
+@pytest.fixture
+async def made():
+    database = Database("sqlite://")
+    await upgrade(database.engine)
+    recorders = NoDisk()
+    box = SecretBox(Fernet.generate_key())
+    recordings = Recordings(Settings(dev=True), database, box, recorders, Changes(), None)  # type: ignore[arg-type]
+    yield recordings, recorders
+    await database.close()
+
+
+APP = AppContext("a", {"native": {"key": "k"}})
+
+
+def new(key: str | None = None, room: str = "r", **more) -> NewRecording:
+    mode, at = more.pop("mode", Mode.INDIVIDUAL), more.pop("at_ns", 0)
+    spec = RecordingSpec(id=new_id(), app="a", room=room, mode=mode, requested_ns=at)
+    return NewRecording(APP, spec, idempotency_key=key, **more)
+
+
+async def test_a_start_without_a_fork_server_is_made_good(made) -> None:
+    recordings, recorders = made
+    recorders.up = False
+    rows = [await recordings.start(new()) for _ in range(3)]
+    assert {row.state for row in rows} == {"starting"}
+    assert await recordings.start_late(0) == 0
+    recorders.up = True
+    assert await recordings.start_late(60) == 0  # not late yet
+    assert await recordings.start_late(0) == 3
+    assert recorders.started == [row.id for row in rows]
+    assert set(recorders.prepared) == {row.id for row in rows}
+
+
+async def test_a_key_makes_one_recording(made) -> None:
+    recordings, recorders = made
+    first, replayed = await recordings.start_once(new("k"))
+    assert not replayed
+    again, replayed = await recordings.start_once(new("k"))
+    assert replayed and again.id == first.id
+    with pytest.raises(ControlError) as caught:
+        await recordings.start_once(new("k", room="other"))
+    assert (caught.value.kind, caught.value.where) == ("invalid", "Idempotency-Key")
+    assert recorders.started == [first.id]
+
+
+async def test_what_is_refused_leaves_nothing_behind(made) -> None:
+    recordings, recorders = made
+    for wrong in (
+        new(mode=Mode.MIXED),
+        new(destination=DestinationSpec("fs", {"root": "/etc"})),
+        new(destination=DestinationSpec("s3", {"bucket": "b"})),
+        new(callback=CallbackSpec("http://169.254.169.254/")),
+    ):
+        with pytest.raises(ControlError):
+            await recordings.start(wrong)
+    assert await recordings.list("a") == ([], "")
+    assert recorders.prepared == []
+
+
+async def test_apps_do_not_see_each_other(made) -> None:
+    recordings, _ = made
+    row = await recordings.start(new())
+    assert (await recordings.get("a", row.id)).id == row.id
+    for call in (recordings.get, recordings.stop, recordings.pause, recordings.delete, recordings.files):
+        with pytest.raises(ControlError) as caught:
+            await call("b", row.id)
+        assert caught.value.kind == "not_found"
+    assert await recordings.list("b") == ([], "")
+
+
+async def test_pages_follow_each_other_even_at_one_instant(made) -> None:
+    recordings, _ = made
+    for number in range(7):
+        await recordings.start(new(name=f"n{number}", at_ns=1))
+    seen, cursor = [], ""
+    while True:
+        rows, cursor = await recordings.list("a", limit=3, cursor=cursor)
+        seen += [row.id for row in rows]
+        if not cursor:
+            break
+    assert len(seen) == len(set(seen)) == 7
+
+
+async def test_secrets_are_sealed_in_rows(made) -> None:
+    recordings, _ = made
+    options = {"bucket": "b", "access_key_id": "AKhunter2", "secret_access_key": "hunter2"}
+    row = await recordings.start(
+        new(callback=CallbackSpec("http://127.0.0.1/", "hunter2"), destination=DestinationSpec("s3", options))
+    )
+    assert b"hunter2" not in row.callback
+    (stored,) = (await recordings.destinations([row.destination])).values()
+    assert b"hunter2" not in stored.options
+    assert stored.described == {"bucket": "b"}
+    assert "hunter2" not in repr(new(callback=CallbackSpec("u", "hunter2"), destination=DestinationSpec("s3", options)))
