@@ -72,8 +72,8 @@ class Track:
     start_ns: int
     end_ns: int | None = None
     holes: list[tuple[int, int]] = field(default_factory=list)  # room time spans in which nothing is sent
-    messages: list[bytes] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
+    removed: str = ""  # why it is removed at `end_ns`
+    delay_ns: int = 0  # how late it arrives
 
     def frame(self, index: int) -> tuple[int, bytes]:
         """Room time and message of frame `index` (from 0)."""
@@ -200,6 +200,7 @@ class FakeBus:
         resume = {p.track: p.seq for p in subscribe.resume} if subscribe.ingest == self.ingest else {}
         said = len(self._say)
         following: dict[int, int] = {}  # track → index of the next frame
+        removed: set[int] = set()
         live = False
         while not self._closed.is_set():
             now = time.time_ns()
@@ -217,13 +218,19 @@ class FakeBus:
                     )
                 while True:
                     at_ns, message = track.frame(following[number])
-                    if at_ns > now or (track.end_ns is not None and at_ns >= track.end_ns):
+                    if at_ns > now - track.delay_ns or (track.end_ns is not None and at_ns >= track.end_ns):
                         break
                     following[number] += 1
                     if not any(begin <= at_ns < end for begin, end in track.holes):
                         batch.append((at_ns, number, message))
             for _, _, message in sorted(batch):
                 connection.sendall(message)
+            for track in self.tracks:
+                number = track.info.track
+                if track.removed and track.end_ns is not None and now >= track.end_ns and number not in removed:
+                    removed.add(number)
+                    gone = protocol.TrackRemoved(track=number, room_ns=track.end_ns, reason=track.removed)
+                    connection.sendall(protocol.encode(gone))
             while said < len(self._say):
                 connection.sendall(self._say[said])
                 said += 1

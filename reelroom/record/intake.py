@@ -25,7 +25,7 @@ from reelroom.rooms import protocol
 from reelroom.rooms.protocol import FRAME, FRAME_HEADER, KEY, MAX_MESSAGE, PREFIX
 
 ENDED_NS = 120 * SECOND  # longer than any ring
-_WAIT_NS = SECOND // 4  # how long an output waits for its other kind of track before it begins
+_WAIT_NS = SECOND // 2  # how long an output waits for its other kind of track before it begins
 Key = tuple[str, str, str]  # identity, "camera" or "screen", kind
 Held = tuple[TrackIn, int, int, int, bytes]  # track, flags, seq, room_ns, message
 
@@ -202,7 +202,11 @@ class Intake:
             if track.output is None and self.key_of(track) == key:
                 output.add_track(track)
         for track, flags, seq, room_ns, message in frames:
+            if track.output is None:
+                output.add_track(track)
             self._place(output, track, flags, seq, room_ns, memoryview(message), now_ns)
+        for track in {held[0].number: held[0] for held in frames if not held[0].live}.values():
+            output.remove_track(track, now_ns)  # it came and went before the output began
 
     def add_output(self, opened: lines.OutputOpened) -> Output:
         def submit(job: Close) -> None:
@@ -219,9 +223,10 @@ class Intake:
         for index, held in enumerate(frames):
             at_ns = latest[held[0].number] = max(held[3], latest.get(held[0].number, 0))
             order.append((at_ns, index))
+        gone = {h[0].number for h in frames if not h[0].live and latest[h[0].number] < self._since_ns}
         keys = [h[3] for h in frames if h[0].video and h[1] & KEY and h[3] <= self._since_ns]
         begin_ns = max(keys, default=self._since_ns)
-        return [frames[i] for at_ns, i in sorted(order) if at_ns >= begin_ns]
+        return [frames[i] for at_ns, i in sorted(order) if at_ns >= begin_ns and frames[i][0].number not in gone]
 
     # what else the ingest says
 
@@ -298,6 +303,7 @@ class Intake:
 
     def _remove(self, track: TrackIn, room_ns: int, reason: str, now_ns: int) -> None:
         del self.tracks[track.number]
+        track.live = False
         self.ended[track.number] = (track, now_ns)
         track.unsubscribed = reason == "unsubscribed"
         if track.known_gone:
@@ -353,7 +359,7 @@ class Intake:
                 protocol.Participant(identity=identity, session=session, room_ns=room_ns, joined=False, reason="left")
             )
         for key in list(self._beginnings):
-            self._begin(key, self._beginnings[key], now_ns)
+            self._begin_ready(key, self._beginnings[key], now_ns)
 
     # from outside
 

@@ -221,7 +221,7 @@ class Recorder:
             self._begin_stop(lines.Stop(at_ns=room, reason=StopReason.DISK_FULL, message="the disk is full"), now)
         if self._stop is not None or not self._opened:
             return
-        self._limits.published(self._intake.published(), room)
+        self._limits.published(self._intake.published() if self._bus is not None else 0, room)
         due = self._limits.due(room, self._intake.pauses)
         if due is not None:
             self._begin_stop(lines.Stop(at_ns=due[1], reason=due[0]), now)
@@ -336,9 +336,10 @@ class Recorder:
                 self._begin_stop(command, now)
 
     def _begin_stop(self, stop: lines.Stop, now: int) -> None:
-        self._stop = stop
+        at_ns = min(stop.at_ns, self._room_ns(now) + _DRAIN_NS)  # no later than is waited for
+        self._stop = lines.Stop(at_ns=at_ns, reason=stop.reason, message=stop.message)
         self._stop_deadline_ns = now + _DRAIN_NS
-        self._intake.end_at(stop.at_ns)
+        self._intake.end_at(at_ns)
 
     def _may_stop(self, now: int) -> bool:
         if self._full or now >= self._stop_deadline_ns:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from reelroom.domain import lines
-from reelroom.domain.recording import Format, Gaps, Limits, Selection, Subscription
+from reelroom.domain.recording import Format, Gaps, Hls, Limits, Selection, Subscription
 from reelroom.fleet import client
 from reelroom.record import paths
 from reelroom.record.verify import verify
 from reelroom.rooms import protocol
-from tests.fakebus import MS, FakeBus, Track, camera, microphone
+from tests.fakebus import MS, FakeBus, Track, camera, microphone, video_frames
 from tests.media.recorderkit import Fleet, Recording, even, pair, wait
 
 
@@ -299,3 +299,118 @@ def test_recorders_outlive_the_fork_server_and_its_successor_looks_after_them(fl
     recording.stop()
     recording.sound()
     even(recording.times("video"), 1 / 30)
+
+
+def test_a_recorder_that_is_killed_after_somebody_left_does_not_take_their_frames_again(fleet: Fleet, serve) -> None:
+    tracks = pair()
+    end_ns = time.time_ns() + 1_000 * MS
+    for track in tracks:
+        track.end_ns, track.removed = end_ns, "left"
+    serve(tracks + pair(identity="bob", first=3))
+    recording = Recording(fleet)
+    pid = recording.start()
+    time.sleep(1.6)
+    for _ in range(2):
+        os.kill(pid, signal.SIGKILL)
+        wait(lambda pid=pid: client.running(fleet.run).get(recording.id, pid) != pid, 5)
+        pid = client.running(fleet.run)[recording.id]
+        time.sleep(0.5)
+    recording.stop()
+    recording.sound()
+    outputs = {line.identity: line.output for line in recording.lines(lines.OutputOpened)}
+    assert set(outputs) == {"alice", "bob"}
+    for output in outputs.values():
+        even(recording.times("video", output), 1 / 30)
+        even(recording.times("audio", output), 0.02)
+    removed = [line.info.track for line in recording.lines(lines.Track) if line.change == "removed"]
+    assert sorted(removed) == [1, 2]
+    assert recording.lines(lines.Gap) == []
+
+
+def test_sound_that_overtakes_pictures_lands_in_the_segment_of_its_time(fleet: Fleet, serve) -> None:
+    video, audio = pair()
+    video.delay_ns = 350 * MS
+    serve([video, audio])
+    recording = Recording(fleet)
+    recording.start()
+    time.sleep(5)
+    recording.stop()
+    recording.sound()
+    even(recording.times("video"), 1 / 30)
+    even(recording.times("audio"), 0.02)
+    first, second = recording.segments()[:2]
+    assert abs(second.audio_frames * 20 * MS - (second.end_ns - second.start_ns)) <= 40 * MS
+    assert first.audio_frames * 20 * MS <= first.end_ns - first.start_ns + 40 * MS
+
+
+def test_another_picture_size_begins_another_segment(fleet: Fleet, serve) -> None:
+    video, audio = pair(ago_s=0.1)
+    video.frames = video_frames(4, size=(160, 90))[:45] + video_frames(4, size=(320, 180))[:60]
+    serve([video, audio])
+    recording = Recording(fleet, hls=Hls(segment_s=6), formats=(Format.HLS, Format.MP4))
+    recording.start()
+    time.sleep(3)
+    recording.stop()
+    recording.sound()
+    assert [(s.width, s.height) for s in recording.segments()] == [(160, 90), (320, 180)]
+    even(recording.times("video"), 1 / 30)
+    even(recording.times("audio"), 0.02)
+
+
+def test_silence_fills_a_muted_microphone(fleet: Fleet, serve) -> None:
+    video, audio = pair()
+    begin = time.time_ns() + 700 * MS
+    audio.holes = [(begin, begin + 3_000 * MS)]
+    bus = serve([video, audio])
+    recording = Recording(fleet, gaps=Gaps(audio="silence"))
+    recording.start()
+    time.sleep(1.2)
+    bus.say(protocol.TrackState(track=2, room_ns=begin, muted=True))
+    time.sleep(2.6)
+    bus.say(protocol.TrackState(track=2, room_ns=begin + 3_000 * MS, muted=False))
+    time.sleep(1.2)
+    recording.stop()
+    recording.sound()
+    assert [(g.kind, g.reason, g.filled) for g in recording.lines(lines.Gap)] == [("audio", "mute", "silence")]
+    times = recording.times("audio")
+    assert max(b - a for a, b in itertools.pairwise(times)) < 0.25
+    assert len(times) * 0.02 > times[-1] - 0.3
+
+
+def test_a_mute_that_ended_while_the_recorder_was_away_is_over(fleet: Fleet, serve) -> None:
+    tracks = pair()
+    bus = serve(tracks)
+    recording = Recording(fleet)
+    pid = recording.start()
+    time.sleep(0.5)
+    bus.say(protocol.TrackState(track=1, room_ns=time.time_ns(), muted=True))
+    wait(lambda: [t for t in recording.lines(lines.Track) if t.change == "muted"], 3)
+    os.kill(pid, signal.SIGKILL)
+    wait(lambda: [t for t in recording.lines(lines.Track) if t.change == "unmuted"], 5)
+    recording.stop()
+    recording.sound()
+
+
+def test_who_left_before_the_start_is_not_recorded(fleet: Fleet, serve) -> None:
+    tracks = pair()
+    for track in tracks:
+        track.end_ns, track.removed = time.time_ns() - 500 * MS, "left"
+    serve(tracks + pair(identity="bob", first=3))
+    recording = Recording(fleet)
+    recording.start()
+    time.sleep(0.7)
+    recording.stop()
+    recording.sound()
+    assert [line.identity for line in recording.lines(lines.OutputOpened)] == ["bob"]
+
+
+def test_an_ingest_that_does_not_come_back_is_nobody_publishing(fleet: Fleet, serve) -> None:
+    bus = serve(pair())
+    recording = Recording(fleet, limits=Limits(idle_s=1))
+    recording.start()
+    time.sleep(1.5)
+    assert not recording.lines(lines.Stopped)
+    bus.close()
+    recording.finished()
+    recording.sound()
+    assert [line.reason for line in recording.lines(lines.Stopped)] == ["idle"]
