@@ -28,6 +28,7 @@ _ENCODERS = {
 }
 _DECODERS = {"opus": "libopus", "aac": "aac", "pcmu": "pcm_mulaw", "pcma": "pcm_alaw"}
 _BASE = Fraction(1, AUDIO_SCALE)
+_NEVER = -(1 << 62)
 
 
 class EncodedSound(NamedTuple):
@@ -50,7 +51,7 @@ class AudioEncoder:
         self.damaged = 0
         self._layout = "stereo" if self.channels == 2 else "mono"
         self._bitrate = bitrate
-        self._target = target
+        self.target = target
         context = av.CodecContext.create(name, "w")
         if not isinstance(context, AudioCodecContext):
             raise MuxError(f"FFmpeg's {name} is no audio encoder")
@@ -72,7 +73,7 @@ class AudioEncoder:
         self._position = -1  # of the next sample to be laid down; -1: nothing yet
         self._out: list[EncodedSound] = []
         self._recent: deque[tuple[int, np.ndarray]] = deque(maxlen=4)  # frames the encoder may still hold
-        self._given = -(1 << 62)  # time of the last packet the encoder gave
+        self.given = _NEVER  # time of the last packet that was given; packets up to it are dropped
 
     @property
     def extradata(self) -> bytes:
@@ -81,8 +82,8 @@ class AudioEncoder:
 
     def to_stereo(self) -> AudioEncoder:
         """A stereo encoder that goes on where this one is: no sound lost, none twice. Take the packets first."""
-        other = AudioEncoder(self._target, 2, self._bitrate)
-        other._given = self._given
+        other = AudioEncoder(self.target, 2, self._bitrate)
+        other.given = self.given
         for tick, sound in self._recent:
             other._encode(tick, np.repeat(sound, 2, axis=0))
         other._pending = [np.repeat(sound, 2, axis=0) for sound in self._pending]
@@ -156,6 +157,12 @@ class AudioEncoder:
 
     def _lay(self, tick: int, sound: np.ndarray, spans: Sequence[tuple[int, int]]) -> None:
         if self._position < 0:
+            if self.given > _NEVER:
+                # In another encoder's place: on its grid of frames, so that packets neither overlap nor miss.
+                skipped = (self.given - tick) % self._frame
+                if skipped >= sound.shape[1]:
+                    return
+                sound, tick = sound[:, skipped:], tick + skipped
             self._position = tick
         drift = tick - self._position
         if drift > HOLE_TICKS:
@@ -207,6 +214,6 @@ class AudioEncoder:
         for packet in packets:
             if packet.pts is None:
                 raise MuxError("the audio encoder gave a packet without a time")
-            if packet.pts > self._given:
-                self._given = packet.pts
+            if packet.pts > self.given:
+                self.given = packet.pts
                 self._out.append(EncodedSound(packet.pts, self._frame, bytes(packet)))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reelroom.domain.recording import RecordingSpec
-from reelroom.record.mux import annexb, boxes, fill, fragment, ts
+from reelroom.record.mux import annexb, boxes, carry, fill, fragment, ts
 from reelroom.record.mux.audio import AudioEncoder
 from reelroom.record.mux.entries import AudioConfig, VideoConfig, audio_config, video_config
 from reelroom.record.mux.model import AUDIO_SCALE, VIDEO_SCALE, Muxed, MuxError, Sample, SegmentJob
@@ -70,7 +70,7 @@ class Rendition:
         if job.audio and audio_codec:
             if audio_codec != audio_in:
                 transcoded.append("audio")
-                audio = self._encode(job, audio_codec)
+                audio = self._encode(job, audio_codec, path)
             else:
                 audio = self._copy_audio(job)
         video_config_ = self._video_config if video_codec else None
@@ -160,13 +160,15 @@ class Rendition:
         dts, durations = self._audio_clock.ticks(samples, lengths)
         return _Audio(job.audio.codec, dts, durations, [sample[2] for sample in samples])
 
-    def _encode(self, job: SegmentJob, target: str) -> _Audio:
+    def _encode(self, job: SegmentJob, target: str, path: Path) -> _Audio:
         if job.audio is None:
             raise MuxError("no audio to encode")
         # WebRTC declares every Opus stream as stereo; its packets say whether they are (RFC 6716 §3.1).
         stereo = job.audio.channels > 1 and (
             job.audio.codec != "opus" or any(len(s.data) and s.data[0] & 4 for s in job.audio_samples)
         )
+        if self._encoder is None:
+            self._encoder = carry.load(path, job.number, target, self._spec.audio_bitrate, job.start_ns)
         if self._encoder is None:
             self._encoder = AudioEncoder(target, 2 if stereo else 1, self._spec.audio_bitrate)
         elif stereo and self._encoder.channels == 1:
@@ -175,6 +177,9 @@ class Rendition:
         self._encoder.feed(job.audio, job.audio_samples, silences)
         if job.last:
             self._encoder.flush()
+            carry.clear(path, job.number)
+        else:
+            carry.save(path, job.number, self._encoder, job.audio, job.audio_samples)
         packets = self._encoder.take(drop_before=0 if self.container == "fmp4" else -AUDIO_SCALE)
         return _Audio(target, [p.tick for p in packets], [p.length for p in packets], [p.data for p in packets])
 
