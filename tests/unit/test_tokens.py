@@ -13,7 +13,6 @@ from reelroom.store.db import Database
 from reelroom.store.migrations import upgrade
 from reelroom.store.secrets import SecretBox
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:The HMAC key is")
 
 
