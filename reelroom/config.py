@@ -42,14 +42,10 @@ class Settings(BaseModel):
         ["0.0.0.0", "::"],  # noqa: S104 - media comes from outside; --dev narrows it
         description="addresses the UDP ports are bound to; --dev: loopback",
     )
-    rtc_port: int = Field(
-        7900, ge=0, le=65535, description="UDP port of worker 0; worker i has +i; 0: free ones"
-    )
+    rtc_port: int = Field(7900, ge=0, le=65535, description="UDP port of worker 0; worker i has +i; 0: free ones")
     rtc_announce: Listed = Field([], description="addresses to offer instead of the bound ones (NAT)")
     data: Path = Field(Path("reelroom-data"), description="recordings, database, keys, local storage")
-    run_dir: Path | None = Field(
-        None, description="sockets; short path; default DATA/run or a temporary folder"
-    )
+    run_dir: Path | None = Field(None, description="sockets; short path; default DATA/run or a temporary folder")
     workers: int = Field(1, ge=1, le=64, description="ingest processes, one UDP port each")
     ring_s: float = Field(10, ge=1, le=60, description="seconds of every track that are kept in memory")
     ring_bytes: int = Field(16 << 20, ge=1 << 16, le=1 << 30, description="bound of one track's ring")
@@ -65,9 +61,7 @@ class Settings(BaseModel):
         None, ge=0, description="media of a finished, uploaded recording goes after this; unset: it stays"
     )
     upload_concurrency: int = Field(8, ge=1, le=256, description="uploads at the same time")
-    upload_pause_max_s: float = Field(
-        60, ge=1, le=3600, description="longest pause between tries of one upload"
-    )
+    upload_pause_max_s: float = Field(60, ge=1, le=3600, description="longest pause between tries of one upload")
     callback_concurrency: int = Field(16, ge=1, le=256, description="callbacks at the same time")
     callback_timeout_s: float = Field(10, ge=1, le=60, description="how long a callback may take")
     callback_give_up_s: float = Field(86_400, ge=60, description="an event is retried for so long")
@@ -170,9 +164,7 @@ class Settings(BaseModel):
         run = self.run_dir or self.data / "run"
         if len(os.fsencode(run)) > MAX_RUN_DIR:
             if self.run_dir is not None:
-                raise SettingsError(
-                    f"run_dir {run} is longer than {MAX_RUN_DIR} bytes: sockets need a short path"
-                )
+                raise SettingsError(f"run_dir {run} is longer than {MAX_RUN_DIR} bytes: sockets need a short path")
             run = Path(tempfile.mkdtemp(prefix="reelroom-"))
         run.mkdir(parents=True, exist_ok=True, mode=0o700)
         run.chmod(0o700)

@@ -105,9 +105,7 @@ def upgrade() -> None:
     op.create_index("events_due", "events", ["state", "due_ns"], unique=False)
     op.create_table(
         "files",
-        sa.Column(
-            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
-        ),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("recording", sa.String(length=64), nullable=False),
         sa.Column("role", sa.String(length=16), nullable=False),
         sa.Column("output", sa.String(length=16), nullable=False),
@@ -133,9 +131,7 @@ def upgrade() -> None:
     op.create_index("files_recording", "files", ["recording", "output", "rendition", "number"], unique=False)
     op.create_table(
         "attempts",
-        sa.Column(
-            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
-        ),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("event", sa.String(length=32), nullable=False),
         sa.Column("at_ns", sa.BigInteger(), nullable=False),
         sa.Column("took_ns", sa.BigInteger(), nullable=False),
