@@ -11,10 +11,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 #: Our ciphertext MTU, bytes of UDP payload: handshake flights are cut to this.
 MTU = 1200
+_DTLS_1_2 = 0xFEFD  # RFC 6347 §4.1; pyOpenSSL has no name for it
+_MAX_APPLICATION_RECORDS = 64  # of one datagram of 2048 bytes
 
 
 class DtlsError(Exception):
@@ -54,6 +56,10 @@ class Fingerprint:
 
     algorithm: str
     value: str
+
+    @property
+    def supported(self) -> bool:
+        return self.algorithm.lower() in _HASHES
 
     def matches(self, certificate_der: bytes) -> bool:
         make = _HASHES.get(self.algorithm.lower())
@@ -99,6 +105,7 @@ class Certificate:
 
     def _make_context(self) -> SSL.Context:
         context = SSL.Context(SSL.DTLS_METHOD)
+        context.set_min_proto_version(_DTLS_1_2)
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _accept_any)
         context.use_certificate(self.x509)
         context.use_privatekey(self.key)
@@ -144,7 +151,9 @@ class DtlsTransport:
             self._advance()
             return
         try:
-            self._connection.recv(2048)  # alerts and retransmitted flights; WebRTC data channels are not offered
+            # Alerts and retransmitted flights; data channels are not offered. All of it: what is not read piles up.
+            for _ in range(_MAX_APPLICATION_RECORDS):
+                self._connection.recv(16384)
         except (SSL.WantReadError, SSL.WantWriteError):
             pass
         except SSL.ZeroReturnError:
@@ -167,14 +176,12 @@ class DtlsTransport:
 
     def take_outgoing(self) -> list[bytes]:
         """Datagrams to send now, each at most MTU bytes."""
-        datagrams = []
+        flight = b""
         while True:
             try:
-                chunk = self._connection.bio_read(16384)
+                flight += self._connection.bio_read(16384)
             except SSL.WantReadError:
-                break
-            datagrams.extend(_split_records(chunk))
-        return datagrams
+                return _split_records(flight)
 
     def close(self) -> None:
         """Queue a close_notify."""
@@ -197,8 +204,9 @@ class DtlsTransport:
         self.keys = self._export_keys()
 
     def _check_peer(self) -> None:
-        certificate = self._connection.get_peer_certificate(as_cryptography=True)
-        der = certificate.public_bytes(serialization.Encoding.DER) if certificate is not None else b""
+        # Not as cryptography's object: that refuses odd certificates which OpenSSL takes, and ours is to hash only.
+        certificate = self._connection.get_peer_certificate()
+        der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) if certificate is not None else b""
         if not any(fingerprint.matches(der) for fingerprint in self._fingerprints):
             self.closed = True
             raise DtlsError("the peer's certificate does not match the fingerprint in its SDP")

@@ -56,13 +56,12 @@ class Check:
 class IceLite:
     """One session's credentials. `handle` is pure: the caller keeps the addresses that were accepted."""
 
-    __slots__ = ("password", "remote_ufrag", "tie_breaker", "ufrag")
+    __slots__ = ("password", "remote_ufrag", "ufrag")
 
     def __init__(self, remote_ufrag: str) -> None:
         self.ufrag = random_text(8)
         self.password = random_text(24)
         self.remote_ufrag = remote_ufrag
-        self.tie_breaker = secrets.randbits(64)
 
     def handle(self, data: bytes, source: Address) -> Check | None:
         """Answer one binding request (RFC 8445 §7.3); None when it is not an authentic one and must be dropped."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from reelroom.rtc.dtls import Certificate, DtlsError, DtlsTransport, Role
 from reelroom.rtc.ice import Address, IceLite
@@ -73,7 +73,8 @@ class Peer:
 
     def restart_ice(self, ufrag: str, pwd: str) -> None:
         """New credentials for both sides (RFC 8445 §9); the old ones hold until a check uses the new."""
-        self.previous_ice = self.ice
+        if self.previous_ice is None:  # else no check has used the last restart's: keep those that work
+            self.previous_ice = self.ice
         self.ice = IceLite(ufrag)
         self.remote_credentials = (ufrag, pwd)
 
@@ -91,7 +92,8 @@ class Peer:
                 except (SrtpError, ValueError):
                     self.rejected += 1
                     return
-                self._rtcp(compound, now_ns)
+                if srtp.admit(int.from_bytes(compound[4:8], "big"), self._in_use()):
+                    self._rtcp(compound, now_ns)
             else:
                 self._rtp(data, now_ns)
         elif 19 < first < 64:
@@ -115,18 +117,14 @@ class Peer:
         if self._dtls_started:
             self._dtls.close()
             self._flush()
-        self.closed = True
-        self.close_reason = reason
-        self._ended()
+        self._end(reason)
 
     def _handshake(self, now_ns: int, step: Callable[[], None]) -> None:
         try:
             step()
         except DtlsError as error:
             self._flush()
-            self.closed = True
-            self.close_reason = str(error)
-            self._ended()
+            self._end(str(error))
             return
         self._flush()
         if self._dtls.closed:
@@ -140,6 +138,12 @@ class Peer:
         due = self._dtls.next_timeout_s()
         self._dtls_due_ns = now_ns + int(due * 1e9) if due is not None else 0
 
+    def _end(self, reason: str) -> None:
+        self.closed = True
+        self.close_reason = reason
+        self._srtp = None  # what still comes is dropped
+        self._ended()
+
     def _flush(self) -> None:
         if self.address is not None:
             for datagram in self._dtls.take_outgoing():
@@ -148,6 +152,10 @@ class Peer:
     def _send_rtcp(self, compound: bytes) -> None:
         if self._srtp is not None and self.address is not None:
             self._send(self._srtp.protect_rtcp(compound), self.address)
+
+    def _in_use(self) -> Container[int]:
+        """SSRCs whose SRTP state must be kept."""
+        return ()
 
     def _connected(self, srtp: SrtpTransport, now_ns: int) -> None:
         raise NotImplementedError
