@@ -99,7 +99,7 @@ def write_answer(offer: Offer, sections: list[Section], transport: Transport) ->
         f"o=- {transport.session_id} 1 IN IP4 127.0.0.1",
         "s=-",
         "t=0 0",
-        f"a=group:BUNDLE {' '.join(live)}",
+        *([f"a=group:BUNDLE {' '.join(live)}"] if offer.bundle else []),
         "a=ice-lite",
         "a=msid-semantic: WMS *",
     ]
@@ -132,7 +132,7 @@ def _section(section: Section, transport: Transport) -> list[str]:
         f"a={section.direction}",
         "a=rtcp-mux",
     ]
-    if media.kind == "video":
+    if media.reduced_size:
         lines.append("a=rtcp-rsize")
     lines += [f"a=extmap:{number} {uri}" for number, uri in section.extensions.items()]
     for codec in section.codecs.values():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from reelroom.rtc.depacketize import make_depacketizer
 from reelroom.rtc.dtls import Fingerprint
 
 MAX_SDP_BYTES = 64 * 1024
@@ -25,6 +26,8 @@ _CODECS = {
 _STATIC = {0: "PCMU/8000", 8: "PCMA/8000"}  # RFC 3551 payload types that need no rtpmap
 _TOKEN = re.compile(r"^[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]{1,64}$")
 _ICE = re.compile(r"^[A-Za-z0-9+/]{4,256}$")
+_RID = re.compile(r"^[A-Za-z0-9_-]{1,32}$")  # RFC 8851 §10
+_MAX_SSRC = 0xFFFFFFFF
 
 
 class SdpError(ValueError):
@@ -59,9 +62,11 @@ class Media:
     codecs: dict[int, Codec] = field(default_factory=dict)
     extensions: dict[int, str] = field(default_factory=dict)
     rids: list[str] = field(default_factory=list)  # a=simulcast:send order
+    layers: list[int] = field(default_factory=list)  # simulcast without rids: SSRCs of ssrc-group SIM
     ssrcs: list[int] = field(default_factory=list)
     rtx_of: dict[int, int] = field(default_factory=dict)  # RTX SSRC → media SSRC (ssrc-group FID)
     rtcp_mux: bool = False
+    reduced_size: bool = False  # RFC 5506
 
 
 @dataclass(slots=True)
@@ -69,7 +74,7 @@ class Offer:
     """What a peer offers, checked: BUNDLE, rtcp-mux, DTLS-SRTP and ICE are all there."""
 
     media: list[Media]
-    bundle: list[str]
+    bundle: list[str]  # mids; empty: one m-section and no group
     ice_ufrag: str
     ice_pwd: str
     fingerprints: tuple[Fingerprint, ...]
@@ -79,23 +84,30 @@ class Offer:
 
 def parse_offer(text: str) -> Offer:
     """Parse and check an offer; SdpError when it is not one that a WebRTC endpoint could make."""
-    if len(text.encode()) > MAX_SDP_BYTES:
+    if len(text.encode(errors="replace")) > MAX_SDP_BYTES:
         raise SdpError(f"the SDP offer is longer than {MAX_SDP_BYTES} bytes")
     session, sections = _split(text)
     media = [_parse_media(index, lines) for index, lines in enumerate(sections)]
     if not media:
         raise SdpError("the SDP offer has no m= line")
+    mids = [section.mid for section in media]
+    if len(set(mids)) < len(mids):
+        raise SdpError("two m= lines of the SDP offer have the same a=mid")
     live = [section for section in media if not section.rejected]
     bundle = _bundle(session, live)
-    transport = session + next((lines for section, lines in zip(media, sections, strict=True) if section in live), [])
+    tagged = next((section for section in live if section.mid == bundle[0]), live[0]) if live and bundle else None
+    own = sections[tagged.index] if tagged is not None else []
+    transport = own + session  # what a section says goes before what the session says
     if "ice-lite" in _flags(session):
         raise SdpError("both sides cannot be ICE-lite: this server is, so the client must be a full ICE agent")
     ufrag, pwd = _first(transport, "ice-ufrag"), _first(transport, "ice-pwd")
     if not ufrag or not pwd or not _ICE.match(ufrag) or not _ICE.match(pwd) or len(pwd) < 22:
         raise SdpError("the SDP offer needs a=ice-ufrag (4+ ice-chars) and a=ice-pwd (22+ ice-chars)")
-    prints = tuple(_fingerprint(value) for value in _all(transport, "fingerprint"))
+    prints = tuple(_fingerprint(value) for value in _all(own, "fingerprint") or _all(session, "fingerprint"))
     if not prints:
         raise SdpError("the SDP offer needs a=fingerprint: media is only taken over DTLS-SRTP")
+    if not any(fingerprint.supported for fingerprint in prints):
+        raise SdpError("the SDP offer needs an a=fingerprint by sha-256 (sha-1, 224, 384 and 512 do as well)")
     setup = _first(transport, "setup") or "actpass"
     if setup not in ("actpass", "active", "passive"):
         raise SdpError(f"a=setup must be actpass, active or passive, not {setup!r}")
@@ -108,7 +120,7 @@ def parse_fragment(text: str) -> tuple[str | None, str | None]:
 
     Its candidates are not needed: an ICE-lite agent learns addresses from the checks it gets.
     """
-    if len(text.encode()) > MAX_SDP_BYTES:
+    if len(text.encode(errors="replace")) > MAX_SDP_BYTES:
         raise SdpError(f"the SDP fragment is longer than {MAX_SDP_BYTES} bytes")
     lines = []
     for line in text.replace("\r\n", "\n").split("\n"):
@@ -156,14 +168,15 @@ def _bundle(session: list[str], live: list[Media]) -> list[str]:
     for section in live:
         if section.kind in ("audio", "video") and not section.rtcp_mux:
             raise SdpError(f"the {section.kind} m-section (mid {section.mid!r}) needs a=rtcp-mux (RFC 5761)")
-    return mids or [section.mid for section in live]
+    return mids
 
 
 def _parse_media(index: int, lines: list[str]) -> Media:
     parts = lines[0].split()
-    if len(parts) < 4 or not parts[1].split("/")[0].isdigit():
+    port = _integer(parts[1].split("/")[0]) if len(parts) >= 4 else None
+    if port is None or not _TOKEN.match(parts[0]):
         raise SdpError(f"m= line {index + 1} is malformed: {lines[0][:60]!r}")
-    kind, port, protocol, formats = parts[0], int(parts[1].split("/")[0]), parts[2], parts[3:]
+    kind, protocol, formats = parts[0], parts[2], parts[3:]
     attributes = lines[1:]
     mid = _first(attributes, "mid") or ""
     if mid and not _TOKEN.match(mid):
@@ -177,36 +190,50 @@ def _parse_media(index: int, lines: list[str]) -> Media:
     flags = _flags(attributes)
     media.direction = next((d for d in ("sendonly", "recvonly", "inactive", "sendrecv") if d in flags), "sendrecv")
     media.rtcp_mux = "rtcp-mux" in flags
+    media.reduced_size = "rtcp-rsize" in flags
     _parse_codecs(media, attributes)
     for value in _all(attributes, "extmap"):
-        number, _, uri = value.partition(" ")
-        number = number.split("/")[0]
-        if number.isdigit() and 0 < int(number) < 256 and uri.split():
-            media.extensions[int(number)] = uri.split()[0]
+        name, _, uri = value.partition(" ")
+        number = _integer(name.split("/")[0], 255)
+        if number and uri.split():
+            media.extensions[number] = uri.split()[0]
     _parse_sources(media, attributes)
     return media
 
 
 def _parse_codecs(media: Media, attributes: list[str]) -> None:
-    maps = {int(f): _STATIC[int(f)] for f in media.formats if f.isdigit() and int(f) in _STATIC}
+    offered = [number for text in media.formats if (number := _integer(text, 127)) is not None][:_MAX_PAYLOAD_TYPES]
+    maps = {number: _STATIC[number] for number in offered if number in _STATIC}
     maps |= dict(_numbered(attributes, "rtpmap"))
     formats = {number: _parameters(value) for number, value in _numbered(attributes, "fmtp")}
-    offered = [int(f) for f in media.formats if f.isdigit() and int(f) < 128][:_MAX_PAYLOAD_TYPES]
     for payload_type in offered:
         encoding = maps.get(payload_type, "")
         parts = encoding.split("/")
         name = _CODECS.get((media.kind, parts[0].lower()))
-        if name is None or len(parts) < 2 or not parts[1].isdigit() or not 8000 <= int(parts[1]) <= 192_000:
+        rate = _integer(parts[1], 192_000) if len(parts) > 1 else None
+        if name is None or rate is None or rate < 8000:
             continue
-        channels = int(parts[2]) if len(parts) > 2 and parts[2].isdigit() else 1
-        codec = Codec(payload_type, name, encoding, int(parts[1]), channels, formats.get(payload_type, {}))
+        channels = (_integer(parts[2], 255) if len(parts) > 2 else None) or 1
+        codec = Codec(payload_type, name, encoding, rate, channels, formats.get(payload_type, {}))
+        if not _readable(codec, media.kind):
+            continue
         codec.feedback = [value for number, value in _feedback(attributes) if number in (str(payload_type), "*")]
         media.codecs[payload_type] = codec
     for payload_type in offered:
         if maps.get(payload_type, "").lower().startswith("rtx/"):
-            apt = formats.get(payload_type, {}).get("apt", "")
-            if apt.isdigit() and int(apt) in media.codecs:
-                media.codecs[int(apt)].rtx = payload_type
+            apt = _integer(formats.get(payload_type, {}).get("apt", ""), 127)
+            if apt in media.codecs:
+                media.codecs[apt].rtx = payload_type
+
+
+def _readable(codec: Codec, kind: str) -> bool:
+    """False for parameters that our depacketizer refuses: then the codec is not agreed to."""
+    if kind == "video":
+        try:
+            make_depacketizer(codec.name, codec.fmtp)
+        except ValueError:
+            return False
+    return True
 
 
 def _parse_sources(media: Media, attributes: list[str]) -> None:
@@ -214,15 +241,19 @@ def _parse_sources(media: Media, attributes: list[str]) -> None:
         words = value.split()
         if "send" in words and words.index("send") + 1 < len(words):
             layers = words[words.index("send") + 1].split(";")
-            media.rids = [layer.split(",")[0].lstrip("~") for layer in layers][:8]
+            names = [layer.split(",")[0].lstrip("~") for layer in layers]
+            media.rids = [name for name in dict.fromkeys(names) if _RID.match(name)][:8]
     for value in _all(attributes, "ssrc"):
-        number = value.split()[0] if value.split() else ""
-        if number.isdigit() and int(number) < 1 << 32 and int(number) not in media.ssrcs and len(media.ssrcs) < 32:
-            media.ssrcs.append(int(number))
+        number = _integer(value.partition(" ")[0], _MAX_SSRC)
+        if number is not None and number not in media.ssrcs and len(media.ssrcs) < 32:
+            media.ssrcs.append(number)
     for value in _all(attributes, "ssrc-group"):
         words = value.split()
-        if len(words) == 3 and words[0] == "FID" and words[1].isdigit() and words[2].isdigit():
-            media.rtx_of[int(words[2])] = int(words[1])
+        numbers = [number for word in words[1:9] if (number := _integer(word, _MAX_SSRC)) is not None]
+        if words[:1] == ["FID"] and len(numbers) == 2 and len(media.rtx_of) < 32:
+            media.rtx_of[numbers[1]] = numbers[0]
+        elif words[:1] == ["SIM"]:
+            media.layers = numbers
 
 
 def _fingerprint(value: str) -> Fingerprint:
@@ -245,9 +276,17 @@ def _numbered(attributes: list[str], name: str) -> list[tuple[int, str]]:
     found = []
     for value in _all(attributes, name):
         number, _, rest = value.partition(" ")
-        if number.isdigit() and int(number) < 128:
-            found.append((int(number), rest.strip()))
+        payload_type = _integer(number, 127)
+        if payload_type is not None:
+            found.append((payload_type, rest.strip()))
     return found
+
+
+def _integer(text: str, most: int = 65535) -> int | None:
+    """A decimal number 0..most, else None. `str.isdigit` also takes digits that `int` does not."""
+    if not text.isascii() or not text.isdigit() or len(text) > 10:
+        return None
+    return number if (number := int(text)) <= most else None
 
 
 def _flags(attributes: list[str]) -> set[str]:
