@@ -8,16 +8,20 @@ from reelroom.rtc.rtcp import RTPFB, TRANSPORT_CC_FMT
 
 _TICK_NS = 250_000  # a receive delta's unit
 _REFERENCE_NS = 64_000_000  # the reference time's unit
-_MAX_PACKETS = 2048  # per message; a hostile jump of the sequence number must not make a huge one
+# Bounds of one message: at most 1300 bytes in the worst case, for libsrtp's buffer and the path's MTU. A hostile jump
+# of the sequence number must not make a huge one either.
+_MAX_SPAN = 1000  # sequence numbers
+_MAX_REPORTED = 250  # arrivals not told before
 
 
 class TransportFeedback:
     """Collects (transport sequence number, arrival) of one transport and writes feedback messages."""
 
-    __slots__ = ("_arrivals", "_base", "_count", "_epoch_ns", "_highest")
+    __slots__ = ("_arrivals", "_base", "_before", "_count", "_epoch_ns", "_highest")
 
     def __init__(self, now_ns: int) -> None:
         self._arrivals: dict[int, int] = {}  # extended sequence number → arrival
+        self._before: dict[int, int] = {}  # what the last message told, should reordering reach back into it
         self._highest = -1
         self._base = -1  # first sequence number of the next message
         self._count = 0
@@ -36,16 +40,24 @@ class TransportFeedback:
         self._arrivals[extended] = now_ns
 
     def message(self, sender_ssrc: int, media_ssrc: int) -> bytes | None:
-        """A feedback packet about everything since the last one; None if nothing has arrived."""
+        """A feedback packet about what came since the last one; call until it gives None: nothing is left to tell."""
         arrivals = self._arrivals
         if not arrivals:
             return None
-        self._arrivals = {}
         numbers = sorted(arrivals)
-        base = max(min(self._base, numbers[-1]), numbers[-1] - _MAX_PACKETS + 1)
-        if numbers[0] < base:  # reordered behind the last message: report again from there
-            base = max(numbers[0], numbers[-1] - _MAX_PACKETS + 1)
-        self._base = numbers[-1] + 1
+        # From where the last message ended, or from before that when reordering reaches back.
+        base = max(min(self._base, numbers[0]), numbers[0] - _MAX_SPAN + 1)
+        count = min(len(numbers), _MAX_REPORTED)
+        if numbers[count - 1] >= base + _MAX_SPAN:
+            count = next(index for index, number in enumerate(numbers) if number >= base + _MAX_SPAN)
+        self._arrivals = {number: arrivals.pop(number) for number in numbers[count:]}
+        del numbers[count:]
+        told, self._before = self._before, arrivals
+        if base < self._base:
+            end = base + _MAX_SPAN
+            arrivals = {number: at for number, at in told.items() if base <= number < end} | arrivals
+            numbers = sorted(arrivals)
+        self._base = max(self._base, numbers[-1] + 1)
         first_ns = next(arrivals[n] for n in numbers if n >= base) - self._epoch_ns
         reference = max(first_ns, 0) // _REFERENCE_NS
         statuses, deltas, last_ticks = [], bytearray(), reference * (_REFERENCE_NS // _TICK_NS)

@@ -28,7 +28,7 @@ class Missing:
 
     def add(self, first: int, stop: int, now_ns: int) -> None:
         """Numbers first..stop-1 have not come although a later one has."""
-        for number in range(first, min(stop, first + _MAX_TRACKED)):
+        for number in range(max(first, stop - _MAX_TRACKED), stop):  # giving up one gives up all before it
             self._entries[number] = [now_ns, now_ns, 0]
 
     def arrived(self, number: int, now_ns: int) -> bool:

@@ -12,12 +12,15 @@ PLI_FMT, FIR_FMT, AFB_FMT = 1, 4, 15
 
 _NTP_EPOCH_S = 2_208_988_800  # 1900 → 1970
 
+#: `SenderReport.ntp_ns` of a sender without any clock: it says zero (RFC 3550 §6.4.1).
+NO_CLOCK_NS = -_NTP_EPOCH_S * 1_000_000_000
+
 
 class SenderReport(NamedTuple):
     """RFC 3550 §6.4.1: the pair that ties a stream's RTP time to the sender's wall clock."""
 
     ssrc: int
-    ntp_ns: int  # nanoseconds since 1970 by the sender's clock
+    ntp_ns: int  # nanoseconds since 1970 by the sender's clock, which may well count from its start; see NO_CLOCK_NS
     ntp_middle: int  # middle 32 bits of the NTP time, for LSR
     rtp_timestamp: int
     packets: int
@@ -67,7 +70,10 @@ def parse(compound: bytes) -> Iterator[Packet]:
         stop = position + 4 + words * 4
         if first & 0xC0 != 0x80 or stop > end:
             return
-        yield from _parse_one(kind, first & 31, compound[position + 4 : stop])
+        last = stop - compound[stop - 1] if first & 0x20 else stop  # padding (RFC 3550 §6.4.1)
+        if last < position + 4:
+            return
+        yield from _parse_one(kind, first & 31, compound[position + 4 : last])
         position = stop
 
 

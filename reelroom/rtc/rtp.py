@@ -70,7 +70,7 @@ def parse_extensions(packet: bytes, extension_at: int) -> dict[int, bytes]:
                 position += 1
                 continue
             number, length = head >> 4, (head & 15) + 1
-            if number == 15 or position + 1 + length > end:
+            if number in (0, 15) or position + 1 + length > end:
                 break
             found[number] = packet[position + 1 : position + 1 + length]
             position += 1 + length
