@@ -21,17 +21,20 @@ _LATE_NS = 500 * MS  # so late for so long: time passed at the sender that its R
 _LATE_LASTS_NS = 5 * S
 _CHECK_NS = 200 * MS  # media time between two looks at the error
 _OFFSET_SLEW = 1e-3  # of the participant's offset: 1 ms a second, all its tracks together
-_WINDOW_NS = 60 * S
+_WINDOW_NS = 30 * S
+_HELD_UP_NS = 1 * S  # the most that a report is believed to be held up by
+_STRANGE_NS = 5 * S  # a track whose reports are so far from its sender's other tracks' has a clock of its own
 
 
 class SenderClock:
     """One participant's NTP clock against the room's: room = ntp + offset."""
 
-    __slots__ = ("_candidates", "_set_at_ns", "anchored", "offset_ns")
+    __slots__ = ("_candidates", "_set_at_ns", "anchored", "offset_ns", "steps_ns")
 
     def __init__(self) -> None:
         self.offset_ns: int | None = None
         self.anchored = False  # by audio, which then needs no correction
+        self.steps_ns = 0  # by how much the sender has set its clock, altogether
         self._candidates: deque[tuple[int, int]] = deque()  # (arrival, arrival − ntp), rising in the second
         self._set_at_ns = 0
 
@@ -39,9 +42,6 @@ class SenderClock:
         """A sender report's NTP time and when it came in."""
         candidate = arrival_ns - ntp_ns
         candidates = self._candidates
-        if candidates and abs(candidates[-1][1] - candidate) > 5 * S:  # the sender set its clock
-            candidates.clear()
-            self.offset_ns, self.anchored = None, False
         while candidates and candidates[-1][1] >= candidate:
             candidates.pop()
         candidates.append((arrival_ns, candidate))
@@ -55,6 +55,22 @@ class SenderClock:
             self.offset_ns += max(-limit, min(limit, target - self.offset_ns))
         self._set_at_ns = arrival_ns
 
+    def stepped(self, step_ns: int, offset_ns: int) -> None:
+        """A track's reports have leapt by `step_ns` against its RTP time, and arrive `offset_ns` after their NTP time.
+        If this clock has leapt, too, follow it, so that room times do not."""
+        if self.offset_ns is None or abs(offset_ns - self.offset_ns + step_ns) > abs(step_ns) // 2:
+            return  # it was the track's RTP clock, or another track has told
+        self.steps_ns += step_ns
+        self.offset_ns -= step_ns
+        self._candidates.clear()
+
+    def lower(self, by_ns: int) -> None:
+        """Frames show that the shortest delay is shorter than the reports have it."""
+        if self.offset_ns is not None:
+            self.offset_ns -= by_ns
+            self._candidates.clear()
+            self._candidates.append((self._set_at_ns, self.offset_ns))
+
     def anchor(self, offset_ns: int) -> None:
         """Let audio that already flows define the offset, if that is believable."""
         if not self.anchored and self.offset_ns is not None and abs(self.offset_ns - offset_ns) < 150 * MS:
@@ -66,8 +82,9 @@ class TrackClock:
     """One SSRC's RTP time on the room's clock; `room_time` is monotonic."""
 
     __slots__ = (
-        "_audio", "_base_room", "_base_rtp", "_check_at", "_doubted", "_last_arrival", "_last_room", "_last_rtp", "_late_since",
-        "_least", "_nominal", "_rate", "_reports", "_sender", "_slope", "_started", "clock_rate", "discontinuities",
+        "_audio", "_base_room", "_base_rtp", "_check_at", "_doubted", "_last_arrival", "_last_room", "_last_rtp",
+        "_late_since", "_least", "_nominal", "_rate", "_reports", "_sender", "_slope", "_started", "_steps",
+        "clock_rate", "discontinuities",
     )  # fmt: skip
 
     def __init__(self, clock_rate: int, sender: SenderClock, *, audio: bool) -> None:
@@ -89,6 +106,7 @@ class TrackClock:
         self._reports: deque[tuple[int, int]] = deque(maxlen=_REPORTS)
         self._doubted: tuple[int, int] | None = None
         self._started = False
+        self._steps = 0  # `SenderClock.steps_ns` when the reports in use began
 
     def start(self, rtp: int, room_ns: int) -> None:
         """Let extended RTP time `rtp` be `room_ns`: the earliest of what the first packets allow."""
@@ -128,18 +146,26 @@ class TrackClock:
         self._last_arrival = arrival_ns
         return room
 
-    def report(self, rtp: int, ntp_ns: int) -> None:
-        """A sender report: extended RTP time `rtp` is `ntp_ns` by the sender. Call `SenderClock.report` first."""
-        reports = self._reports
+    def report(self, rtp: int, ntp_ns: int, arrival_ns: int) -> None:
+        """A sender report that came in at `arrival_ns`: extended RTP time `rtp` is `ntp_ns` by the sender."""
+        reports, sender = self._reports, self._sender
+        offset = sender.offset_ns
+        if not reports and offset is not None and abs(arrival_ns - ntp_ns - offset) > _STRANGE_NS:
+            sender = self._sender = SenderClock()
         if reports:
             error = self._ntp(rtp) - ntp_ns
             if abs(error) > _OUTLIER_NS:
                 doubted, self._doubted = self._doubted, (rtp, ntp_ns)
-                if doubted is None:
+                if doubted is None or abs((rtp - doubted[0]) * self._slope - ntp_ns + doubted[1]) > _OUTLIER_NS:
                     return
+                sender.stepped(-error, arrival_ns - ntp_ns)
                 reports.clear()
                 reports.append(doubted)
+                self._steps = sender.steps_ns
+        else:
+            self._steps = sender.steps_ns
         self._doubted = None
+        sender.report(ntp_ns, arrival_ns)
         reports.append((rtp, ntp_ns))
         self._fit()
         if self._audio and self._started and len(reports) == 1:
@@ -172,28 +198,36 @@ class TrackClock:
 
     def _by_reports(self, rtp: int) -> int | None:
         offset = self._sender.offset_ns
-        return self._ntp(rtp) + offset if self._reports and offset is not None else None
+        if not self._reports or offset is None:
+            return None
+        return self._ntp(rtp) + offset + self._sender.steps_ns - self._steps
 
     def _correct(self, rtp: int, room: int) -> int:
         """Look at the error and choose the rate until the next look; the curve stays continuous and rising."""
         target = self._by_reports(rtp)
-        if target is None:
-            error = self._error_by_arrival()
-        else:
-            error = target - room
+        error = self._error_by_arrival() if target is None else self._error_by_reports(target - room)
         self._least = None
         if abs(error) > _JUMP_NS or error > (_AUDIO_JUMP_NS if self._audio else _LATE_NS):
             self.discontinuities += 1
             room = max(room + error, self._last_room + 1)
             error = 0
         fastest = 0.25 if not self._audio or abs(error) > _AUDIO_JUMP_NS else 0.02
-        if abs(error) < _NEAR_NS:
+        if target is not None and abs(error) < _NEAR_NS:
             error = 0
         slew = max(-fastest, min(fastest, error / (4 * _CHECK_NS)))
         self._base_rtp, self._base_room = rtp, room
         self._rate = self._slope * (1 + slew)
         self._check_at = rtp + self.clock_rate * _CHECK_NS // S
         return room
+
+    def _error_by_reports(self, error: int) -> int:
+        """Nothing is captured after it has arrived: reports that say so were held up on their way. Frames come much
+        oftener than reports, so the quickest of them tells more of the shortest delay."""
+        least = self._least
+        if least is None or error <= least or error - least > _HELD_UP_NS:
+            return error
+        self._sender.lower(error - least)
+        return least
 
     def _error_by_arrival(self) -> int:
         """What comes earlier than mapped proves the mapping late, at once. Lateness proves nothing until it lasts:
