@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from reelroom.rtc import rtcp, rtp
 from reelroom.rtc.answer import Section
@@ -17,9 +17,12 @@ from reelroom.rtc.stream import ReceiveStream
 from reelroom.rtc.track import Layer, RemoteTrack, TrackSink
 
 _MAX_SSRCS = 64  # a peer; more are dropped and counted
+_MAX_RETIRED = 256  # SSRCs of the past that are remembered
+_NEW_SSRCS = 32  # that may come at once; then one each _FEEDBACK_NS
 _FEEDBACK_NS = 100 * MS
 _REPORT_NS = 1000 * MS
 _LOSS_POLL_NS = 10 * MS
+_NACKED = 256  # sequence numbers in one packet, at most 1 KB
 _IDLE_POLL_NS = 50 * MS
 
 _unpack = rtp.HEADER.unpack_from
@@ -36,7 +39,7 @@ class _Inbound:
         self.receive = layer.stream.receive
         self.rtx = rtx
         self.level_id = level_id if layer.track.kind == "audio" and not rtx else 0
-        self.twcc_tag = (twcc_id << 4) | 1 if twcc_id else 0
+        self.twcc_tag = (twcc_id << 4) | 1 if twcc_id else 0  # over 255: ids that need two-byte headers, looked up
         self.twcc_at = 0  # offset in the extension where it was last found; 0: look
         self.words = -1
 
@@ -73,6 +76,10 @@ class Publisher(Peer):
         self._remb_bps = 0
         self._bytes_reported = 0
         self._polled: list[ReceiveStream] = []
+        self._retired: dict[int, None] = {}  # SSRCs that others took the place of, oldest first
+        self._budget = _NEW_SSRCS
+        self._remb = any("goog-remb" in codec.feedback for s in self.sections for codec in s.codecs.values())
+        self._reduced_size = all(section.media.reduced_size for section in self.sections)
 
     def request_keyframe(self, track: RemoteTrack, now_ns: int) -> None:
         """Send a PLI for the layer in use, unless one was sent within the last half second."""
@@ -101,7 +108,7 @@ class Publisher(Peer):
         first, second, sequence, timestamp, ssrc = _unpack(packet)
         inbound = self._inbound.get(ssrc)
         if inbound is None:
-            inbound = self._identify(packet, second & 127, ssrc)
+            inbound = self._identify(packet, second & 127, ssrc, now_ns)
             if inbound is None:
                 return
         start = 12 + ((first & 15) << 2)
@@ -132,7 +139,7 @@ class Publisher(Peer):
             if end < start:
                 self.malformed += 1
                 return
-        if second & 127 != inbound.payload_type and not self._payload_type_changed(inbound, second & 127):
+        if second & 127 != inbound.payload_type and not self._payload_type_changed(inbound, second & 127, now_ns):
             return
         if inbound.rtx:
             if end - start < 2:
@@ -155,13 +162,18 @@ class Publisher(Peer):
         if value is None or len(value) != 2 or self._twcc is None:
             return
         self._twcc.arrived((value[0] << 8) | value[1], now_ns)
+        if inbound.twcc_tag > 255:
+            return
         place = packet.find(bytes([inbound.twcc_tag]) + value, extension + 4, extension + 4 + (words << 2))
         inbound.twcc_at = place - extension if place >= 0 else 0
         inbound.words = words if place >= 0 else -1
 
-    def _identify(self, packet: bytes, payload_type: int, ssrc: int) -> _Inbound | None:
+    def _identify(self, packet: bytes, payload_type: int, ssrc: int, now_ns: int) -> _Inbound | None:
         """Find the track of a new SSRC: by MID and RID, by the SDP's ssrc lines, or by payload type."""
-        if len(self._inbound) >= _MAX_SSRCS:
+        if self._srtp is None or not self._srtp.admit(ssrc, self._inbound):
+            self.unknown_ssrc += 1
+            return None
+        if len(self._inbound) >= _MAX_SSRCS or self._budget <= 0:
             self.unknown_ssrc += 1
             return None
         header = rtp.parse_header(packet)
@@ -180,19 +192,36 @@ class Publisher(Peer):
         if rtx:
             layer = self._layer_repaired_by(track, ssrc, payload_type, repaired or rid)
         else:
-            if rid and rid not in track.section.media.rids:
-                self.unknown_ssrc += 1
-                return None
-            layer = track.add_layer(ssrc, rid, payload_type)
+            layer = self._new_layer(track, ssrc, rid, payload_type, now_ns)
         if layer is None:
             self.unknown_ssrc += 1
             return None
+        self._budget -= 1
         inbound = _Inbound(layer, payload_type, rtx=rtx, twcc_id=self._twcc_id, level_id=self._level_id)
         known = {id(known_layer) for t in self.tracks.values() for known_layer in t.layers.values()}
         self._inbound = {number: entry for number, entry in self._inbound.items() if id(entry.layer) in known}
         self._inbound[ssrc] = inbound
         self._polled = [entry.layer.stream for entry in self._inbound.values() if not entry.rtx]
         return inbound
+
+    def _new_layer(self, track: RemoteTrack, ssrc: int, rid: str, payload_type: int, now_ns: int) -> Layer | None:
+        """The layer of a media SSRC that has just come up; None while it cannot be told, or must not be believed."""
+        media = track.section.media
+        if rid and rid not in media.rids:
+            return None
+        if not rid and media.rids and self._rid_id and ssrc not in media.ssrcs:
+            return None  # a simulcast layer whose first packets, which say which, are still to come
+        if not rid and ssrc in media.layers:
+            rid = f"ssrc:{ssrc}"
+        before = next((layer for layer in track.layers.values() if layer.rid == rid), None)
+        if before is not None:
+            if ssrc in self._retired and before.flows(now_ns):
+                return None  # a straggler of the stream that `before` took the place of
+            self._retired.pop(ssrc, None)
+            self._retired[before.stream.ssrc] = None
+            if len(self._retired) > _MAX_RETIRED:
+                del self._retired[next(iter(self._retired))]
+        return track.add_layer(ssrc, rid, payload_type)
 
     def _track_by_sdp(self, ssrc: int, payload_type: int) -> RemoteTrack | None:
         for section in self.sections:
@@ -215,15 +244,15 @@ class Publisher(Peer):
             return track.layers.get(repaired)
         return next(iter(track.layers.values())) if len(track.layers) == 1 else None
 
-    def _payload_type_changed(self, inbound: _Inbound, payload_type: int) -> bool:
+    def _payload_type_changed(self, inbound: _Inbound, payload_type: int, now_ns: int) -> bool:
         section = inbound.layer.track.section
         if inbound.rtx:
             if not any(codec.rtx == payload_type for codec in section.codecs.values()):
                 return False
-        elif payload_type in section.codecs:
-            inbound.layer.track.change_codec(inbound.layer, payload_type)
-        else:
-            return False  # RED, comfort noise, DTMF: not offered by us
+        elif payload_type not in section.codecs:
+            return False  # RED, comfort noise, DTMF: not agreed to
+        elif not inbound.layer.track.change_codec(inbound.layer, payload_type, now_ns):
+            return False
         inbound.payload_type = payload_type
         return True
 
@@ -235,22 +264,22 @@ class Publisher(Peer):
                     continue
                 layer = inbound.layer
                 layer.lsr, layer.lsr_arrival_ns = packet.ntp_middle, now_ns
-                if packet.ntp_ns <= 0:
-                    continue  # a sender without a wall clock says zero (RFC 3550 §6.4.1)
-                self.sender_clock.report(packet.ntp_ns, now_ns)
-                if layer.stream.frames:
-                    layer.clock.report(layer.stream.extend_timestamp(packet.rtp_timestamp), packet.ntp_ns)
+                if packet.ntp_ns != rtcp.NO_CLOCK_NS and layer.stream.frames:
+                    ticks = layer.stream.extend_timestamp(packet.rtp_timestamp)
+                    layer.clock.report(ticks, packet.ntp_ns, now_ns)
 
     def _poll(self, now_ns: int) -> None:
         waiting = False
         for stream in self._polled:
             if stream.missing:
                 sequences = stream.poll(now_ns)
-                if sequences:
-                    self._send_rtcp(self._compound() + rtcp.nack(self._ssrc, stream.ssrc, sequences[:128]))
+                for at in range(0, len(sequences), _NACKED):
+                    asked = sequences[at : at + _NACKED]
+                    self._send_rtcp(self._compound() + rtcp.nack(self._ssrc, stream.ssrc, asked))
                 waiting = waiting or bool(stream.missing)
         if now_ns >= self._feedback_due:
             self._feedback_due = now_ns + _FEEDBACK_NS
+            self._budget = min(self._budget + 1, _NEW_SSRCS)
             self._send_feedback(now_ns)
         if now_ns >= self._report_due:
             self._report_due = now_ns + _REPORT_NS
@@ -263,9 +292,9 @@ class Publisher(Peer):
                 for ssrc in track.keyframes_wanted(now_ns):
                     self._send_rtcp(self._compound() + rtcp.pli(self._ssrc, ssrc))
         if self._twcc is not None and self._polled:
-            message = self._twcc.message(self._ssrc, self._polled[0].ssrc)
-            if message is not None:
-                self._send_rtcp(message)  # reduced size (RFC 5506) was agreed
+            before = b"" if self._reduced_size else self._compound()
+            while (message := self._twcc.message(self._ssrc, self._polled[0].ssrc)) is not None:
+                self._send_rtcp(before + message)
 
     def _send_reports(self, now_ns: int) -> None:
         blocks = []
@@ -278,8 +307,11 @@ class Publisher(Peer):
             lossy = max(lossy, fraction)
         if not blocks:
             return
-        compound = rtcp.receiver_report(self._ssrc, blocks) + rtcp.source_description(self._ssrc, "reelroom")
-        if self._twcc is None:
+        description = rtcp.source_description(self._ssrc, "reelroom")
+        compound = rtcp.receiver_report(self._ssrc, blocks) + description
+        for at in range(31, len(blocks), 31):  # a report has room for 31
+            self._send_rtcp(rtcp.receiver_report(self._ssrc, blocks[at:]) + description)
+        if self._remb and self._twcc is None:
             compound += rtcp.remb(self._ssrc, self._estimate(lossy), [stream.ssrc for stream in self._polled])
         self._send_rtcp(compound)
 
@@ -294,6 +326,9 @@ class Publisher(Peer):
             current = min(current * 108 // 100 + 1000, max(4_000_000, received * 2))
         self._remb_bps = max(current, 100_000)
         return self._remb_bps
+
+    def _in_use(self) -> Container[int]:
+        return self._inbound
 
     def _compound(self) -> bytes:
         """The report that a compound packet must begin with (RFC 3550 §6.1)."""

@@ -8,7 +8,10 @@ from reelroom.rtc.depacketize import Depacketizer
 from reelroom.rtc.loss import Missing
 
 _MAX_HELD = 2048  # packets behind a hole; then the hole is given up
-_MAX_JUMP = 3000  # a sequence number further ahead than this is a restart (RFC 3550 A.1 MAX_DROPOUT)
+_MAX_JUMP = 3000  # a sequence number further off than this may be a restart (RFC 3550 A.1 MAX_DROPOUT)
+_RESTART_PACKETS = 3  # and is one when so many come ...
+_RESTART_SPAN = 1000  # ... within so many numbers
+_RESTART_NS = 200_000_000  # ... and, when they are old numbers, nothing else for so long: not late retransmissions
 
 #: on_frame(data, key, extended RTP timestamp, arrival ns, after_gap)
 FrameSink = Callable[[bytes, bool, int, int, bool], None]
@@ -19,18 +22,18 @@ class ReceiveStream:
 
     __slots__ = (
         "_after_gap",
-        "_cycle_received",
         "_depacketizer",
         "_expected_prior",
         "_held",
         "_highest_ts",
         "_malformed",
         "_next",
-        "_old",
         "_open_ts",
         "_received_prior",
         "_sink",
         "_started",
+        "_strange",
+        "_strange_highest",
         "_transit",
         "base",
         "bytes",
@@ -59,7 +62,8 @@ class ReceiveStream:
         self._sink = sink
         self._held: dict[int, tuple[int, bool, bytes, int]] = {}
         self._next = -1  # extended number of the next packet to hand on
-        self._old = 0  # packets in a row that were impossibly old
+        self._strange: dict[int, tuple[int, bool, bytes, int]] = {}  # packets with impossible numbers, near each other
+        self._strange_highest = -1  # `highest` when they began
         self._highest_ts = -1
         self._open_ts = -1  # timestamp of the frame being joined
         self._after_gap = False
@@ -107,6 +111,8 @@ class ReceiveStream:
 
     def set_depacketizer(self, depacketizer: Depacketizer | None) -> None:
         """The sender changed codec: start anew at the next key frame."""
+        if self._held:  # of the old codec: hand them on while that can still read them
+            self._skip_to(max(self._held) + 1, self.last_arrival_ns)
         self._depacketizer = depacketizer
         self._malformed = 0
         self._open_ts = -1
@@ -125,30 +131,29 @@ class ReceiveStream:
         received = self.packets - self._received_prior
         self._expected_prior, self._received_prior = expected, self.packets
         fraction = max(0, interval - received) * 256 // interval if interval > 0 else 0
-        return min(fraction, 255), expected - self.packets, self.highest & 0xFFFFFFFF, int(self.jitter)
+        extended = (self.highest - 65536) & 0xFFFFFFFF  # on the wire the first cycle is number 0
+        return min(fraction, 255), expected - self.packets, extended, int(self.jitter)
 
     def _out_of_order(self, number: int, timestamp: int, marker: bool, payload: bytes, now_ns: int) -> None:
+        if not -_MAX_JUMP <= number - self._next <= _MAX_JUMP:
+            self.packets -= 1
+            self._doubt(number, (timestamp, marker, payload, now_ns))
+            return
         if number < self._next or number in self._held:
             self.duplicates += 1
             self.packets -= 1
-            self._old = self._old + 1 if self._next - number > _MAX_JUMP else 0
-            if self._old < 3:
-                return
-            self._restart(number, now_ns)  # the sender restarted its numbers
-        elif number - self._next > _MAX_JUMP:
-            self._old += 1
-            if self._old < 3:
-                self.packets -= 1
-                return
-            self._restart(number, now_ns)
-        self._old = 0
+            return
+        self._take(number, (timestamp, marker, payload, now_ns))
+
+    def _take(self, number: int, packet: tuple[int, bool, bytes, int]) -> None:
+        now_ns = packet[3]
         if number > self.highest:
             if number > self.highest + 1:
                 self.missing.add(self.highest + 1, number, now_ns)
             self.highest = number
         elif self.missing.arrived(number, now_ns):
             self.repaired += 1
-        self._held[number] = (timestamp, marker, payload, now_ns)
+        self._held[number] = packet
         if len(self._held) > _MAX_HELD:
             self._skip_to(min(self._held), now_ns)
         self._drain()
@@ -168,23 +173,35 @@ class ReceiveStream:
             if packet is not None:
                 self._hand_on(*packet)
                 continue
-            self.lost += 1
-            self.lost_in_gap += 1
-            self._after_gap = True
-            if self._depacketizer is not None:
-                self._depacketizer.reset()
-                self._open_ts = -1
-                self.frozen = self.wants_keyframe = True
+            self._give_up_one()
         self._drain()
 
-    def _restart(self, number: int, now_ns: int) -> None:
-        self._held.clear()
+    def _doubt(self, number: int, packet: tuple[int, bool, bytes, int]) -> None:
+        """An impossible number: hold the packet back until others like it show that the sender restarted."""
+        strange, now_ns = self._strange, packet[3]
+        if strange and (abs(number - next(iter(strange))) > _RESTART_SPAN or self._strange_highest != self.highest):
+            strange.clear()
+        self._strange_highest = self.highest
+        strange[number] = packet
+        waited = now_ns - next(iter(strange.values()))[3]
+        if len(strange) < _RESTART_PACKETS or (number < self._next and waited < _RESTART_NS):
+            return
+        self._strange = {}
+        if self._held:
+            self._skip_to(max(self._held) + 1, now_ns)
+        first = min(strange)
         self.missing.clear()
+        self._give_up_one()
+        self.base += first - self.highest - 1  # what was lost until now stays as it is
+        self._next, self.highest = first, first - 1
+        for restarted in sorted(strange):
+            self.packets += 1
+            self._take(restarted, strange[restarted])
+
+    def _give_up_one(self) -> None:
         self.lost += 1
         self.lost_in_gap += 1
         self._after_gap = True
-        self._next = self.highest = number
-        self.base = number - self.packets  # keep "expected" in step with what was counted
         if self._depacketizer is not None:
             self._depacketizer.reset()
             self._open_ts = -1
@@ -201,6 +218,9 @@ class ReceiveStream:
                 frame = depacketizer.flush()
                 if frame is not None:
                     self._emit_video(frame, depacketizer.keyframe, self._open_ts, now_ns)
+                elif depacketizer.malformed != self._malformed:
+                    self._broken(depacketizer)
+                self._open_ts = -1
             if not payload:
                 return  # padding between frames
             self._open_ts = timestamp

@@ -16,7 +16,9 @@ MS = 1_000_000
 #: A stream's first frames wait this long, so that a burst of packets that queued up somewhere does not shift its times.
 GATE_NS = 150 * MS
 _LAYER_SILENT_NS = 1000 * MS
+_BEHIND_NS = 100 * MS  # a frame so far behind what another layer already told is not told
 _PLI_PAUSE_NS = 500 * MS
+_CODEC_PAUSE_NS = 1000 * MS  # between changes of a layer's codec: packets of the one before may still straggle in
 
 #: tap(sequence, timestamp, marker, payload, now): sees the chosen layer's packets as they come, before reordering.
 Tap = Callable[[int, int, bool, bytes, int], None]
@@ -38,6 +40,7 @@ class Layer:
     """One SSRC of a track: a simulcast layer, or the only one."""
 
     __slots__ = (
+        "_changed_ns",
         "_gate_ns",
         "_waiting",
         "clock",
@@ -62,6 +65,7 @@ class Layer:
         self.lsr = 0
         self.lsr_arrival_ns = 0
         self.taps: list[Tap] = []
+        self._changed_ns = 0
         self._gate_ns = 0  # when the gate opens; -1: it is open
         self._waiting: list[tuple[bytes, bool, int, int, bool]] = []
 
@@ -70,14 +74,24 @@ class Layer:
         depacketizer = self.stream.depacketizer
         return depacketizer.width * depacketizer.height if depacketizer is not None else 0
 
-    def change_codec(self, codec: Codec) -> None:
-        self.payload_type = codec.payload_type
-        self.stream.clock_rate = codec.clock_rate
+    def change_codec(self, codec: Codec, now_ns: int) -> bool:
+        """False when the last change was a moment ago."""
+        if self._changed_ns and now_ns - self._changed_ns < _CODEC_PAUSE_NS:
+            return False
+        self._changed_ns = now_ns
         depacketizer = make_depacketizer(codec.name, codec.fmtp) if self.track.kind == "video" else None
         self.stream.set_depacketizer(depacketizer)
         if codec.clock_rate != self.clock.clock_rate:
+            if self._waiting:
+                self._open_gate()
+            self.stream.clock_rate = codec.clock_rate
             self.clock = TrackClock(codec.clock_rate, self.track.sender_clock, audio=self.track.kind == "audio")
             self._gate_ns = 0
+        self.payload_type = codec.payload_type
+        return True
+
+    def flows(self, now_ns: int) -> bool:
+        return now_ns - self.stream.last_arrival_ns < _LAYER_SILENT_NS
 
     def poll_gate(self, now_ns: int) -> None:
         if self._waiting and now_ns >= self._gate_ns:
@@ -118,8 +132,6 @@ class RemoteTrack:
         self.last_room_ns = 0
         self.last_arrival_ns = 0
         self._sink = sink
-        self._lost_told = 0
-        self._switch_gap_ns = 0
 
     def add_layer(self, ssrc: int, rid: str, payload_type: int) -> Layer:
         """A new SSRC of this track. A new SSRC without rid replaces the one before (RFC 3550 §8.2)."""
@@ -127,7 +139,6 @@ class RemoteTrack:
         layer = Layer(self, ssrc, rid, codec)
         for other in list(self.layers.values()):
             if other.rid == rid:
-                layer.taps = other.taps
                 del self.layers[other.stream.ssrc]
                 if self.active is other:
                     self.active = None
@@ -136,25 +147,31 @@ class RemoteTrack:
             self._adopt_codec(codec)
         return layer
 
-    def change_codec(self, layer: Layer, payload_type: int) -> None:
-        """The sender switched payload type."""
+    def change_codec(self, layer: Layer, payload_type: int, now_ns: int) -> bool:
+        """The sender switched payload type; False when it is too soon to believe that."""
         codec = self.section.codecs[payload_type]
         if codec.name != self.section.codecs[layer.payload_type].name or codec.clock_rate != layer.stream.clock_rate:
-            layer.change_codec(codec)
+            if not layer.change_codec(codec, now_ns):
+                return False
             if layer is self.active:
                 self._adopt_codec(codec)
         layer.payload_type = payload_type
+        return True
 
     def layer_frame(self, layer: Layer, data: bytes, key: bool, rtp: int, room_ns: int, after_gap: bool) -> None:
         """A frame of any layer; those of the chosen one go to the sink."""
         if layer is not self.active:
-            if not self._should_switch(layer, key):
+            if not self._should_switch(layer, key) or room_ns < self.last_room_ns - _BEHIND_NS:
                 return
+            if self.active is not None:
+                layer.stream.lost_in_gap = 0  # while nobody looked at this layer
             self.active = layer
             self._adopt_codec(self.section.codecs[layer.payload_type])
         if room_ns <= self.last_room_ns:
-            if self.last_room_ns - room_ns > 100 * MS:
-                return  # the layer we switched to is behind what the one before already told
+            if self.last_room_ns - room_ns > _BEHIND_NS:
+                if self.kind == "video":  # what follows cannot be decoded without it
+                    layer.stream.frozen = layer.stream.wants_keyframe = True
+                return
             room_ns = self.last_room_ns + 1
         stream = layer.stream
         if stream.lost_in_gap and after_gap:
@@ -170,7 +187,7 @@ class RemoteTrack:
         for layer in self.layers.values():
             layer.poll_gate(now_ns)
             stream = layer.stream
-            flowing = now_ns - stream.last_arrival_ns < _LAYER_SILENT_NS
+            flowing = layer.flows(now_ns)
             better = layer is not self.active and self._is_better(layer, now_ns)
             if flowing and (stream.wants_keyframe or better) and self.may_ask(layer, now_ns):
                 wanted.append(stream.ssrc)

@@ -1,0 +1,379 @@
+"""A publisher's session end to end without sockets: loss and its repair, layers, codecs, feedback."""
+
+from __future__ import annotations
+
+import itertools
+import struct
+
+import pytest
+
+from reelroom.rtc.receive import Publisher
+from tests.rtcpeer import (
+    MS,
+    START_NS,
+    Link,
+    Outgoing,
+    S,
+    World,
+    offer_text,
+    parts,
+    publish,
+    vp8,
+    vp8_payloads,
+)
+
+
+def camera(link: Link, ssrc: int = 1000, **more: object) -> Outgoing:
+    return link.add(Outgoing(ssrc, "v", 96, 90000, rtx=2 * ssrc, **more))  # type: ignore[arg-type]
+
+
+def microphone(link: Link) -> Outgoing:
+    return link.add(Outgoing(500, "a", 111, 48000))
+
+
+def film(
+    world: World, link: Link, stream: Outgoing, frames: int, *, gop: int = 60, first: int = 0, **size: int
+) -> None:
+    """Plan 30 frames a second from now on; a key frame each `gop` and whenever asked."""
+    sent = {"key": first}
+
+    def send(number: int) -> None:
+        asked = [at for at, compound in link.rtcp if any(k == 206 and c == 1 for k, c, _ in parts(compound))]
+        key = number == first or (number - first) % gop == 0 or bool(asked and asked[-1] > sent["key"])
+        if key:
+            sent["key"] = world.now_ns
+        link.send_frame(stream, vp8_payloads(vp8(number, key=key, **size)), 3000)
+
+    for index in range(frames):
+        world.at(world.now_ns + index * S // 30, lambda number=first + index: send(number))
+
+
+def talk(world: World, link: Link, stream: Outgoing, packets: int) -> None:
+    for number in range(packets):
+        world.at(
+            world.now_ns + number * 20 * MS,
+            lambda number=number: link.send_frame(stream, [b"opus" + struct.pack("!I", number)], 960, level=30),
+        )
+
+
+def rtcp_of(link: Link, kind: int, form: int) -> list[tuple[int, bytes]]:
+    return [(at, body) for at, compound in link.rtcp for k, c, body in parts(compound) if (k, c) == (kind, form)]
+
+
+def test_every_frame_comes_out_once_and_in_order_over_a_clean_link() -> None:
+    world = World()
+    _, link, sink = publish(world)
+    film(world, link, camera(link), 300)
+    talk(world, link, microphone(link), 500)
+    world.run(11 * S)
+    assert sink.numbers("v") == list(range(300))
+    assert sink.numbers("a") == list(range(500))
+    assert sink.gaps == []
+    assert {frame.level for frame in sink.frames["a"]} == {30}
+    assert [frame.key for frame in sink.frames["v"][:2]] == [True, False]
+    for mid, step in (("v", S / 30), ("a", 20 * MS)):
+        times = [frame.room_ns for frame in sink.frames[mid]]
+        assert all(abs(b - a - step) < MS for a, b in itertools.pairwise(times))
+
+
+@pytest.mark.parametrize("rtx", [True, False], ids=["rtx", "same ssrc"])
+def test_five_percent_loss_and_50_ms_round_trip_lose_next_to_no_frame(rtx: bool) -> None:
+    world = World(2)
+    peer, link, sink = publish(world, delay_ns=25 * MS, loss=0.05)
+    stream, voice = camera(link), microphone(link)
+    if not rtx:
+        stream.rtx = 0
+    film(world, link, stream, 450)
+    talk(world, link, voice, 750)
+    world.run(18 * S)
+    assert link.lost > 75
+    numbers = sink.numbers("v")
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) == 450
+    sounds = sink.numbers("a")
+    assert sounds == sorted(set(sounds))
+    assert len(sounds) == 750
+    assert link.retransmitted >= 50
+    assert sum(layer.stream.repaired for layer in peer.tracks["v"].layers.values()) >= 50
+
+
+def test_what_is_never_repaired_is_a_gap_and_asks_for_a_key_frame() -> None:
+    world = World()
+    _, link, sink = publish(world)
+    link.answer_nacks = False
+    stream = camera(link)
+    film(world, link, stream, 90, gop=1000)
+    world.run(1 * S)
+    link.loss = 1.0
+    world.run(70 * MS)
+    link.loss = 0.0
+    world.run(5 * S)
+    numbers = sink.numbers("v")
+    missing = sorted(set(range(90)) - set(numbers))
+    assert 30 in missing or 31 in missing
+    assert numbers[-1] == 89
+    (gap,) = sink.gaps
+    assert gap[0] == "v" and gap[2] > gap[1] and 3 <= gap[3] <= 9
+    after = next(frame for frame in sink.frames["v"] if frame.after_gap)
+    assert after.key
+    plis = [at for at, _ in rtcp_of(link, 206, 1) if at > START_NS + 1 * S]
+    assert plis
+    assert all(b - a >= 490 * MS for a, b in itertools.pairwise(plis))
+
+
+def test_a_key_frame_is_asked_for_at_once_but_not_oftener_than_twice_a_second() -> None:
+    world = World()
+    _, link, sink = publish(world)
+    stream = camera(link)
+    for index in range(90):  # a sender that never sends one
+        world.at(
+            world.now_ns + index * 33 * MS,
+            lambda n=index: link.send_frame(stream, vp8_payloads(vp8(n, key=False)), 3000),
+        )
+    began = world.now_ns
+    world.run(3 * S)
+    plis = [at for at, _ in rtcp_of(link, 206, 1)]
+    assert plis[0] - began < 150 * MS
+    assert 5 <= len(plis) <= 7
+    assert sink.frames == {}
+
+
+def test_simulcast_records_the_highest_layer_that_flows() -> None:
+    world = World()
+    peer, link, sink = publish(world, offer_text(rids=("q", "h", "f")))
+    layers = [camera(link, 1000 + n, rid=rid) for n, rid in enumerate("qhf")]
+    for index, layer in enumerate(layers):
+        layer.sequence, layer.timestamp = 1000 * index, 7_000_000 * index
+    sizes = [(160, 90), (320, 180), (640, 360)]
+
+    def send(index: int, number: int, key: bool) -> None:
+        width, height = sizes[index]
+        layers[index].timestamp = 7_000_000 * index + 3000 * number
+        link.send_frame(layers[index], vp8_payloads(vp8(number, key=key, width=width, height=height)), 3000)
+
+    def plan(index: int, first: int, last: int) -> None:
+        for number in range(first, last):
+            key = number == first or number % 30 == 0
+            world.at(START_NS + 2 * S + number * S // 30, lambda n=number, k=key: send(index, n, k))
+
+    plan(0, 0, 300)
+    plan(1, 0, 300)
+    plan(2, 45, 120)  # comes late, goes away
+    plan(2, 220, 300)  # and comes again
+    world.run(14 * S)
+    track = peer.tracks["v"]
+    assert track.active is not None and track.active.rid == "f"
+    numbers = sink.numbers("v")
+    assert numbers == sorted(numbers)
+    assert len(numbers) - len(set(numbers)) <= 4  # a switch may tell the same picture by the other layer
+    assert set(range(120)) <= set(numbers) and set(range(180, 300)) <= set(numbers)
+    times = [frame.room_ns for frame in sink.frames["v"]]
+    assert times == sorted(set(times))
+    for before, after in zip(sink.frames["v"], sink.frames["v"][1:], strict=False):
+        if before.rtp // 7_000_000 != after.rtp // 7_000_000 and abs(after.rtp - before.rtp) > 90000 * 20:
+            assert after.key, "layers change on key frames only"
+    from reelroom.rtc.depacketize.parameters import vp8_header
+
+    seen = {}
+    for frame in sink.frames["v"]:
+        if frame.key:
+            seen[vp8_header(frame.data).width] = frame.room_ns
+    assert set(seen) == {320, 640} or set(seen) == {160, 320, 640}
+
+
+def test_a_codec_change_in_the_middle_begins_anew_at_a_key_frame() -> None:
+    world = World()
+    _, link, sink = publish(world)
+    stream = camera(link)
+    film(world, link, stream, 60)
+    world.run(2 * S)
+    stream.payload_type = 98
+    sps, pps = (
+        bytes.fromhex("6742c01fda0140 16e840000003004000000c83c60ca8".replace(" ", "")),
+        bytes.fromhex("68ce3c80"),
+    )
+    for number in range(60):
+        nal = (b"\x65" if number % 30 == 0 else b"\x41") + b"\x88" * 20 + struct.pack("!I", number)
+        stap = b"".join(struct.pack("!H", len(one)) + one for one in (sps, pps, nal))
+        payload = b"\x78" + stap if number % 30 == 0 else nal
+        world.at(world.now_ns + number * S // 30, lambda p=payload: link.send_frame(stream, [p], 3000))
+    world.run(3 * S)
+    codecs = [frame.codec for frame in sink.frames["v"]]
+    assert codecs == ["vp8"] * 60 + ["h264"] * 60
+    assert sink.frames["v"][60].key
+    assert sink.codecs == [("v", "h264")]
+    times = [frame.room_ns for frame in sink.frames["v"]]
+    assert all(abs(b - a - S / 30) < 5 * MS for a, b in itertools.pairwise(times))
+
+
+def test_a_straggler_of_the_old_codec_does_not_change_back() -> None:
+    world = World()
+    peer, link, sink = publish(world)
+    voice = microphone(link)
+    talk(world, link, voice, 50)
+    world.run(1 * S)
+    before = voice.sequence
+    voice.payload_type = 0
+    voice.sequence = (voice.sequence + 1) & 0xFFFF  # one packet of opus is still under way
+    link.send(voice, b"pcmu0000")
+    late = link.packet(voice.ssrc, 111, before, voice.timestamp, True, b"opus0000", [(1, b"a")])
+    world.run(5 * MS)
+    link.send_plain(late)
+    world.run(5 * MS)
+    link.send(voice, b"pcmu0001")
+    world.run(2 * S)
+    assert peer.tracks["a"].codec.name == "pcmu"
+    assert sink.codecs == [("a", "pcmu")]
+
+
+def test_a_new_ssrc_takes_the_place_of_the_old_one_and_stragglers_do_not_undo_it() -> None:
+    world = World()
+    peer, link, sink = publish(world)
+    old, new = camera(link, 1000), camera(link, 3000)
+    new.sequence, new.timestamp = 5, 77
+    film(world, link, old, 60)
+    world.run(2 * S)
+    held = link.packet(1000, 96, old.sequence, old.timestamp, True, b"\x10" + vp8(9999, key=False)[:500], [(1, b"v")])
+    film(world, link, new, 60, first=60)
+    world.run(500 * MS)
+    link.send_plain(held)
+    world.run(3 * S)
+    assert sink.numbers("v") == list(range(120))
+    assert [layer.stream.ssrc for layer in peer.tracks["v"].layers.values()] == [3000]
+    times = [frame.room_ns for frame in sink.frames["v"]]
+    assert times == sorted(set(times))
+
+
+def test_old_style_simulcast_by_ssrc_group_keeps_its_layers_apart() -> None:
+    world = World()
+    extra = ("a=ssrc-group:SIM 1000 1001", "a=ssrc:1000 cname:x", "a=ssrc:1001 cname:x")
+    peer, link, sink = publish(world, offer_text(extra=extra))
+    low, high = camera(link, 1000), camera(link, 1001)
+    film(world, link, low, 60, width=320, height=180)
+    film(world, link, high, 60)
+    world.run(3 * S)
+    assert len(peer.tracks["v"].layers) == 2
+    assert peer.tracks["v"].active is not None and peer.tracks["v"].active.stream.ssrc == 1001
+    assert sink.numbers("v")[-1] == 59 and len(sink.numbers("v")) >= 59
+
+
+def test_feedback_is_what_was_agreed() -> None:
+    for feedback, twcc, remb in (
+        (("nack", "nack pli", "transport-cc", "goog-remb"), True, False),
+        (("nack", "nack pli", "goog-remb"), False, True),
+        (("nack", "nack pli"), False, False),
+    ):
+        world = World()
+        extensions = (1, 2, 3, 4, 5) if twcc else (1, 2, 3, 4)
+        _, link, _ = publish(world, offer_text(feedback=feedback, extensions=extensions))
+        film(world, link, camera(link), 90)
+        world.run(3 * S)
+        assert bool(rtcp_of(link, 205, 15)) == twcc
+        rembs = [body for _, body in rtcp_of(link, 206, 15) if body[8:12] == b"REMB"]
+        assert bool(rembs) == remb
+        for body in rembs:
+            packed = struct.unpack_from("!I", body, 12)[0]
+            assert packed >> 24 == 1
+            assert (packed & 0x3FFFF) << (packed >> 18 & 63) > 1_000_000
+            assert struct.unpack_from("!I", body, 16) == (1000,)
+        reports = [body for _, body in rtcp_of(link, 201, 1)]
+        assert len(reports) >= 2
+        source, lost, highest = struct.unpack_from("!III", reports[-1], 4)
+        assert (source, lost) == (1000, 0)
+        assert highest >> 16 == 1  # 65500 + 270 packets: it has wrapped once
+
+
+def test_reports_carry_the_loss_and_the_last_sender_report() -> None:
+    world = World(3)
+    _, link, _ = publish(world, delay_ns=10 * MS)
+    stream = camera(link)
+    link.answer_nacks = False
+    film(world, link, stream, 90)
+    world.run(1 * S)
+    link.sender_report(stream, world.now_ns)
+    link.loss = 0.2
+    world.run(2 * S)
+    link.loss = 0.0
+    world.run(2 * S)
+    blocks = [struct.unpack_from("!IIIIII", body, 4) for _, body in rtcp_of(link, 201, 1)]
+    assert max(block[1] >> 24 for block in blocks) > 25
+    assert blocks[-1][1] & 0xFFFFFF > 10
+    seconds = (START_NS // S + 2_208_988_800) & 0xFFFF
+    assert blocks[-1][4] >> 16 in range(seconds, seconds + 4)
+    assert 0 < blocks[-1][5] < 10 * 65536
+
+
+def test_every_compound_that_is_not_reduced_begins_with_a_report() -> None:
+    world = World(5)
+    _, link, _ = publish(world, loss=0.05)
+    film(world, link, camera(link), 90)
+    world.run(4 * S)
+    for _, compound in link.rtcp:
+        kinds = [kind for kind, _, _ in parts(compound)]
+        assert kinds[0] == 201 or kinds == [205]
+
+
+def test_rejoining_streams_of_one_sender_line_up_by_their_reports() -> None:
+    world = World()
+    _, link, sink = publish(world, delay_ns=15 * MS)
+    picture, sound = camera(link), microphone(link)
+    picture.timestamp, sound.timestamp = 1_000_000, 5_000_000
+    began = world.now_ns
+    for index in range(300):  # a picture takes 100 ms to encode, a sound 0
+        at = began + index * S // 30
+        world.at(
+            at + 100 * MS,
+            lambda n=index: link.send_frame(picture, vp8_payloads(vp8(n, key=n % 30 == 0)), 3000),
+        )
+    talk(world, link, sound, 500)
+    for second in range(1, 10):
+        at = began + second * S
+        world.at(at, lambda at=at, n=second: link.sender_report(picture, at, 1_000_000 + 90000 * n))
+        world.at(at + 1, lambda at=at, n=second: link.sender_report(sound, at, 5_000_000 + 48000 * n))
+    world.run(11 * S)
+    tail_v = [(f.room_ns - began) - (f.rtp - (1 << 32) - 1_000_000) * S // 90000 for f in sink.frames["v"][120:]]
+    tail_a = [(f.room_ns - began) - (f.rtp - (1 << 32) - 5_000_000) * S // 48000 for f in sink.frames["a"][200:]]
+    assert max(tail_v) - min(tail_v) < 10 * MS
+    assert abs(tail_v[-1] - tail_a[-1]) < 10 * MS
+
+
+def test_a_publisher_is_told_nothing_after_it_ended() -> None:
+    world = World()
+    peer, link, sink = publish(world)
+    film(world, link, camera(link), 60)
+    world.run(1 * S)
+    peer.close("kicked")
+    told = len(sink.frames["v"])
+    world.run(2 * S)
+    assert len(sink.frames["v"]) == told
+    assert peer.closed and peer.close_reason == "kicked"
+    assert link.dtls.closed, "a close_notify has come"
+
+
+def test_the_other_end_leaves_by_close_notify() -> None:
+    world = World()
+    peer, link, _ = publish(world)
+    link.dtls.close()
+    for datagram in link.dtls.take_outgoing():
+        link.deliver(datagram)
+    world.run(50 * MS)
+    assert peer.closed and peer.close_reason == "left"
+
+
+@pytest.mark.parametrize("setup", ["actpass", "active", "passive"])
+def test_both_dtls_roles(setup: str) -> None:
+    world = World()
+    peer, link, sink = publish(world, offer_text(setup=setup))
+    assert isinstance(peer, Publisher) and peer.connected
+    film(world, link, camera(link), 3)
+    world.run(1 * S)
+    assert sink.numbers("v") == [0, 1, 2]
+
+
+def test_a_wrong_fingerprint_ends_the_session() -> None:
+    from reelroom.rtc.dtls import Fingerprint
+
+    world = World()
+    wrong = Fingerprint("sha-256", ":".join(["AB"] * 32))
+    with pytest.raises(AssertionError, match="handshake"):
+        publish(world, offer_text(fingerprint=wrong))
