@@ -13,13 +13,15 @@ import structlog
 from msgspec import Struct
 
 from reelroom.rooms import protocol
-from reelroom.rooms.subscriber import Outbox, Subscriber
+from reelroom.rooms.subscriber import MAX_WAITING, Outbox, Subscriber
 
 log = structlog.get_logger(__name__)
 
 _CHUNK = 256 * 1024
 _SEND_BUFFER = 4 * 1024 * 1024
 _MAX_REQUEST = 1024 * 1024  # clients send small things only
+_MAX_UNREAD = 16 * 1024 * 1024  # bytes of replies waiting for a client that reads none
+_STALLED_S = 60.0
 
 
 class Connection:
@@ -34,18 +36,30 @@ class Connection:
         self._buffer = bytearray()
         self._writing = False
         self._closed = False
+        self._progress_s = loop.time()
         loop.add_reader(sock, self._readable)
 
     def tell(self, message: Struct) -> None:
         self.outbox.put(protocol.encode(message))
         self.flush()
+        if self.subscriber is None and self.outbox.bytes > _MAX_UNREAD:
+            log.warning("bus client does not read what it asked for", waiting=self.outbox.bytes)
+            self.close()
 
     def flush(self) -> None:
         if self._closed:
             return
+        before = self.outbox.bytes
         try:
             done = self.outbox.flush()
         except OSError:
+            self.close()
+            return
+        if done or self.outbox.bytes < before:
+            self._progress_s = self._loop.time()
+        elif before > MAX_WAITING and self._loop.time() - self._progress_s > _STALLED_S:
+            # What waits may be all that still holds frames which their ring has let go.
+            log.warning("bus client has stopped reading: it may come back and resume", waiting=before)
             self.close()
             return
         if done and self._writing:
@@ -95,6 +109,8 @@ class Connection:
                 self.close()
                 return
             self._server.on_message(self, message)
+            if self._closed:
+                return
 
 
 class BusServer:

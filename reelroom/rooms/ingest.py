@@ -19,6 +19,7 @@ from reelroom.rooms.subscriber import Subscriber
 from reelroom.rooms.udp import RoomClock, UdpPort
 from reelroom.rooms.viewers import Viewers
 from reelroom.rtc.dtls import Certificate
+from reelroom.rtc.track import RemoteTrack
 
 log = structlog.get_logger(__name__)
 
@@ -113,7 +114,11 @@ class Ingest:
             if peer is None:
                 continue
             if now >= peer.next_poll_ns:
-                peer.poll(now)
+                try:
+                    peer.poll(now)
+                except Exception:  # ours to mend, but one participant's alone
+                    log.exception("a peer's timers failed: its session ends", room=room.name)
+                    peer.close("internal_error")
             if peer.closed:
                 ended = [*(ended or ()), session]
             elif peer.connected and not session.announced:
@@ -182,9 +187,12 @@ class Ingest:
         live = room.tracks.get(track)
         if live is None or live.info.kind != "video":
             return
-        session = room.sessions.get(live.info.session)
+        self.request_keyframe_of(room, live.info.session, live.remote)
+
+    def request_keyframe_of(self, room: Room, session_id: str, track: RemoteTrack) -> None:
+        session = room.sessions.get(session_id)
         if session is not None and session.peer is not None:
-            session.peer.request_keyframe(live.remote, self.clock())
+            session.peer.request_keyframe(track, self.clock())
 
     def _gone(self, connection: Connection) -> None:
         subscriber = connection.subscriber

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reelroom.rooms.ingest import Ingest
 
 MAX_SESSIONS = 500  # in one room
+MAX_PEERS = 2000  # of one ingest process, publishers and viewers
 
 
 class RequestError(Exception):
@@ -69,11 +70,12 @@ class Requests:
 
     def _whip_create(self, params: dict[str, Any]) -> dict[str, Any]:
         ingest = self._ingest
-        identity = check_name("identity", params["identity"])
-        offer = parse_offer(params["sdp"])
+        identity = check_name("identity", _text(params, "identity"))
+        offer = parse_offer(_text(params, "sdp"))
         sections = receive_sections(offer)
         sources = name_sources(sections, params.get("session_labels") or {})
-        room = ingest.room(params["app"], check_name("room", params["room"]))
+        self._check_room_for_one_more()
+        room = ingest.room(_text(params, "app"), check_name("room", _text(params, "room")))
         if len(room.sessions) >= MAX_SESSIONS:
             raise RequestError("busy", f"the room has {MAX_SESSIONS} sessions already")
         session = Session(self._new_id(), identity, sources, ingest.clock(), room)
@@ -86,24 +88,31 @@ class Requests:
 
     def _whep_create(self, params: dict[str, Any]) -> dict[str, Any]:
         ingest = self._ingest
-        room = ingest.rooms.get((params["app"], params["room"]))
-        identity = params["identity"]
+        room = ingest.rooms.get((_text(params, "app"), _text(params, "room")))
+        identity = _text(params, "identity")
         tracks = [live for live in room.tracks.values() if live.info.identity == identity] if room else []
         if room is None or not tracks:
             raise RequestError("not_found", f"nobody called {identity!r} publishes in room {params['room']!r}")
-        offer = parse_offer(params["sdp"])
+        self._check_room_for_one_more()
+        offer = parse_offer(_text(params, "sdp"))
         # Cameras before screens, unless only the screen is asked for.
         wanted = Source(params["source"]).output if params.get("source") else ""
         tracks = [live for live in tracks if not wanted or live.info.source.output == wanted]
         tracks.sort(key=lambda live: live.info.source in (Source.SCREEN, Source.SCREEN_AUDIO))
         sections, chosen = choose_sections(offer, [live.remote for live in tracks])
         peer = Forwarder(ingest.certificate, offer, sections, role_for(offer), ingest.udp.send, chosen)
-        owners = {id(live.remote): live for live in tracks}
-        peer.ask_keyframe = lambda track: ingest.request_keyframe(room, owners[id(track)].info.track)
+        # By the session: the live track has another number after a change of codec.
+        owners = {id(live.remote): live.info.session for live in tracks}
+        peer.ask_keyframe = lambda track: ingest.request_keyframe_of(room, owners[id(track)], track)
         viewer = ViewerSession(self._new_id(), params.get("viewer", ""), room, peer, ingest.clock())
         ingest.viewers.add(viewer)
         ingest.udp.add(peer)
         return self._created(viewer.id, peer, offer, sections)
+
+    def _check_room_for_one_more(self) -> None:
+        ingest = self._ingest
+        if len(ingest.viewers) + sum(len(room.sessions) for room in ingest.rooms.values()) >= MAX_PEERS:
+            raise RequestError("busy", f"this ingest process has {MAX_PEERS} peers already")
 
     def _created(self, number: str, peer: Peer, offer: Offer, sections: list[Section]) -> dict[str, Any]:
         transport = Transport(
@@ -117,15 +126,14 @@ class Requests:
         return {"session": number, "sdp": write_answer(offer, sections, transport), "etag": peer.ice.ufrag}
 
     def _peer_patch(self, params: dict[str, Any]) -> dict[str, Any]:
-        peer = self._peer(params["session"])
+        peer = self._peer(_text(params, "session"))
         if params.get("etag") not in (None, "*", peer.ice.ufrag):
             raise RequestError("precondition", "If-Match does not name the current ICE session")
-        ufrag, pwd = parse_fragment(params["sdpfrag"])
+        ufrag, pwd = parse_fragment(_text(params, "sdpfrag"))
         if ufrag is None or pwd is None or (ufrag, pwd) == peer.remote_credentials:
             if params.get("etag") == "*":
                 raise RequestError("precondition", "If-Match: * is for an ICE restart, which needs new credentials")
             return {"etag": peer.ice.ufrag, "sdpfrag": ""}  # trickled candidates: a lite agent needs none
-        self._ingest.udp.add(peer)
         peer.restart_ice(ufrag, pwd)
         self._ingest.udp.add(peer)
         lines = [
@@ -136,7 +144,7 @@ class Requests:
         return {"etag": peer.ice.ufrag, "sdpfrag": "\r\n".join(lines) + "\r\n"}
 
     def _peer_delete(self, params: dict[str, Any]) -> dict[str, Any]:
-        self._peer(params["session"]).close("left")
+        self._peer(_text(params, "session")).close("left")
         return {}
 
     def _peer(self, number: str) -> Peer:
@@ -182,7 +190,7 @@ class Requests:
         ]
 
     def _rooms_get(self, params: dict[str, Any]) -> dict[str, Any]:
-        room = self._ingest.rooms.get((params["app"], params["room"]))
+        room = self._ingest.rooms.get((_text(params, "app"), _text(params, "room")))
         sessions = [s for s in room.sessions.values() if s.announced] if room else []
         if room is None or not sessions:
             raise RequestError("not_found", f"nobody is in room {params['room']!r}")
@@ -190,8 +198,8 @@ class Requests:
         return {"participants": [_describe(session, now) for session in sessions]}
 
     def _participants_remove(self, params: dict[str, Any]) -> dict[str, Any]:
-        room = self._ingest.rooms.get((params["app"], params["room"]))
-        found = [s for s in room.sessions.values() if s.identity == params["identity"]] if room else []
+        room = self._ingest.rooms.get((_text(params, "app"), _text(params, "room")))
+        found = [s for s in room.sessions.values() if s.identity == _text(params, "identity")] if room else []
         if room is None or not found:
             raise RequestError("not_found", f"nobody called {params['identity']!r} is in room {params['room']!r}")
         for session in found:
@@ -219,6 +227,13 @@ class Requests:
             "frames": sum(stream.frames for stream in streams),
             "ring_bytes": sum(live.ring.bytes for room in rooms for live in room.tracks.values()),
         }
+
+
+def _text(params: dict[str, Any], name: str) -> str:
+    value = params[name]
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be text, not {type(value).__name__}")
+    return value
 
 
 def _describe(session: Session, now: int) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
+_STALE_NS = 3_000_000_000  # video without a frame for so long has stopped
+
 
 class Kept(NamedTuple):
     """One frame as it goes over the bus: the packed header, then the payload."""
@@ -61,6 +63,8 @@ class Ring:
         one after), audio from the first frame that is not over before it."""
         if not self._video:
             return [frame for frame in self._frames if frame.room_ns >= room_ns]
+        if self._frames and self._frames[-1].room_ns < room_ns - _STALE_NS:
+            return []  # a picture of long ago: the track was muted, and begins anew when it speaks again
         start = None
         for seq, at in self._keys:
             if start is None or at <= room_ns:

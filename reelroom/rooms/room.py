@@ -101,7 +101,8 @@ class Room:
                     )
                 )
         known = {position.track: position.seq for position in request.resume} if request.ingest == ingest else {}
-        tracks = [live for live in (*self.ended, *self.tracks.values()) if self._wants(subscriber, live)]
+        past = [live for live in self.ended if live.ended_ns >= request.since_ns or live.info.track in known]
+        tracks = [live for live in (*past, *self.tracks.values()) if self._wants(subscriber, live)]
         self._catch_up(subscriber, tracks, request.since_ns, known)
         for live in tracks:
             if live.ended_ns:
@@ -144,9 +145,13 @@ class Room:
     def catch_up_lagging(self, subscriber: Subscriber) -> None:
         """A recorder that stopped reading reads again: give it from the rings what it missed."""
         subscriber.lagging = False
+        backlog = {}
         for live in self.tracks.values():
             if subscriber in live.subscribers:
-                self._hand_over(subscriber, live)
+                seq = subscriber.positions.get(live.info.track, 0)
+                self._tell_ring_gap(subscriber, live, seq)
+                backlog[live.info.track] = live.ring.after(seq)
+        self._replay(subscriber, backlog)
 
     def _catch_up(self, subscriber: Subscriber, tracks: list[LiveTrack], since_ns: int, known: dict[int, int]) -> None:
         backlog: dict[int, list[Kept]] = {}
@@ -169,8 +174,11 @@ class Room:
             if number in known:
                 self._tell_ring_gap(subscriber, live, known[number])
             subscriber.positions[number] = known.get(number, next_seq - 1)
-        for room_ns, number, frame in merge(*(_tagged(number, frames) for number, frames in backlog.items())):
-            del room_ns
+        self._replay(subscriber, backlog)
+
+    def _replay(self, subscriber: Subscriber, backlog: dict[int, list[Kept]]) -> None:
+        """The frames of several tracks in the order of their times."""
+        for _, number, frame in merge(*(_tagged(number, frames) for number, frames in backlog.items())):
             subscriber.replay(number, (frame,))
 
     def _hand_over(self, subscriber: Subscriber, live: LiveTrack) -> None:

@@ -8,8 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import structlog
+
 from reelroom.rtc.ice import Address, local_ufrag_of, looks_like_stun
 from reelroom.rtc.peer import Peer
+
+log = structlog.get_logger(__name__)
 
 _BATCH = 256  # datagrams read before other work of the loop gets a turn
 _BUFFER = 8 * 1024 * 1024  # bytes of kernel receive buffer asked for: a second of 60 participants
@@ -25,8 +29,12 @@ class UdpPort:
         self._sockets: list[socket.socket] = []
         self._by_ufrag: dict[str, Peer] = {}
         self._by_address: dict[Address, Peer] = {}
+        self._routes: dict[Address, socket.socket] = {}  # with several sockets of a family: who came in where
+        self._answering: socket.socket | None = None  # while a check from an unknown address is handled
+        self._ambiguous = False
         self.datagrams = 0
         self.dropped = 0  # from addresses that have passed no check
+        self.unsent = 0  # that the kernel did not take
         self.port = 0
 
     def open(self, hosts: Sequence[str], port: int) -> None:
@@ -51,6 +59,7 @@ class UdpPort:
                     continue
                 raise
             self.port = sock.getsockname()[1]
+            self._ambiguous = self._ambiguous or any(other.family == family for other in self._sockets)
             self._sockets.append(sock)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -63,23 +72,33 @@ class UdpPort:
             sock.close()
 
     def add(self, peer: Peer) -> None:
-        """Take connectivity checks for this peer from now on."""
+        """Take connectivity checks for this peer from now on; again after an ICE restart."""
+        if peer.previous_ice is not None:
+            valid = {peer.ice.ufrag, peer.previous_ice.ufrag}
+            self._by_ufrag = {u: other for u, other in self._by_ufrag.items() if other is not peer or u in valid}
         self._by_ufrag[peer.ice.ufrag] = peer
 
     def remove(self, peer: Peer) -> None:
         self._by_ufrag = {ufrag: other for ufrag, other in self._by_ufrag.items() if other is not peer}
         self._by_address = {address: other for address, other in self._by_address.items() if other is not peer}
+        self._routes = {address: sock for address, sock in self._routes.items() if address in self._by_address}
 
     def send(self, data: bytes, address: Address) -> None:
         """Send, or lose the datagram as a network would: the protocols above retransmit."""
+        sock = self._socket_for(address)
+        if sock is not None:
+            try:
+                sock.sendto(data, address)
+            except OSError:
+                self.unsent += 1
+
+    def _socket_for(self, address: Address) -> socket.socket | None:
+        if self._ambiguous:  # an answer must come from the address that was asked
+            sock = self._answering or self._routes.get(address)
+            if sock is not None:
+                return sock
         six = ":" in address[0]
-        for sock in self._sockets:
-            if (sock.family == socket.AF_INET6) == six:
-                try:
-                    sock.sendto(data, address)
-                except OSError:
-                    self.dropped += 1
-                return
+        return next((sock for sock in self._sockets if (sock.family == socket.AF_INET6) == six), None)
 
     def _readable(self, sock: socket.socket) -> None:
         # The hot loop: everything that a datagram costs outside of its peer is here.
@@ -98,11 +117,19 @@ class UdpPort:
             self.datagrams += 1
             peer = peers.get(address)
             if peer is not None and data[0] > 3:
-                peer.receive(data, now())
+                try:
+                    peer.receive(data, now())
+                except Exception:
+                    self._fail(peer)
             else:
-                self._stun(data, address)
+                self._stun(sock, data, address)
 
-    def _stun(self, data: bytes, address: Address) -> None:
+    def _fail(self, peer: Peer) -> None:
+        """A mistake of ours must end one participant's session, not everybody's; ingest lets it leave its room."""
+        log.exception("a peer's packet could not be handled: its session ends")
+        peer.close("internal_error")
+
+    def _stun(self, sock: socket.socket, data: bytes, address: Address) -> None:
         if not looks_like_stun(data):
             self.dropped += 1
             return
@@ -111,12 +138,24 @@ class UdpPort:
             self.dropped += 1
             return
         before = set(peer.addresses)
-        if peer.stun(data, address, self._clock()):
-            for gone in before.difference(peer.addresses):
-                self._by_address.pop(gone, None)
-            self._by_address[address] = peer
-        else:
+        self._answering = sock
+        try:
+            accepted = peer.stun(data, address, self._clock())
+        except Exception:
+            self._fail(peer)
+            return
+        finally:
+            self._answering = None
+        if not accepted:
             self.dropped += 1
+            return
+        for gone in before.difference(peer.addresses):
+            if self._by_address.get(gone) is peer:
+                del self._by_address[gone]
+            self._routes.pop(gone, None)
+        self._by_address[address] = peer
+        if self._ambiguous:
+            self._routes[address] = sock
 
 
 def _grow_buffers(sock: socket.socket) -> None:

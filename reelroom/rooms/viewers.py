@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
+
 from reelroom.rtc.send import Forwarder
 
 if TYPE_CHECKING:
     from reelroom.rooms.room import Room
     from reelroom.rooms.udp import UdpPort
+
+log = structlog.get_logger(__name__)
 
 _SILENT_NS = 30_000_000_000
 
@@ -45,7 +49,11 @@ class Viewers:
         for viewer in self._sessions.values():
             peer = viewer.peer
             if now_ns >= peer.next_poll_ns:
-                peer.poll(now_ns)
+                try:
+                    peer.poll(now_ns)
+                except Exception:
+                    log.exception("a viewer's timers failed: its session ends", room=viewer.room.name)
+                    peer.close("internal_error")
             if not peer.closed and now_ns - max(peer.last_seen_ns, viewer.created_ns) > _SILENT_NS:
                 peer.close("timeout")
             if peer.closed:
