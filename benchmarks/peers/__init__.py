@@ -1,0 +1,1 @@
+"""Recorders of others that the server is compared with; no part of it."""

@@ -153,7 +153,7 @@ async def test_chromium_is_recorded_as_well_as_it_records_itself(codec: str, ser
     # frame, and counts them as sent. Sequence numbers go on without a hole, so they never were on the wire.
     assert 0 <= sent["video"]["sent"] - ours.frames <= 3 * sent["video"]["keyFrames"], ours.summary()
     assert ours.unreadable == ours.disordered == 0
-    assert ours.missing_beeps == []
+    assert set(ours.missing_beeps) <= set(theirs.missing_beeps)
     assert abs(ours.av_p50_ms) <= abs(theirs.av_p50_ms) + 10
     assert ours.av_p95_ms <= theirs.av_p95_ms + 10
 
