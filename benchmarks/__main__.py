@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +36,7 @@ def individual(
     unknown = set(names) - set(RECORDERS)
     if unknown:
         raise typer.BadParameter(f"unknown recorder {', '.join(unknown)}: known are {', '.join(RECORDERS)}")
-    rows = individual_bench.run(counts, seconds, names, lambda text: print(text, file=sys.stderr, flush=True))
+    rows = individual_bench.run(counts, seconds, names, _say)
     if plot is not None:
         from benchmarks.plot import bars
 
@@ -43,7 +44,9 @@ def individual(
     if json:
         print(individual_bench.as_json(rows))
         return
-    table = Table("recorder", "participants", "CPU of a core each", "memory each", "lost", "sent", "load generator each")
+    table = Table(
+        "recorder", "participants", "CPU of a core each", "memory each", "lost", "sent", "load each"
+    )
     for row in rows:
         table.add_row(
             row.recorder,
@@ -55,6 +58,40 @@ def individual(
             f"{row.load_percent:.2f} %",
         )
     Console().print(table)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+@app.command()
+def start(starts: Annotated[int, typer.Option(min=20, help="how many")] = 100) -> None:
+    """From the start call to the first frame on disk."""
+    from benchmarks import lifecycle
+
+    print(dumps(lifecycle.start_latency(starts, _say), indent=2))
+
+
+@app.command()
+def hour(
+    minutes: Annotated[float, typer.Option(min=1)] = 60,
+    formats: Annotated[str, typer.Option(help="formats, with commas")] = "hls,mp4",
+) -> None:
+    """From the stop call to the last file in local storage, after an hour of recording."""
+    from benchmarks import lifecycle
+
+    print(dumps(lifecycle.hour(minutes, formats, _say), indent=2))
+
+
+@app.command()
+def thousand(
+    recordings: Annotated[int, typer.Option(min=10)] = 1000,
+    at_once: Annotated[int, typer.Option(min=1, max=50)] = 8,
+) -> None:
+    """The server's memory before and after many recordings."""
+    from benchmarks import lifecycle
+
+    print(dumps(lifecycle.thousand(recordings, at_once, _say), indent=2))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`./run bench individual`: this server, GStreamer and aiortc record the same packets; holds no load and no recorder."""
+"""`./run bench individual`: this server, GStreamer and aiortc record the same packets. Holds no recorder."""
 
 from __future__ import annotations
 
@@ -86,7 +86,9 @@ def run(counts: Sequence[int], seconds: float, recorders: Sequence[str], say: Ca
                 row = (_reelroom if name == "reelroom" else _peer(name))(Path(folder), participants, seconds)
             rows.append(row)
             say(f"  {row.parts}")
-            say(f"  {row.cpu_percent:.2f} % of a core a participant, {row.frames_lost} of {row.frames_sent} frames lost")
+            say(
+                f"  {row.cpu_percent:.2f} % of a core a participant, {row.frames_lost} of {row.frames_sent} frames lost"
+            )
     return rows
 
 

@@ -78,7 +78,8 @@ def main() -> None:
     peer._srtp = SrtpTransport(keys)
     peer._connected(peer._srtp, 0)
     peer.connected = True
-    policy = Policy(key=keys.receive, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=Policy.SRTP_PROFILE_AEAD_AES_128_GCM)
+    gcm = Policy.SRTP_PROFILE_AEAD_AES_128_GCM
+    policy = Policy(key=keys.receive, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=gcm)
     sender = Session(policy)
     made = [(at, sender.protect(plain)) for at, plain in packets(60)]
     start = time.perf_counter()

@@ -8,9 +8,9 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot
 
-from benchmarks.individual import Row  # noqa: E402
+from benchmarks.individual import Row
 
 
 def bars(rows: Sequence[Row], path: Path) -> None:
