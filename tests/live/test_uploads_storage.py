@@ -175,7 +175,7 @@ async def test_one_recordings_dead_storage_holds_up_nobody_else(tmp_path: Path) 
             fine.segment()
         fine.end()
         await house.until_state(fine.spec.id)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10  # a stalled upload takes a minute
 
 
 async def test_credentials_are_in_no_event_error_or_row(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
