@@ -112,12 +112,6 @@ class OutputWriter:
         self._patiently = patiently
         self._clocks = {kind: Monotonic(STEP_NS[kind]) for kind in KINDS}
 
-    def restore_media(self, media_end_ns: int) -> None:
-        """After a restart: nothing is written before the last segment's end."""
-        self.media_end_ns = media_end_ns
-        for kind in KINDS:
-            self._clocks[kind] = Monotonic(STEP_NS[kind], media_end_ns - STEP_NS[kind])
-
     def close(self, job: Close) -> list[lines.AnyLine]:
         """Write and sync the segment files of one log; the journal lines that make them count.
 
@@ -261,14 +255,13 @@ class OutputWriter:
             end_ns = min(end_ns, job.before_ns)
         if not self.in_journal:
             start_ns = self.opened.start_ns
-        media = [item.sample.media_ns for kind in KINDS for item in taken[kind]]
         media_start = max(self.media_end_ns, job.pauses.media_ns(self.opened.start_ns, start_ns))
         if self._fills_any() and self.media_end_ns:
             media_start = self.media_end_ns
-        media_end = max(
-            job.pauses.media_ns(self.opened.start_ns, end_ns), max(media) + STEP_NS["audio"], media_start + 1
-        )
-        return start_ns, max(end_ns, start_ns), min(media_start, *media), media_end
+        media_end = max(job.pauses.media_ns(self.opened.start_ns, end_ns), media_start + STEP_NS["audio"])
+        if taken["video"]:  # sound may reach over a cut, pictures may not
+            media_end = max(media_end, taken["video"][-1].sample.media_ns + STEP_NS["video"])
+        return start_ns, max(end_ns, start_ns), media_start, media_end
 
     def _fills_any(self) -> bool:
         return self._spec.gaps.audio != "leave" or self._spec.gaps.video != "leave"

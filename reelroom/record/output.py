@@ -316,9 +316,11 @@ class Output:
 
     # after a restart
 
-    def adopt(self, wal: Wal, tracks: dict[bool, int]) -> None:
+    def adopt(self, wal: Wal, tracks: dict[bool, int], held: list[tuple[int, int, int, bytes]], now_ns: int) -> None:
         """Go on with the log that a killed recorder had open."""
+        self._arrived_ns = now_ns
         self.current = wal
         self._adopted = wal
+        self._held.extend(held)
         self._grown = False
         self.segmenter.restore(wal.header.start_ns, tracks)

@@ -107,7 +107,7 @@ def writers(
                 state = writer.renditions.setdefault(segment.rendition, RenditionState(segment.container))
                 state.container, state.number = segment.container, segment.number
                 state.through.setdefault(ingest, {}).update(segment.through)
-                writer.restore_media(segment.media_end_ns)
+                writer.media_end_ns = segment.media_end_ns
                 for kind, frames in (("video", segment.video_frames), ("audio", segment.audio_frames)):
                     if frames:
                         last[segment.output, kind] = segment
@@ -148,6 +148,15 @@ class Left:
     first: dict[int, int] = field(default_factory=dict)  # track → seq
     last: dict[int, int] = field(default_factory=dict)
     added: dict[int, TrackAdded] = field(default_factory=dict)
+
+    def held(self, from_ns: int) -> list[tuple[int, int, int, bytes]]:
+        """Room time, track, seq and message of the sound from a room time on: it may belong behind the next cut."""
+        audio = {number for number, added in self.added.items() if added.info.kind == "audio"}
+        return [
+            (record.room_ns, record.track, record.seq, record.message())
+            for record in self.contents.records()
+            if isinstance(record, Frame) and record.track in audio and record.room_ns >= from_ns
+        ]
 
 
 def leftovers(paths: Paths) -> dict[str, list[Left]]:
@@ -246,7 +255,8 @@ def adopt(found: Found, paths: Paths, worker: Worker, intake: Intake, now_ns: in
                 made.add_track(track)
         if current is not None:
             tracks = {added.info.kind == "video": n for n, added in current.added.items() if n in current.last}
-            made.adopt(Wal.reopen(current.contents, set(current.added)), tracks)
+            target_ns = current.contents.header.start_ns + made.segmenter.target_ns
+            made.adopt(Wal.reopen(current.contents, set(current.added)), tracks, current.held(target_ns), now_ns)
         elif intake.pauses.spans and found.ends.get(output, 0) <= (intake.pauses.spans[-1][1] or 0):
             made.resume(intake.pauses.spans[-1][1] or 0)  # nothing came after the pause yet: wait for a key frame
         made.refresh()

@@ -94,6 +94,12 @@ class Frame(NamedTuple):
     level: int
     payload: memoryview
 
+    def message(self) -> bytes:
+        """The bus message it came as."""
+        length = _FRAME_LENGTH + len(self.payload)
+        head = FRAME_HEADER.pack(length, FRAME, self.flags, self.track, self.seq, self.room_ns, self.rtp_ts, self.level)
+        return head + self.payload
+
 
 class Contents:
     """A log read back. `records` yields frames and decoded control messages in their order; `end`, known when

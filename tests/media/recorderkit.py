@@ -86,12 +86,17 @@ class Recording:
         return [line for line in journal.lines(self.where.journal) if isinstance(line, kind)]
 
     def segments(self, output: str = "001") -> list[lines.Segment]:
-        return [s for s in self.lines(lines.Segment) if s.output == output]
+        """Of the rendition for playlists."""
+        return [s for s in self.lines(lines.Segment) if s.output == output and s.rendition == "hls"]
 
     def times(self, kind: str, output: str = "001") -> list[float]:
         """Seconds of media time of every frame in an output's segments."""
         found: list[float] = []
-        inits = {i.number: self.where.folder / i.path for i in self.lines(lines.Init) if i.output == output}
+        inits = {
+            i.number: self.where.folder / i.path
+            for i in self.lines(lines.Init)
+            if (i.output, i.rendition) == (output, "hls")
+        }
         for segment in self.segments(output):
             data = inits[segment.init].read_bytes() + (self.where.folder / segment.path).read_bytes()
             with av.open(BytesIO(data), "r", format="mp4") as container:
@@ -115,10 +120,15 @@ def wait(condition: Callable[[], object], timeout_s: float) -> None:
         time.sleep(0.01)
 
 
-def even(times: list[float], step_s: float, within_s: float = 0.001) -> None:
+def uneven(times: list[float], step_s: float, within_s: float = 0.001) -> list[tuple[float, float]]:
+    """Neighbours that are not `step_s` apart: a frame is missing between them, or there twice."""
+    return [(a, b) for a, b in itertools.pairwise(times) if abs(b - a - step_s) > within_s]
+
+
+def even(times: list[float], step_s: float) -> None:
     """No frame is missing, none is there twice."""
-    uneven = [(a, b) for a, b in itertools.pairwise(times) if abs(b - a - step_s) > within_s]
-    assert uneven == []
+    assert times
+    assert uneven(times, step_s) == []
 
 
 def pair(ago_s: float = 3.0, identity: str = "alice", first: int = 1) -> list[Track]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from reelroom.record import paths
 from reelroom.record.verify import verify
 from reelroom.rooms import protocol
 from tests.fakebus import MS, FakeBus, Track, camera, microphone, video_frames
-from tests.media.recorderkit import Fleet, Recording, even, pair, wait
+from tests.media.recorderkit import Fleet, Recording, even, pair, uneven, wait
 
 
 @pytest.fixture(scope="module")
@@ -414,3 +415,30 @@ def test_an_ingest_that_does_not_come_back_is_nobody_publishing(fleet: Fleet, se
     recording.finished()
     recording.sound()
     assert [line.reason for line in recording.lines(lines.Stopped)] == ["idle"]
+
+
+def test_kills_at_any_moment_lose_nothing_of_anybody(fleet: Fleet, serve) -> None:
+    """Sound ahead of pictures, so that kills hit cuts half way; the moments are random, the seed is said."""
+    seed = int(time.time())
+    dice = random.Random(seed)
+    tracks = [track for i in range(6) for track in pair(identity=f"p{i}", first=2 * i + 1, ago_s=2 + i * 0.11)]
+    for track in tracks[::2]:
+        track.delay_ns = dice.randrange(200) * MS
+    serve(tracks)
+    recording = Recording(fleet)
+    pid = recording.start()
+    for _ in range(4):
+        time.sleep(dice.uniform(0.05, 1.8))
+        os.kill(pid, signal.SIGKILL)
+        wait(lambda pid=pid: client.running(fleet.run).get(recording.id, pid) != pid, 10)
+        pid = client.running(fleet.run)[recording.id]
+    time.sleep(0.5)
+    recording.stop()
+    recording.sound()
+    outputs = [line.output for line in recording.lines(lines.OutputOpened)]
+    assert len(outputs) == 6, seed
+    for output in outputs:
+        assert uneven(recording.times("video", output), 1 / 30) == [], seed
+        assert uneven(recording.times("audio", output), 0.02) == [], seed
+    assert all(segment.key for segment in recording.lines(lines.Segment))
+    assert recording.lines(lines.Gap) == []
