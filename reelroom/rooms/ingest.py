@@ -57,6 +57,8 @@ class Ingest:
         self._requests = Requests(self)
         self._tracks = 0
         self._ticks = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         self.udp.open(self.config.hosts, self.config.port)
@@ -65,12 +67,13 @@ class Ingest:
         log.info("ingest is ready", index=self.config.index, udp_port=self.udp.port, hosts=list(self.config.hosts))
 
     async def run(self, stop: asyncio.Event) -> None:
-        loop = asyncio.get_running_loop()
-        due = loop.time()
-        while not stop.is_set():
-            due = max(due + _TICK_S, loop.time())
-            await asyncio.sleep(due - loop.time())
-            self._tick()
+        self._loop = asyncio.get_running_loop()
+        self._tick()
+        try:
+            await stop.wait()
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
 
     def close(self, loop: asyncio.AbstractEventLoop) -> None:
         now = self.clock()
@@ -97,9 +100,12 @@ class Ingest:
         return self._tracks
 
     def _tick(self) -> None:
+        busy = bool(self.rooms) or len(self.viewers) > 0
+        if self._loop is not None:
+            self._timer = self._loop.call_later(_TICK_S if busy else _TICK_S * _SLOW_TICKS, self._tick)
         now = self.clock()
         self._ticks += 1
-        slow = self._ticks % _SLOW_TICKS == 0
+        slow = not busy or self._ticks % _SLOW_TICKS == 0
         for room in list(self.rooms.values()):
             self._poll_room(room, now)
             if slow:
