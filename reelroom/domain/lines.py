@@ -68,8 +68,8 @@ class Segment(Line, frozen=True, kw_only=True):
     """One closed, synced and hashed segment of one rendition of one output."""
 
     output: str
-    rendition: str  # "hls": what the playlist names; "copy": frames as they came, for the finisher; may be one
-    container: str  # "fmp4", "ts" or "webm"
+    rendition: str  # "hls": what the playlist names; "copy": frames as they came; "aac", "h264"...: see mux/plan.py
+    container: str  # "fmp4" or "ts"
     number: int  # from 1, without holes
     path: str
     bytes: int
@@ -84,7 +84,7 @@ class Segment(Line, frozen=True, kw_only=True):
     height: int = 0
     video_frames: int = 0
     audio_frames: int = 0
-    init: int = 0  # number of the Init it needs; 0: none (ts, webm)
+    init: int = 0  # number of the Init it needs; 0: none (ts)
     discontinuity: bool = False  # codec or tracks differ from the segment before
     key: bool = True  # starts with a key frame (or has no video)
     through: dict[int, int] = {}  # bus track → seq of the last frame in it

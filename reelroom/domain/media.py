@@ -10,7 +10,7 @@ VIDEO_CODECS = ("h264", "h265", "vp8", "vp9", "av1")
 AUDIO_CODECS = ("opus", "pcmu", "pcma")
 
 #: Codecs that each format's container takes as they are; anything else is transcoded to `TARGET`.
-#: VP8 has no place in FFmpeg's MP4 and none in HLS; G.711 is only taken as AAC.
+#: VP8 is kept in fMP4 segments of our own, but few players take it in MP4 or HLS files; G.711 is only taken as AAC.
 COPIES: dict[str, frozenset[str]] = {
     "fmp4": frozenset({"h264", "h265", "vp9", "av1", "opus", "aac"}),
     "mp4": frozenset({"h264", "h265", "vp9", "av1", "opus", "aac"}),

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from reelroom.rooms.room import Room
 
 MS = 1_000_000
-_MUTED_AFTER_NS = {"audio": 1000 * MS, "video": 3000 * MS}  # Opus DTX still sends every 400 ms
+#: How long nothing comes before a track counts as muted. Opus DTX still sends every 400 ms; a still screen may be
+#: shared at a frame a second or less.
+_MUTED_AFTER_NS = {
+    Source.MICROPHONE: 1000 * MS,
+    Source.SCREEN_AUDIO: 1000 * MS,
+    Source.CAMERA: 1500 * MS,
+    Source.SCREEN: 3000 * MS,
+}
 
 
 class Session:
@@ -56,7 +63,7 @@ class Session:
 
     def look_for_mutes(self, now_ns: int) -> None:
         for live in self.live.values():
-            if not live.muted and now_ns - live.remote.last_arrival_ns > _MUTED_AFTER_NS[live.info.kind]:
+            if not live.muted and now_ns - live.remote.last_arrival_ns > _MUTED_AFTER_NS[live.info.source]:
                 live.muted = True
                 self.room.tell_state(live, live.last_ns, muted=True)
 

@@ -70,7 +70,7 @@ class ReceiveStream:
         self._malformed = 0
         self._started = depacketizer is None  # video starts at a key frame
         self.frozen = False  # video: broken by loss, until the next key frame
-        self.wants_keyframe = depacketizer is not None
+        self.wants_keyframe = False  # a new stream begins with one by itself: ask when its first frame is none
         self.base = self.highest = 0
         self.packets = self.bytes = self.duplicates = self.lost = self.repaired = 0
         self.frames = self.frames_dropped = self.lost_in_gap = 0
@@ -117,7 +117,7 @@ class ReceiveStream:
         self._malformed = 0
         self._open_ts = -1
         self._started = depacketizer is None
-        self.wants_keyframe = depacketizer is not None
+        self.wants_keyframe = False
 
     def extend_timestamp(self, timestamp: int) -> int:
         """The unwrapped form of a wire timestamp near the newest one."""
