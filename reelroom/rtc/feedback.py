@@ -12,6 +12,7 @@ _REFERENCE_NS = 64_000_000  # the reference time's unit
 # of the sequence number must not make a huge one either.
 _MAX_SPAN = 1000  # sequence numbers
 _MAX_REPORTED = 250  # arrivals not told before
+_REACH = 100  # numbers behind the newest that are told again when one among them comes late
 
 
 class TransportFeedback:
@@ -21,7 +22,7 @@ class TransportFeedback:
 
     def __init__(self, now_ns: int) -> None:
         self._arrivals: dict[int, int] = {}  # extended sequence number → arrival
-        self._before: dict[int, int] = {}  # what the last message told, should reordering reach back into it
+        self._before: dict[int, int] = {}  # the last that was told, should reordering reach back into it
         self._highest = -1
         self._base = -1  # first sequence number of the next message
         self._count = 0
@@ -52,7 +53,9 @@ class TransportFeedback:
             count = next(index for index, number in enumerate(numbers) if number >= base + _MAX_SPAN)
         self._arrivals = {number: arrivals.pop(number) for number in numbers[count:]}
         del numbers[count:]
-        told, self._before = self._before, arrivals
+        told = self._before
+        oldest = self._highest - _REACH
+        self._before = {number: at for number, at in (told | arrivals).items() if number > oldest}
         if base < self._base:
             end = base + _MAX_SPAN
             arrivals = {number: at for number, at in told.items() if base <= number < end} | arrivals

@@ -95,7 +95,7 @@ def parse_offer(text: str) -> Offer:
         raise SdpError("two m= lines of the SDP offer have the same a=mid")
     live = [section for section in media if not section.rejected]
     bundle = _bundle(session, live)
-    tagged = next((section for section in live if section.mid == bundle[0]), live[0]) if live and bundle else None
+    tagged = next((section for section in live if section.mid in bundle[:1]), live[0] if live else None)
     own = sections[tagged.index] if tagged is not None else []
     transport = own + session  # what a section says goes before what the session says
     if "ice-lite" in _flags(session):
