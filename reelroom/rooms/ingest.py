@@ -23,8 +23,11 @@ from reelroom.rtc.track import RemoteTrack
 
 log = structlog.get_logger(__name__)
 
-_TICK_S = 0.02  # timers of peers, and how long frames gather before one write to a recorder
-_SLOW_TICKS = 12  # every 240 ms: mutes, silent participants, key frames for the rings
+_TICK_NS = 20_000_000  # timers of peers. Datagrams that come in wake us anyway: the tick is done on the way
+_TIMER_S = 0.05  # when none come
+_IDLE_TIMER_S = 0.25  # when nobody is here
+_GATHER_NS = 40_000_000  # how long frames gather before one write to a recorder
+_SLOW_NS = 240_000_000  # mutes, silent participants, key frames for the rings
 _CONNECT_NS = 15_000_000_000  # a session whose transport is not up after this is dropped
 
 
@@ -50,13 +53,13 @@ class Ingest:
         self.id = secrets.token_hex(8)
         self.clock = RoomClock()
         self.certificate = Certificate()
-        self.udp = UdpPort(self.clock)
+        self.udp = UdpPort(self.clock, self._after_batch)
         self.rooms: dict[tuple[str, str], Room] = {}
         self.viewers = Viewers()
         self.bus = BusServer(self._message, self._gone, self._drained)
         self._requests = Requests(self)
         self._tracks = 0
-        self._ticks = 0
+        self._ticked_ns = self._looked_ns = self._flushed_ns = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -68,7 +71,7 @@ class Ingest:
 
     async def run(self, stop: asyncio.Event) -> None:
         self._loop = asyncio.get_running_loop()
-        self._tick()
+        self._on_timer()
         try:
             await stop.wait()
         finally:
@@ -99,19 +102,30 @@ class Ingest:
         self._tracks += 1
         return self._tracks
 
-    def _tick(self) -> None:
-        busy = bool(self.rooms) or len(self.viewers) > 0
+    def _on_timer(self) -> None:
         if self._loop is not None:
-            self._timer = self._loop.call_later(_TICK_S if busy else _TICK_S * _SLOW_TICKS, self._tick)
+            busy = bool(self.rooms) or len(self.viewers) > 0
+            self._timer = self._loop.call_later(_TIMER_S if busy else _IDLE_TIMER_S, self._on_timer)
+        self._after_batch()
+
+    def _after_batch(self) -> None:
         now = self.clock()
-        self._ticks += 1
-        slow = not busy or self._ticks % _SLOW_TICKS == 0
+        if now - self._ticked_ns >= _TICK_NS:
+            self._ticked_ns = now
+            self._tick(now)
+
+    def _tick(self, now: int) -> None:
+        slow = now - self._looked_ns >= _SLOW_NS
+        if slow:
+            self._looked_ns = now
         for room in list(self.rooms.values()):
             self._poll_room(room, now)
             if slow:
                 self._look_after(room, now)
         self.viewers.poll(now, self.udp)
-        self.bus.flush()
+        if now - self._flushed_ns >= _GATHER_NS:
+            self._flushed_ns = now
+            self.bus.flush()
 
     def _poll_room(self, room: Room, now: int) -> None:
         ended = None

@@ -24,8 +24,9 @@ _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33  # Linux; Python's socket module has n
 class UdpPort:
     """One port number on every given address. Datagrams go to `Peer.stun` and `Peer.receive`."""
 
-    def __init__(self, clock: Callable[[], int]) -> None:
+    def __init__(self, clock: Callable[[], int], after_batch: Callable[[], None]) -> None:
         self._clock = clock
+        self._after_batch = after_batch
         self._sockets: list[socket.socket] = []
         self._by_ufrag: dict[str, Peer] = {}
         self._by_address: dict[Address, Peer] = {}
@@ -101,6 +102,10 @@ class UdpPort:
         return next((sock for sock in self._sockets if (sock.family == socket.AF_INET6) == six), None)
 
     def _readable(self, sock: socket.socket) -> None:
+        self._read(sock)
+        self._after_batch()
+
+    def _read(self, sock: socket.socket) -> None:
         # The hot loop: everything that a datagram costs outside of its peer is here.
         receive = sock.recvfrom
         peers = self._by_address
