@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 from aioice import stun
-from pylibsrtp import Policy, Session
+from pylibsrtp import Error, Policy, Session
 
 from reelroom.rtc.answer import Section, receive_sections, role_for
 from reelroom.rtc.dtls import Certificate, DtlsTransport, Fingerprint, Role
@@ -210,7 +210,8 @@ class Link:
         self.streams: dict[int, Outgoing] = {}
         self.answer_nacks = True
         self.retransmitted = 0
-        self.sent = self.lost = 0
+        self.sent = self.lost = self.repeated = 0
+        self.deaf = False  # loses RTP from the peer
         role = our_role or (Role.SERVER if peer.role is Role.CLIENT else Role.CLIENT)
         self.dtls = DtlsTransport(certificate("sender"), role, (certificate("peer").fingerprint,))
         self._out: Session | None = None
@@ -264,6 +265,8 @@ class Link:
         del address
         if self.loss and self.world.random.random() < self.loss:
             return
+        if self.deaf and data[0] > 127 and not 192 <= data[1] <= 223:
+            return
         self.world.at(self.world.now_ns + self.delay_ns, lambda: self._take(data))
 
     def _take(self, data: bytes) -> None:
@@ -275,7 +278,10 @@ class Link:
                 self.rtcp.append((self.world.now_ns, self._in.unprotect_rtcp(data)))
                 self._answer(self.rtcp[-1][1])
             else:
-                self.rtp.append((self.world.now_ns, self._in.unprotect(data)))
+                try:
+                    self.rtp.append((self.world.now_ns, self._in.unprotect(data)))
+                except Error:  # a replay
+                    self.repeated += 1
         else:
             self.to_us.append(data)
 

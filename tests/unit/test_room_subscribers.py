@@ -1,0 +1,331 @@
+"""A room with made-up publishers: what recorders are told, from the past on, when they come back, when they lag."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+from reelroom.domain.recording import Selection, Source, Subscription
+from reelroom.rooms import protocol, subscriber
+from reelroom.rooms.protocol import (
+    CaughtUp,
+    GapSeen,
+    Participant,
+    Position,
+    Subscribe,
+    TrackAdded,
+    TrackRemoved,
+    Update,
+)
+from reelroom.rooms.room import Room
+from reelroom.rooms.session import Session
+from reelroom.rooms.subscriber import Outbox, Subscriber
+from reelroom.rtc.answer import receive_sections
+from reelroom.rtc.clock import SenderClock
+from reelroom.rtc.sdp import parse_offer
+from reelroom.rtc.track import RemoteTrack
+from tests.rtcpeer import offer_text
+
+S = 1_000_000_000
+MS = 1_000_000
+T0 = 1_800_000_000 * S
+
+
+class Frame(Struct):
+    track: int
+    seq: int
+    room_ns: int
+    key: bool
+    data: bytes
+
+
+class Wire:
+    """A socket that takes what it is told to, and reads it back as messages."""
+
+    def __init__(self) -> None:
+        self.taken = bytearray()
+        self.room = 1 << 40
+        self.messages: list[Any] = []
+
+    def sendmsg(self, buffers: Sequence[bytes | memoryview]) -> int:
+        if not self.room:
+            raise BlockingIOError
+        data = b"".join(buffers)[: self.room]
+        self.room -= len(data)
+        self.taken += data
+        return len(data)
+
+    def read(self) -> list[Any]:
+        """Messages since the last time."""
+        found: list[Any] = []
+        while len(self.taken) >= 5:
+            length, kind = protocol.PREFIX.unpack_from(self.taken)
+            if len(self.taken) < 4 + length:
+                break
+            body = bytes(self.taken[: 4 + length])
+            del self.taken[: 4 + length]
+            if kind == protocol.FRAME:
+                _, _, flags, track, seq, room_ns, _, _ = protocol.FRAME_HEADER.unpack_from(body)
+                found.append(Frame(track, seq, room_ns, bool(flags & 1), body[protocol.FRAME_OVERHEAD :]))
+            else:
+                found.append(protocol.decode(kind, body[5:]))
+        self.messages += found
+        return found
+
+
+class Recorder:
+    def __init__(self, room: Room, request: Subscribe, now_ns: int) -> None:
+        self.wire = Wire()
+        self.subscriber = Subscriber(request, Outbox(self.wire))  # type: ignore[arg-type]
+        room.subscribe(self.subscriber, request, "life-1", now_ns)
+
+    def told(self) -> list[Any]:
+        self.subscriber.outbox.flush()
+        return self.wire.read()
+
+    def frames(self, track: int) -> list[Frame]:
+        self.told()
+        return [m for m in self.wire.messages if isinstance(m, Frame) and m.track == track]
+
+    def of(self, kind: type) -> list[Any]:
+        self.told()
+        return [message for message in self.wire.messages if isinstance(message, kind)]
+
+
+def subscribe(since_ns: int, **more: Any) -> Subscribe:
+    more.setdefault("subscription", Subscription())
+    return Subscribe(app="app", room="room", recording="r", since_ns=since_ns, **more)
+
+
+def make_room() -> Room:
+    numbers = itertools.count(1)
+    return Room("app", "room", T0, 10 * S, 1 << 24, lambda: next(numbers))
+
+
+class Someone:
+    """A participant's session without packets: `play` gives frames to it as a publisher would."""
+
+    def __init__(self, room: Room, identity: str, number: str = "", *, screen: bool = False, at_ns: int = T0) -> None:
+        sources = (
+            {"a": Source.SCREEN_AUDIO, "v": Source.SCREEN} if screen else {"a": Source.MICROPHONE, "v": Source.CAMERA}
+        )
+        self.room = room
+        self.session = Session(number or f"s-{identity}", identity, sources, at_ns, room)
+        room.sessions[self.session.id] = self.session
+        sections = receive_sections(parse_offer(offer_text()))
+        self.tracks = {section.mid: RemoteTrack(section, SenderClock(), self.session) for section in sections}
+        self.replaced = room.connected(self.session, at_ns)
+
+    def play(self, from_s: float, to_s: float, kinds: str = "av", gop_s: float = 2.0) -> None:
+        for at in range(round(from_s * 50), round(to_s * 50)):  # 50 sounds and 10 pictures a second
+            room_ns = T0 + at * 20 * MS
+            if "a" in kinds:
+                self.give("a", room_ns, key=True)
+            if "v" in kinds and at % 5 == 0:
+                self.give("v", room_ns, key=at % round(gop_s * 50) == 0)
+
+    def give(self, mid: str, room_ns: int, *, key: bool) -> None:
+        track = self.tracks[mid]
+        track.last_arrival_ns = room_ns
+        self.session.frame(track, f"{self.session.identity}{mid}{room_ns}".encode(), key, 0, room_ns, 255, False)
+
+    def leave(self, at_s: float, reason: str = "left") -> None:
+        self.room.left(self.session, reason, T0 + int(at_s * S))
+
+    def number(self, mid: str) -> int:
+        return self.session.live[mid].info.track
+
+
+def in_a_row(frames: list[Frame]) -> bool:
+    return all(b.seq == a.seq + 1 and b.room_ns > a.room_ns for a, b in itertools.pairwise(frames))
+
+
+def test_a_recording_begins_at_the_key_frame_before_it_with_the_sound_beside_it() -> None:
+    room = make_room()
+    ann = Someone(room, "ann")
+    ann.play(0, 9)
+    recorder = Recorder(room, subscribe(T0 + 9 * S), T0 + 9 * S)
+    ann.play(9, 10)
+    pictures, sounds = recorder.frames(ann.number("v")), recorder.frames(ann.number("a"))
+    assert pictures[0].key and pictures[0].room_ns == T0 + 8 * S
+    assert sounds[0].room_ns == T0 + 8 * S
+    assert in_a_row(pictures) and in_a_row(sounds)
+    assert pictures[-1].room_ns == T0 + 10 * S - 100 * MS
+    first = [message for message in recorder.wire.messages if isinstance(message, TrackAdded | Frame | CaughtUp)]
+    for added in recorder.of(TrackAdded):
+        frame = next(m for m in first if isinstance(m, Frame) and m.track == added.info.track)
+        assert first.index(added) < first.index(frame) and added.next_seq == frame.seq
+    caught = next(index for index, m in enumerate(first) if isinstance(m, CaughtUp))
+    backlog = [m for m in first[:caught] if isinstance(m, Frame)]
+    assert [m.room_ns for m in backlog] == sorted(m.room_ns for m in backlog)
+
+
+def test_preroll_reaches_back_as_far_as_asked() -> None:
+    room = make_room()
+    ann = Someone(room, "ann")
+    ann.play(0, 20)
+    recorder = Recorder(room, subscribe(T0 + 13 * S), T0 + 20 * S)
+    assert recorder.frames(ann.number("v"))[0].room_ns == T0 + 12 * S
+
+
+def test_a_recorder_that_comes_back_gets_exactly_what_it_lacks() -> None:
+    room = make_room()
+    ann = Someone(room, "ann")
+    ann.play(0, 2)
+    first = Recorder(room, subscribe(T0), T0 + 2 * S)
+    ann.play(2, 4)
+    had = {mid: first.frames(ann.number(mid)) for mid in "av"}
+    room.unsubscribe(first.subscriber)
+    ann.play(4, 7)
+    resume = tuple(Position(track=ann.number(mid), seq=had[mid][-1].seq) for mid in "av")
+    again = Recorder(room, subscribe(T0, resume=resume, ingest="life-1"), T0 + 7 * S)
+    ann.play(7, 8)
+    for mid, each in (("a", 50), ("v", 10)):
+        whole = had[mid] + again.frames(ann.number(mid))
+        assert [frame.seq for frame in whole] == list(range(1, 8 * each + 1))
+    assert again.of(GapSeen) == []
+    elsewhere = Recorder(room, subscribe(T0, resume=resume, ingest="another life"), T0 + 8 * S)
+    assert elsewhere.frames(ann.number("v"))[0].seq == 1
+
+
+def test_what_the_ring_has_let_go_is_told_as_a_gap() -> None:
+    room = make_room()
+    ann = Someone(room, "ann")
+    ann.play(0, 60)
+    track = ann.number("v")
+    recorder = Recorder(room, subscribe(T0, resume=(Position(track=track, seq=5),), ingest="life-1"), T0 + 60 * S)
+    gap = next(gap for gap in recorder.of(GapSeen) if gap.track == track)
+    frames = recorder.frames(track)
+    assert gap.reason == "ring" and gap.to_ns == frames[0].room_ns
+    assert frames[0].key and in_a_row(frames)
+
+
+def test_who_left_while_the_recorder_was_away_is_still_delivered_to_the_end() -> None:
+    room = make_room()
+    ann = Someone(room, "ann")
+    ann.play(0, 3)
+    number = ann.number("v")
+    ann.leave(3)
+    late = Recorder(room, subscribe(T0, resume=(Position(track=number, seq=20),), ingest="life-1"), T0 + 4 * S)
+    assert [frame.seq for frame in late.frames(number)] == list(range(21, 31))
+    assert [r.reason for r in late.of(TrackRemoved) if r.track == number] == ["left"]
+
+
+def test_who_left_before_a_recording_began_is_no_part_of_it() -> None:
+    room = make_room()
+    ann, bob = Someone(room, "ann"), Someone(room, "bob")
+    ann.play(0, 3)
+    bob.play(0, 8)
+    ann.leave(3)
+    recorder = Recorder(room, subscribe(T0 + 8 * S), T0 + 8 * S)
+    assert {added.info.identity for added in recorder.of(TrackAdded)} == {"bob"}
+    assert {message.identity for message in recorder.of(Participant)} == {"bob"}
+    room.forget_ended(T0 + 20 * S)
+    assert room.ended == []
+
+
+def test_a_changed_subscription_ends_and_begins_tracks() -> None:
+    room = make_room()
+    ann, bob = Someone(room, "ann"), Someone(room, "bob")
+    only_ann = Subscription(audio=Selection(include=("ann",)), video=Selection(include=("ann",)))
+    only_bob = Subscription(audio=None, video=Selection(include=("bob",)))
+    for one in (ann, bob):
+        one.play(0, 5)
+    recorder = Recorder(room, subscribe(T0 + 5 * S, subscription=only_ann), T0 + 5 * S)
+    assert recorder.frames(bob.number("v")) == []
+    room.resubscribe(recorder.subscriber, Update(subscription=only_bob), T0 + 5 * S)
+    for one in (ann, bob):
+        one.play(5, 6)
+    assert {removed.reason for removed in recorder.of(TrackRemoved)} == {"unsubscribed"}
+    assert recorder.frames(ann.number("v"))[-1].room_ns < T0 + 5 * S
+    pictures = recorder.frames(bob.number("v"))
+    assert pictures[0].key and pictures[0].room_ns == T0 + 4 * S and in_a_row(pictures)
+    assert recorder.frames(bob.number("a")) == []
+    room.resubscribe(recorder.subscriber, Update(subscription=Subscription()), T0 + 6 * S)
+    bob.play(6, 7)
+    assert in_a_row(recorder.frames(bob.number("v")))
+    assert recorder.frames(bob.number("a"))
+
+
+def test_a_recorder_that_lags_catches_up_from_the_ring(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriber, "MAX_WAITING", 20_000)
+    room = make_room()
+    ann, bob = Someone(room, "ann"), Someone(room, "bob")
+    recorder = Recorder(room, subscribe(T0), T0)
+    quick = Recorder(room, subscribe(T0), T0)
+    for second in range(8):
+        ann.play(second, second + 1)
+        bob.play(second, second + 1, "a")
+        recorder.wire.room = 5_000 if second < 2 else 0
+        recorder.subscriber.outbox.flush()
+        quick.told()
+    assert recorder.subscriber.lagging and recorder.subscriber.outbox.bytes < 30_000
+    assert len(quick.frames(ann.number("v"))) == 80, "another recorder does not notice"
+    number = bob.number("a")
+    bob.leave(8)
+    recorder.wire.room = 1 << 40
+    assert recorder.subscriber.outbox.flush()
+    room.catch_up_lagging(recorder.subscriber)
+    ann.play(8, 9)
+    for track, count in ((ann.number("v"), 90), (ann.number("a"), 450), (number, 400)):
+        assert [frame.seq for frame in recorder.frames(track)] == list(range(1, count + 1))
+    assert recorder.of(GapSeen) == []
+
+
+def test_somebody_who_comes_again_takes_the_place_of_the_session_before() -> None:
+    room = make_room()
+    recorder = Recorder(room, subscribe(T0), T0)
+    before = Someone(room, "ann", "s1")
+    before.play(0, 2)
+    old = before.number("v")
+    after = Someone(room, "ann", "s2", at_ns=T0 + 2 * S)
+    assert after.replaced == [before.session]
+    before.leave(2, "replaced")
+    after.play(2, 4)
+    assert after.number("v") != old
+    told = [(m.session, m.joined, m.reason) for m in recorder.of(Participant)]
+    assert told == [("s1", True, ""), ("s2", True, ""), ("s1", False, "replaced")]
+    assert {(r.track, r.reason) for r in recorder.of(TrackRemoved)} >= {(old, "replaced")}
+    assert in_a_row(recorder.frames(after.number("v")))
+
+
+def test_camera_and_screen_of_one_person_do_not_replace_each_other() -> None:
+    room = make_room()
+    recorder = Recorder(room, subscribe(T0), T0)
+    camera, screen = Someone(room, "ann", "s1"), Someone(room, "ann", "s2", screen=True)
+    assert screen.replaced == []
+    camera.play(0, 1)
+    screen.play(0, 1)
+    outputs = {(added.info.identity, added.info.source.output) for added in recorder.of(TrackAdded)}
+    assert outputs == {("ann", "camera"), ("ann", "screen")}
+
+
+def test_silence_is_a_mute_and_speaking_again_ends_it() -> None:
+    room = make_room()
+    ann = Someone(room, "ann")
+    ann.play(0, 2)
+    recorder = Recorder(room, subscribe(T0 + 2 * S), T0 + 2 * S)
+    ann.session.look_for_mutes(T0 + 6 * S)
+    ann.play(10, 11, "a")
+    states = [(state.track, state.muted) for state in recorder.of(protocol.TrackState)]
+    assert states == [(ann.number("a"), True), (ann.number("v"), True), (ann.number("a"), False)]
+    fresh = Recorder(room, subscribe(T0 + 60 * S), T0 + 60 * S)
+    assert fresh.frames(ann.number("v")) == []
+    assert [(s.track, s.muted) for s in fresh.of(protocol.TrackState)] == [(ann.number("v"), True)]
+
+
+def test_a_room_is_empty_when_nobody_needs_it() -> None:
+    room = make_room()
+    ann = Someone(room, "ann")
+    ann.play(0, 1)
+    recorder = Recorder(room, subscribe(T0), T0)
+    ann.leave(1)
+    assert not room.empty
+    room.unsubscribe(recorder.subscriber)
+    assert not room.empty, "its ring may still be asked for"
+    room.forget_ended(T0 + 30 * S)
+    assert room.empty
