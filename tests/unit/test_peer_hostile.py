@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import struct
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pylibsrtp import Error
 
 from reelroom.rtc.receive import Publisher
 from reelroom.rtc.srtp import MAX_STREAMS
@@ -41,10 +43,8 @@ def test_fuzzed_packets_after_decryption(session: tuple[World, Publisher, Link, 
         damaged[0] = 0x80 | dice.choice([0, 0x10, 0x10, 0x10, 0x20, 0x30, 0x0F])
         if 192 <= damaged[1] <= 223:
             damaged[1] = 96
-        try:
+        with contextlib.suppress(Error):  # libsrtp at the sender refuses some
             link.send_plain(bytes(damaged))
-        except Exception as error:  # libsrtp at the sender refuses some
-            assert "srtp" in type(error).__module__
         world.run(MS)
     assert not peer.closed
     still_works(world, link, session[3], 0xAAAA0001)
@@ -68,10 +68,8 @@ def test_fuzzed_rtcp_after_decryption(
 def test_extension_garbage(session: tuple[World, Publisher, Link, Sink], extension: bytes) -> None:
     world, peer, link, _ = session
     head = struct.pack("!BBHII", 0x90, 96, 9, 9, 4242)
-    try:
+    with contextlib.suppress(Error):
         link.send_plain(head + extension)
-    except Exception as error:
-        assert "srtp" in type(error).__module__
     world.run(20 * MS)
     assert not peer.closed
 
