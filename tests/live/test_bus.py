@@ -179,10 +179,12 @@ def test_a_client_that_reads_no_replies_grows_no_memory_and_hurts_nobody(ingest:
     request = protocol.encode(protocol.Request(id=1, method="x" * 200_000)) * 4
     stalled.socket.settimeout(1)
     sent = 0
-    with pytest.raises(OSError):
-        for _ in range(400):
+    for _ in range(400):
+        try:
             stalled.socket.sendall(request)
-            sent += len(request)
+        except OSError:  # it is cut off, or nothing is read from it any more
+            break
+        sent += len(request)
     assert sent < 200_000_000
     asked = time.monotonic()
     assert other.call("stats").error == ""
