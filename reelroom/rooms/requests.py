@@ -149,7 +149,7 @@ class Requests:
 
     def _peer(self, number: str) -> Peer:
         viewer = self._ingest.viewers.get(number)
-        if viewer is not None:
+        if viewer is not None and not viewer.peer.closed:
             return viewer.peer
         for room in self._ingest.rooms.values():
             session = room.sessions.get(number)
