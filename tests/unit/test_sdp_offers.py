@@ -1,7 +1,8 @@
 """Offers of real endpoints, offers that cannot be answered, and garbage.
 
-chromium, aiortc, ffmpeg: captured from the programs themselves. obs: from a published capture. firefox, safari,
-gstreamer: written after what those programs send.
+chromium, aiortc, ffmpeg: captured from the programs themselves (aiortc's candidates left out). obs: session and audio
+after a published capture of OBS 30.1, its video section written by hand. firefox, safari, gstreamer: written by hand
+after what those programs are known to send, not captured.
 """
 
 from __future__ import annotations
