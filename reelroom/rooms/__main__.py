@@ -28,6 +28,7 @@ async def _main(config: IngestConfig) -> None:
     # What is alive now lives as long as the process: keep the collector from walking it again and again.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)  # rings hold tens of thousands of frames, none of them in a cycle
     try:
         await ingest.run(stop)
     finally:

@@ -10,26 +10,27 @@ from functools import partial
 
 import structlog
 
+from reelroom.rooms.datagrams import BATCH, RawAddress, Receiver, address_of
 from reelroom.rtc.ice import Address, local_ufrag_of, looks_like_stun
 from reelroom.rtc.peer import Peer
 
 log = structlog.get_logger(__name__)
 
-_BATCH = 256  # datagrams read before other work of the loop gets a turn
+_ROUNDS = 4  # batches read before other work of the loop gets a turn
 _BUFFER = 8 * 1024 * 1024  # bytes of kernel receive buffer asked for: a second of 60 participants
-_MAX_DATAGRAM = 2048
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33  # Linux; Python's socket module has no names for them
 
 
 class UdpPort:
     """One port number on every given address. Datagrams go to `Peer.stun` and `Peer.receive`."""
 
-    def __init__(self, clock: Callable[[], int], after_batch: Callable[[], None]) -> None:
+    def __init__(self, clock: Callable[[], int], after_batch: Callable[[int], None]) -> None:
         self._clock = clock
         self._after_batch = after_batch
         self._sockets: list[socket.socket] = []
         self._by_ufrag: dict[str, Peer] = {}
         self._by_address: dict[Address, Peer] = {}
+        self._by_raw: dict[RawAddress, Peer] = {}  # the same, for the hot loop
         self._routes: dict[Address, socket.socket] = {}  # with several sockets of a family: who came in where
         self._answering: socket.socket | None = None  # while a check from an unknown address is handled
         self._ambiguous = False
@@ -65,7 +66,7 @@ class UdpPort:
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         for sock in self._sockets:
-            loop.add_reader(sock, partial(self._readable, sock))
+            loop.add_reader(sock, partial(self._readable, sock, Receiver(sock)))
 
     def close(self, loop: asyncio.AbstractEventLoop) -> None:
         for sock in self._sockets:
@@ -82,6 +83,7 @@ class UdpPort:
     def remove(self, peer: Peer) -> None:
         self._by_ufrag = {ufrag: other for ufrag, other in self._by_ufrag.items() if other is not peer}
         self._by_address = {address: other for address, other in self._by_address.items() if other is not peer}
+        self._by_raw = {raw: other for raw, other in self._by_raw.items() if other is not peer}
         self._routes = {address: sock for address, sock in self._routes.items() if address in self._by_address}
 
     def send(self, data: bytes, address: Address) -> None:
@@ -101,40 +103,36 @@ class UdpPort:
         six = ":" in address[0]
         return next((sock for sock in self._sockets if (sock.family == socket.AF_INET6) == six), None)
 
-    def _readable(self, sock: socket.socket) -> None:
-        self._read(sock)
-        self._after_batch()
-
-    def _read(self, sock: socket.socket) -> None:
+    def _readable(self, sock: socket.socket, receiver: Receiver) -> None:
         # The hot loop: everything that a datagram costs outside of its peer is here.
-        receive = sock.recvfrom
-        peers = self._by_address
-        now = self._clock
-        for _ in range(_BATCH):
+        now = self._clock()
+        for _ in range(_ROUNDS):
             try:
-                data, address = receive(_MAX_DATAGRAM)
-            except BlockingIOError:
-                return
-            except OSError:
-                continue  # an ICMP error about something we sent
-            if not data:
+                found = receiver.read()
+            except OSError as error:  # an ICMP error about something we sent
+                log.debug("UDP socket reports an error", error=str(error))
                 continue
-            self.datagrams += 1
-            peer = peers.get(address)
-            if peer is not None and data[0] > 3:
-                try:
-                    peer.receive(data, now())
-                except Exception:
-                    self._fail(peer)
-            else:
-                self._stun(sock, data, address)
+            peers = self._by_raw
+            for data, sender in found:
+                peer = peers.get(sender)
+                if peer is not None and data and data[0] > 3:
+                    try:
+                        peer.receive(data, now)
+                    except Exception:
+                        self._fail(peer)
+                else:
+                    self._stun(sock, data, sender)
+            self.datagrams += len(found)
+            if len(found) < BATCH:
+                break
+        self._after_batch(now)
 
     def _fail(self, peer: Peer) -> None:
         """A mistake of ours must end one participant's session, not everybody's; ingest lets it leave its room."""
         log.exception("a peer's packet could not be handled: its session ends")
         peer.close("internal_error")
 
-    def _stun(self, sock: socket.socket, data: bytes, address: Address) -> None:
+    def _stun(self, sock: socket.socket, data: bytes, raw: RawAddress) -> None:
         if not looks_like_stun(data):
             self.dropped += 1
             return
@@ -142,6 +140,7 @@ class UdpPort:
         if peer is None or peer.closed:
             self.dropped += 1
             return
+        address = address_of(raw)
         before = set(peer.addresses)
         self._answering = sock
         try:
@@ -157,8 +156,10 @@ class UdpPort:
         for gone in before.difference(peer.addresses):
             if self._by_address.get(gone) is peer:
                 del self._by_address[gone]
+                self._by_raw = {key: other for key, other in self._by_raw.items() if address_of(key) != gone}
             self._routes.pop(gone, None)
         self._by_address[address] = peer
+        self._by_raw[raw] = peer
         if self._ambiguous:
             self._routes[address] = sock
 

@@ -83,7 +83,7 @@ class TrackClock:
 
     __slots__ = (
         "_audio", "_base_room", "_base_rtp", "_check_at", "_doubted", "_last_arrival", "_last_room", "_last_rtp",
-        "_late_since", "_least", "_nominal", "_rate", "_reports", "_sender", "_slope", "_started", "_steps",
+        "_late_since", "_least", "_middle", "_nominal", "_rate", "_reports", "_sender", "_slope", "_started", "_steps",
         "clock_rate", "discontinuities",
     )  # fmt: skip
 
@@ -104,6 +104,7 @@ class TrackClock:
         self._late_since = 0
         self._least: int | None = None  # arrival-only: smallest arrival − mapped since the last look
         self._reports: deque[tuple[int, int]] = deque(maxlen=_REPORTS)
+        self._middle = (0.0, 0, 0.0)  # of the reports: RTP time, a base of NTP time and the mean beyond it
         self._doubted: tuple[int, int] | None = None
         self._started = False
         self._steps = 0  # `SenderClock.steps_ns` when the reports in use began
@@ -177,24 +178,21 @@ class TrackClock:
         """Least squares over the reports; the nominal rate until they span enough to tell."""
         reports = self._reports
         rtp0, ntp0 = reports[-1]
-        if len(reports) < 4 or rtp0 - reports[0][0] < 5 * self.clock_rate:
-            return
         count = len(reports)
         xs = [rtp - rtp0 for rtp, _ in reports]
         ys = [ntp - ntp0 for _, ntp in reports]
         mean_x, mean_y = sum(xs) / count, sum(ys) / count
+        self._middle = (rtp0 + mean_x, ntp0, mean_y)
+        if count < 4 or rtp0 - reports[0][0] < 5 * self.clock_rate:
+            return
         spread = sum((x - mean_x) ** 2 for x in xs)
         slope = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / spread if spread else 0.0
         self._slope = slope if abs(slope / self._nominal - 1) < _MAX_DRIFT else self._nominal
 
     def _ntp(self, rtp: int) -> int:
         """Sender's clock at `rtp`: the line through the middle of the reports."""
-        reports = self._reports
-        rtp0, ntp0 = reports[-1]
-        count = len(reports)
-        mean_x = sum(r - rtp0 for r, _ in reports) / count
-        mean_y = sum(n - ntp0 for _, n in reports) / count
-        return ntp0 + int(mean_y + (rtp - rtp0 - mean_x) * self._slope)
+        middle_rtp, ntp0, mean_y = self._middle
+        return ntp0 + int(mean_y + (rtp - middle_rtp) * self._slope)
 
     def _by_reports(self, rtp: int) -> int | None:
         offset = self._sender.offset_ns

@@ -14,26 +14,27 @@ _MAX_TRACKED = 1024  # missing numbers at once; more than that is a dead link, n
 class Missing:
     """The sequence numbers one stream waits for, with their retries. Numbers are extended."""
 
-    __slots__ = ("_entries", "_round_trip_ns")
+    __slots__ = ("_round_trip_ns", "entries")
 
     def __init__(self) -> None:
-        self._entries: dict[int, list[int]] = {}  # number → [noticed, next request, requests sent]
+        # Public for the hot path: asking a dict whether it is empty costs a tenth of asking this class.
+        self.entries: dict[int, list[int]] = {}  # number → [noticed, next request, requests sent]
         self._round_trip_ns = _FIRST_RETRY_NS
 
     def __bool__(self) -> bool:
-        return bool(self._entries)
+        return bool(self.entries)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.entries)
 
     def add(self, first: int, stop: int, now_ns: int) -> None:
         """Numbers first..stop-1 have not come although a later one has."""
         for number in range(max(first, stop - _MAX_TRACKED), stop):  # giving up one gives up all before it
-            self._entries[number] = [now_ns, now_ns, 0]
+            self.entries[number] = [now_ns, now_ns, 0]
 
     def arrived(self, number: int, now_ns: int) -> bool:
         """True when `number` was waited for. Learns the round trip from packets asked for once."""
-        entry = self._entries.pop(number, None)
+        entry = self.entries.pop(number, None)
         if entry is None:
             return False
         if entry[2] == 1:
@@ -46,7 +47,7 @@ class Missing:
         """Numbers to ask for now, ascending; each again after about a round trip."""
         pause = self._pause()
         wanted = []
-        for number, entry in self._entries.items():
+        for number, entry in self.entries.items():
             if entry[1] <= now_ns:
                 wanted.append(number)
                 entry[1] = now_ns + pause
@@ -56,7 +57,7 @@ class Missing:
 
     def give_up(self, now_ns: int, wait_ns: int = WAIT_NS) -> int | None:
         """The highest number whose time has come, all up to it forgotten; None while all may still come."""
-        expired = [number for number, entry in self._entries.items() if now_ns - entry[0] >= wait_ns]
+        expired = [number for number, entry in self.entries.items() if now_ns - entry[0] >= wait_ns]
         if not expired:
             return None
         highest = max(expired)
@@ -65,13 +66,13 @@ class Missing:
 
     def forget_to(self, highest: int) -> int:
         """Stop waiting for everything up to `highest`; returns how many were waited for."""
-        gone = [number for number in self._entries if number <= highest]
+        gone = [number for number in self.entries if number <= highest]
         for number in gone:
-            del self._entries[number]
+            del self.entries[number]
         return len(gone)
 
     def clear(self) -> None:
-        self._entries.clear()
+        self.entries.clear()
 
     def _pause(self) -> int:
         return max(20 * MS, min(200 * MS, self._round_trip_ns + self._round_trip_ns // 4))

@@ -31,12 +31,13 @@ _unpack = rtp.HEADER.unpack_from
 class _Inbound:
     """How packets of one SSRC are taken: the primary stream, or its retransmissions."""
 
-    __slots__ = ("layer", "level_id", "payload_type", "receive", "rtx", "twcc_at", "twcc_tag", "words")
+    __slots__ = ("layer", "level_id", "missing", "payload_type", "receive", "rtx", "twcc_at", "twcc_tag", "words")
 
     def __init__(self, layer: Layer, payload_type: int, *, rtx: bool, twcc_id: int, level_id: int) -> None:
         self.layer = layer
         self.payload_type = payload_type
         self.receive = layer.stream.receive
+        self.missing = layer.stream.missing.entries
         self.rtx = rtx
         self.level_id = level_id if layer.track.kind == "audio" and not rtx else 0
         self.twcc_tag = (twcc_id << 4) | 1 if twcc_id else 0  # over 255: ids that need two-byte headers, looked up
@@ -149,7 +150,7 @@ class Publisher(Peer):
         payload = packet[start:end]
         self.bytes += size
         inbound.receive(sequence, timestamp, second > 127, payload, now_ns)
-        if inbound.layer.stream.missing and self.next_poll_ns > now_ns + _LOSS_POLL_NS:
+        if inbound.missing and self.next_poll_ns > now_ns + _LOSS_POLL_NS:
             self.next_poll_ns = now_ns + _LOSS_POLL_NS
         for tap in inbound.layer.taps:
             tap(sequence, timestamp, second > 127, payload, now_ns)
