@@ -117,6 +117,7 @@ class Ingest:
         slow = now - self._looked_ns >= _SLOW_NS
         if slow:
             self._looked_ns = now
+            self.udp.adapt(now)
         for room in list(self.rooms.values()):
             self._poll_room(room, now)
             if slow:
