@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 
 from pylibsrtp import Error, Policy, Session
+from pylibsrtp._binding import ffi, lib
 
 from reelroom.rtc.dtls import SrtpKeys
 
@@ -16,6 +17,8 @@ REPLAY_WINDOW = 1024
 
 #: SSRCs of one peer that libsrtp keeps state for; it would keep it for every one that ever sent a packet.
 MAX_STREAMS = 128
+
+MAX_PACKET = 2048  # bytes
 
 _PROFILES = {
     "SRTP_AEAD_AES_128_GCM": Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
@@ -40,7 +43,7 @@ class SrtpTransport:
         receiver, sender = Session(inbound), Session(outbound)
         self._receiver = receiver
         self._ssrcs: dict[int, None] = {}  # seen, oldest first
-        self.unprotect: Callable[[bytes], bytes] = receiver.unprotect
+        self.unprotect: Callable[[bytes], bytes] = _unprotect(receiver)
         self.unprotect_rtcp: Callable[[bytes], bytes] = receiver.unprotect_rtcp
         self.protect: Callable[[bytes], bytes] = sender.protect
         self.protect_rtcp: Callable[[bytes], bytes] = sender.protect_rtcp
@@ -67,3 +70,25 @@ class SrtpTransport:
             self._receiver.remove_stream(ssrc)
         except SrtpError:
             pass  # libsrtp had none: nothing of this SSRC was verified since it was forgotten
+
+
+def _unprotect(session: Session) -> Callable[[bytes], bytes]:
+    """`Session.unprotect` in one Python call a packet where pylibsrtp's takes three and an allocation."""
+    handle, transform = session._srtp[0], lib.srtp_unprotect
+    buffer = ffi.new("char[]", MAX_PACKET)
+    view = ffi.buffer(buffer)
+    length = ffi.new("int *")
+
+    def unprotect(packet: bytes) -> bytes:
+        size = len(packet)
+        if size > MAX_PACKET:
+            raise ValueError(f"a packet of {size} bytes is longer than {MAX_PACKET}")
+        view[:size] = packet
+        length[0] = size
+        if transform(handle, buffer, length):
+            raise SrtpError("the packet does not verify, or was there before")
+        plain: bytes = view[: length[0]]
+        return plain
+
+    unprotect.__dict__["session"] = session  # `handle` lives as long as its session
+    return unprotect

@@ -96,6 +96,9 @@ class ReceiveStream:
         if number == expected and not self._held:
             self._next = number + 1
             self.highest = number
+            if timestamp == self._open_ts and payload and not marker:
+                self._depacketizer.push(payload, False)  # type: ignore[union-attr]
+                return  # the middle of a picture, as most packets are: only a marker completes a frame
             self._hand_on(timestamp, marker, payload, now_ns)
             return
         self._out_of_order(number, timestamp, marker, payload, now_ns)
