@@ -44,9 +44,7 @@ def individual(
     if json:
         print(individual_bench.as_json(rows))
         return
-    table = Table(
-        "recorder", "participants", "CPU of a core each", "memory each", "lost", "sent", "load each"
-    )
+    table = Table("recorder", "participants", "CPU of a core each", "memory each", "lost", "sent", "load each")
     for row in rows:
         table.add_row(
             row.recorder,

@@ -94,9 +94,7 @@ def make_clip(
     if codec not in _ENCODERS:
         raise ValueError(f"clip codec {codec!r} is not one of {', '.join(_ENCODERS)}")
     if not 1 <= seconds * 1000 <= MAX_MS or not 0 <= participant <= MAX_PARTICIPANT:
-        raise ValueError(
-            f"clip of {seconds} s for participant {participant}: not in 1…4194 and 0…{MAX_PARTICIPANT}"
-        )
+        raise ValueError(f"clip of {seconds} s for participant {participant}: not in 1…4194 and 0…{MAX_PARTICIPANT}")
     if 90_000 % fps:
         raise ValueError(f"clip frame rate {fps} does not divide 90000, so its RTP times would not be exact")
     spec = ClipSpec(

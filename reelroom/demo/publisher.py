@@ -169,9 +169,7 @@ class AiortcPublisher:
 
         Raises WhipError when the server refuses, PublishError when ICE or DTLS does not come up in time.
         """
-        pc = self._pc = RTCPeerConnection(
-            RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
-        )
+        pc = self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         connected = asyncio.Event()
 
         def changed() -> None:
@@ -201,11 +199,7 @@ class AiortcPublisher:
             transceiver = pc.addTransceiver(track, direction="sendonly")
             if kind == "video":
                 mime = _VIDEO_MIME[self.clip.spec.codec]
-                codecs = [
-                    c
-                    for c in RTCRtpSender.getCapabilities("video").codecs
-                    if c.mimeType in (mime, "video/rtx")
-                ]
+                codecs = [c for c in RTCRtpSender.getCapabilities("video").codecs if c.mimeType in (mime, "video/rtx")]
                 transceiver.setCodecPreferences(codecs)
             _exact_sender_reports(transceiver.sender, track, self._clock)
             if urlsplit(self.url).hostname in _LOOPBACK_HOSTS:

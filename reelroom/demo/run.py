@@ -104,9 +104,7 @@ class _Demo:
             clips = []
             for number in range(len(PEOPLE)):
                 clips.append(
-                    await asyncio.to_thread(
-                        make_clip, CLIP_S, size=SIZE, video_kbps=KBPS, participant=number + 1
-                    )
+                    await asyncio.to_thread(make_clip, CLIP_S, size=SIZE, video_kbps=KBPS, participant=number + 1)
                 )
                 bar.advance(step)
             publishers = []
@@ -191,10 +189,8 @@ def _table(files: list[dict[str, Any]]) -> Table:
     table = Table("participant", "format", "codecs", "seconds", "size")
     table.add_column("path", overflow="fold")
     for file in files:
-        size = f"{file['bytes'] / 1e6:.2f} MB"
-        table.add_row(
-            file["participant"], file["format"], " + ".join(file["codecs"]), f"{file['seconds']:.2f}", size, file["path"]
-        )
+        size, seconds = f"{file['bytes'] / 1e6:.2f} MB", f"{file['seconds']:.2f}"
+        table.add_row(file["participant"], file["format"], " + ".join(file["codecs"]), seconds, size, file["path"])
     return table
 
 
@@ -210,7 +206,7 @@ async def _download(api: httpx.AsyncClient, url: str, target: Path) -> None:
     async with api.stream("GET", url) as answer:
         if answer.is_error:
             raise DemoError(f"GET {url} answered {answer.status_code}")
-        with target.open("wb") as file:  # noqa: ASYNC230 - a local file of a demo
+        with target.open("wb") as file:
             async for chunk in answer.aiter_bytes():
                 file.write(chunk)
 

@@ -86,9 +86,7 @@ def check_naming(naming: Naming, formats: Iterable[Format]) -> None:
         if pattern.endswith("/"):
             raise ValueError(f"{where} must end with a file's name, not with '/'")
     if not used(naming.segment) & {"sequence", "index", "start"}:
-        raise ValueError(
-            "naming.segment must have {sequence}, {index} or {start}: segments need names of their own"
-        )
+        raise ValueError("naming.segment must have {sequence}, {index} or {start}: segments need names of their own")
     if Format.HLS in tuple(formats) and "end" in used(naming.file):
         raise ValueError("naming.file must not have {end} with format hls: a playlist's end is not known yet")
 
@@ -167,9 +165,7 @@ class Names:
             "sequence": segment.number,
             "index": segment.number - 1,
         }
-        name = self._key(
-            self._naming.segment, output.identity, output.source, output.kind, output.output, values
-        )
+        name = self._key(self._naming.segment, output.identity, output.source, output.kind, output.output, values)
         return name + SEGMENT_EXTENSIONS[segment.container]
 
     def file(self, file: lines.File) -> str:
@@ -188,13 +184,9 @@ class Names:
 
     def _stem(self, output: lines.OutputOpened) -> str:
         values: dict[str, str | int] = {"format": "hls", "start": output.start_ns, "sequence": 1, "index": 0}
-        return self._key(
-            self._naming.file, output.identity, output.source, output.kind, output.output, values
-        )
+        return self._key(self._naming.file, output.identity, output.source, output.kind, output.output, values)
 
-    def _key(
-        self, pattern: str, identity: str, source: str, kind: str, output: str, own: dict[str, str | int]
-    ) -> str:
+    def _key(self, pattern: str, identity: str, source: str, kind: str, output: str, own: dict[str, str | int]) -> str:
         common = self._common | {"identity": identity, "source": source, "kind": kind, "output": output}
         name = expand(pattern, common | own)
         if kind != "av" and not used(pattern) & {"kind", "output"}:

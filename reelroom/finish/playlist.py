@@ -92,9 +92,7 @@ class Growing:
         return "\n".join(head) + "\n" + "".join(self._body) + ("#EXT-X-ENDLIST\n" if ended else "")
 
 
-def playlist(
-    segments: Sequence[Segment], inits: Iterable[Init], names: NAMES, ended: bool, target_s: int = 0
-) -> str:
+def playlist(segments: Sequence[Segment], inits: Iterable[Init], names: NAMES, ended: bool, target_s: int = 0) -> str:
     """The media playlist of one output's segments; ValueError unless their numbers go 1, 2, 3..."""
     growing = Growing(target_s)
     known = {init.number: init for init in inits}

@@ -16,9 +16,7 @@ def test_a_resumed_recorder_is_no_second_start() -> None:
 
 def test_joining_and_leaving_are_two_events_with_the_reason() -> None:
     joined = events.of_line(2, 1, lines.Participant(identity="a", session="s", at_ns=1, joined=True))
-    left = events.of_line(
-        3, 2, lines.Participant(identity="a", session="s", at_ns=2, joined=False, reason="timeout")
-    )
+    left = events.of_line(3, 2, lines.Participant(identity="a", session="s", at_ns=2, joined=False, reason="timeout"))
     assert joined is not None and joined.type == "participant.joined"
     assert left is not None and left.type == "participant.left" and left.data["reason"] == "timeout"
 

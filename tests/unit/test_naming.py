@@ -63,8 +63,7 @@ def test_audio_and_video_apart_have_names_of_their_own() -> None:
     names = Names(spec())
     assert names.playlist(output(kind="audio")) != names.playlist(output(kind="video"))
     assert (
-        Names(spec(Naming(prefix="", file="{identity}__{kind}"))).playlist(output(kind="audio"))
-        == "alice__audio.m3u8"
+        Names(spec(Naming(prefix="", file="{identity}__{kind}"))).playlist(output(kind="audio")) == "alice__audio.m3u8"
     )
 
 
@@ -143,9 +142,7 @@ def test_different_values_stay_different(one: str, other: str) -> None:
 
 @given(st.text(min_size=1, max_size=128), st.integers(1, 10**6))
 def test_keys_are_bounded_relative_paths(identity: str, number: int) -> None:
-    names = Names(
-        spec(Naming(prefix="{identity}/{room}/{identity}/", segment="{identity}{identity}/{sequence}"))
-    )
+    names = Names(spec(Naming(prefix="{identity}/{room}/{identity}/", segment="{identity}{identity}/{sequence}")))
     key = names.segment(output(identity), segment(number))
     assert len(key.encode()) <= MAX_KEY_BYTES
     assert all(part not in ("", ".", "..") and len(part.encode()) <= 255 for part in key.split("/"))

@@ -22,9 +22,7 @@ T0 = 1_785_226_400_000_000_000
 S = 1_000_000_000
 
 
-def seg(
-    number: int, start: float, end: float, *, init: int = 1, room: float | None = None, **more: object
-) -> Segment:
+def seg(number: int, start: float, end: float, *, init: int = 1, room: float | None = None, **more: object) -> Segment:
     began = T0 + int((start if room is None else room) * S)
     return Segment(
         output="001", rendition="hls", container="fmp4" if init else "ts", number=number,
@@ -65,9 +63,7 @@ def test_an_empty_playlist_is_one() -> None:
 
 
 def test_a_new_init_segment_is_a_discontinuity_with_its_map_and_time() -> None:
-    text = playlist(
-        [seg(1, 0, 6), seg(2, 6, 12, init=2, discontinuity=True)], [ini(1), ini(2)], name, True, 10
-    )
+    text = playlist([seg(1, 0, 6), seg(2, 6, 12, init=2, discontinuity=True)], [ini(1), ini(2)], name, True, 10)
     assert (
         '#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI="init2.mp4"\n'
         "#EXT-X-PROGRAM-DATE-TIME:2026-07-28T08:13:26.000Z\n#EXTINF:6.000000,\n2.m4s\n"
@@ -113,9 +109,7 @@ def test_growing_only_appends_and_keeps_its_target(parts: list[tuple[float, bool
     at, before = 0.0, ""
     for number, (length, discontinuity, new_init) in enumerate(parts, 1):
         init = 2 if new_init else 1
-        growing.add(
-            seg(number, at, at + length, init=init, discontinuity=discontinuity), {1: ini(1), 2: ini(2)}, name
-        )
+        growing.add(seg(number, at, at + length, init=init, discontinuity=discontinuity), {1: ini(1), 2: ini(2)}, name)
         at += length
         text = growing.text(False)
         assert text.startswith(before)
@@ -127,9 +121,7 @@ def test_growing_only_appends_and_keeps_its_target(parts: list[tuple[float, bool
 
 
 def test_a_multivariant_playlist_joins_video_with_the_audio_apart() -> None:
-    text = multivariant(
-        Variant("v.m3u8", "alice", 1_500_000, 1280, 720), [Variant("a.m3u8", 'al"ice', 64_000)]
-    )
+    text = multivariant(Variant("v.m3u8", "alice", 1_500_000, 1280, 720), [Variant("a.m3u8", 'al"ice', 64_000)])
     assert 'TYPE=AUDIO,GROUP-ID="audio",NAME="al\'ice",DEFAULT=YES,AUTOSELECT=YES,URI="a.m3u8"' in text
     assert text.endswith('#EXT-X-STREAM-INF:BANDWIDTH=1564000,RESOLUTION=1280x720,AUDIO="audio"\nv.m3u8\n')
 
