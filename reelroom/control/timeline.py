@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from reelroom.control.errors import ControlError
-from reelroom.deliver.follow import Entry
+from reelroom.deliver.journals import Entry
 from reelroom.domain import lines
 
 MAX_LINE = 16 << 20

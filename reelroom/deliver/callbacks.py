@@ -12,7 +12,7 @@ import asyncio
 import importlib
 import random
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -33,6 +33,7 @@ log = structlog.get_logger("reelroom.callbacks")
 
 PER_HOST = 4  # callbacks to one host at the same time
 PAUSE_MAX_S = 3600.0
+MAX_MUTE = 10_000
 GONE = 410  # RFC 9110, 15.5.11: the endpoint wants no more of this
 
 
@@ -91,6 +92,7 @@ class Callbacks:
         self._give_up_s = give_up_s
         self._poll_s = poll_s
         self._queues: dict[str, _Queue] = {}
+        self._mute: OrderedDict[str, None] = OrderedDict()  # recordings that call nobody back, the last ones
         self._hosts: Counter[str] = Counter()  # callbacks under way
         self._sick: set[str] = set()  # hosts whose last callback failed
         self._tasks: dict[asyncio.Task[None], bool] = {}  # → whether it is in the pool of the sick
@@ -112,6 +114,8 @@ class Callbacks:
 
     def poke(self, recording: str) -> None:
         """This recording may have new events."""
+        if recording in self._mute:
+            return
         queue = self._queues.setdefault(recording, _Queue())
         queue.pokes += 1
         self._wake.set()
@@ -224,6 +228,10 @@ class Callbacks:
             )
             row = await session.get(Recording, recording)
         if event is None or row is None:
+            if row is not None and row.callback is None:  # it never gets one
+                self._mute[recording] = None
+                if len(self._mute) > MAX_MUTE:
+                    self._mute.popitem(last=False)
             return False
         if event.due_ns > now_ns():
             queue.due_ns = event.due_ns

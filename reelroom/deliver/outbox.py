@@ -3,106 +3,119 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import func, select, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from reelroom.domain import events
 from reelroom.domain.events import Draft
 from reelroom.domain.recording import State, StopReason
-from reelroom.store.tables import Event, File, Recording
+from reelroom.store.tables import EVENTS, FILES, RECORDINGS
 
 NEVER_NS = (1 << 62) - 1  # due_ns of a row that something else will wake
 MAX_LISTED = 1000  # files that a "recording.finished" event names; the API lists the rest
+
+_LOCKED = (
+    select(RECORDINGS.c.id, RECORDINGS.c.state, RECORDINGS.c.stopped_ns)
+    .where(RECORDINGS.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(RECORDINGS.c.id)
+    .with_for_update()
+)
+_KNOWN = select(EVENTS.c.id).where(EVENTS.c.id.in_(bindparam("ids", expanding=True)))
+_NUMBERED = (
+    update(RECORDINGS)
+    .where(RECORDINGS.c.id == bindparam("recording"))
+    .values(event_seq=RECORDINGS.c.event_seq + bindparam("count"))
+    # Not `callback.is_not(None)`: SQLite 3.40 takes NULL for NOT NULL within RETURNING.
+    .returning(RECORDINGS.c.event_seq, RECORDINGS.c.app, RECORDINGS.c.callback)
+)
+_ENDING = select(
+    *(RECORDINGS.c[name] for name in ("state", "reason", "message", "started_ns", "stopped_ns"))
+).where(RECORDINGS.c.id == bindparam("recording"))
+_WAITING = (
+    select(FILES.c.id)
+    .where(FILES.c.recording == bindparam("recording"), FILES.c.state.in_(("pending", "uploading")))
+    .limit(1)
+)
 
 
 def now_ns() -> int:
     return time.time_ns()
 
 
-async def lock(session: AsyncSession, recording: str) -> bool:
-    """Hold the recording's row until the transaction ends; False: there is no such recording.
+def lock(connection: Connection, recordings: Iterable[str]) -> dict[str, Any]:
+    """Hold the recordings' rows until the transaction ends: id, state, stopped_ns of those that there are.
 
-    Whoever adds events does this before it reads anything: numbers stay without holes, and no two
-    transactions wait for each other.
+    Whoever adds events does this before it reads anything: numbers stay without holes. They are locked in the order
+    of their ids, so no two transactions wait for each other. (On SQLite every writing transaction is alone anyway.)
     """
-    same = update(Recording).where(Recording.id == recording).values(event_seq=Recording.event_seq)
-    touched = await session.execute(same.returning(Recording.id))
-    return touched.first() is not None
+    return {row.id: row for row in connection.execute(_LOCKED, {"ids": sorted(set(recordings))})}
 
 
-async def add_events(session: AsyncSession, recording: str, drafts: Sequence[Draft]) -> int:
+def add_events(connection: Connection, recording: str, drafts: Sequence[Draft]) -> int:
     """Append events in this order, those whose cause has its event already left out. How many are new."""
     if not drafts:
         return 0
     ids = {events.event_id(recording, draft.cause): draft for draft in drafts}
-    known = set((await session.scalars(select(Event.id).where(Event.id.in_(ids)))).all())
+    known = set(connection.scalars(_KNOWN, {"ids": list(ids)}))
     fresh = [(id_, draft) for id_, draft in ids.items() if id_ not in known]
     if not fresh:
         return 0
-    row = (
-        await session.execute(
-            update(Recording)
-            .where(Recording.id == recording)
-            .values(event_seq=Recording.event_seq + len(fresh))
-            # Not `callback.is_not(None)`: SQLite 3.40 takes NULL for NOT NULL within RETURNING.
-            .returning(Recording.event_seq, Recording.app, Recording.callback)
-        )
-    ).one()
-    last, app, callback = row
-    for seq, (id_, draft) in enumerate(fresh, last - len(fresh) + 1):
-        session.add(
-            Event(
-                id=id_,
-                recording=recording,
-                app=app,
-                seq=seq,
-                type=draft.type,
-                at_ns=draft.at_ns,
-                data=draft.data,
-                state="none" if callback is None else "pending",
-                attempts=0,
-                due_ns=0,
-            )
-        )
+    last, app, callback = connection.execute(_NUMBERED, {"recording": recording, "count": len(fresh)}).one()
+    rows = [
+        {
+            "id": id_,
+            "recording": recording,
+            "app": app,
+            "seq": seq,
+            "type": draft.type,
+            "at_ns": draft.at_ns,
+            "data": draft.data,
+            "state": "none" if callback is None else "pending",
+            "attempts": 0,
+            "due_ns": 0,
+        }
+        for seq, (id_, draft) in enumerate(fresh, last - len(fresh) + 1)
+    ]
+    connection.execute(insert(EVENTS), rows)
     return len(fresh)
 
 
-async def settle(session: AsyncSession, recording: str) -> bool:
+def settle(connection: Connection, recording: str) -> bool:
     """Make an uploading recording finished or failed if nothing of it is left to upload; True: it is now."""
-    await session.flush()
-    row = await session.get(Recording, recording, populate_existing=True)
+    row = connection.execute(_ENDING, {"recording": recording}).first()
     if row is None or row.state != State.UPLOADING:
         return False
-    waiting = select(File.id).where(File.recording == recording, File.state.in_(("pending", "uploading")))
-    if (await session.scalar(waiting.limit(1))) is not None:
+    if connection.scalar(_WAITING, {"recording": recording}) is not None:
         return False
-    lost = await session.scalar(
-        select(func.count()).where(File.recording == recording, File.state == "deleted", File.error != "")
+    lost = connection.scalar(
+        select(func.count()).where(FILES.c.recording == recording, FILES.c.state == "deleted", FILES.c.error != "")
     )
+    message = row.message
     if lost:
         note = f"{lost} files were gone before they were uploaded"
-        row.message = f"{row.message}; {note}" if row.message else note
+        message = f"{message}; {note}" if message else note
     failed = row.reason == StopReason.ERROR
-    row.state = State.FAILED if failed else State.FINISHED
-    row.finished_ns = now_ns()
+    at = now_ns()
+    connection.execute(
+        update(RECORDINGS)
+        .where(RECORDINGS.c.id == recording)
+        .values(state=str(State.FAILED if failed else State.FINISHED), message=message, finished_ns=at)
+    )
     data = {
         "reason": row.reason,
-        "message": row.message,
+        "message": message,
         "started_ns": row.started_ns,
         "stopped_ns": row.stopped_ns,
-        **await _files(session, recording),
+        **_files(connection, recording),
     }
-    await session.flush()
-    type_ = events.FAILED if failed else events.FINISHED
-    await add_events(session, recording, [Draft(type_, row.finished_ns, data, "finished")])
+    add_events(connection, recording, [Draft(events.FAILED if failed else events.FINISHED, at, data, "finished")])
     return True
 
 
-def file_data(row: File) -> dict[str, Any]:
-    """What events say of a playlist or finished file in storage."""
+def file_data(row: Any) -> dict[str, Any]:
+    """What events say of a playlist or finished file in storage; `row` has the columns of `files`."""
     line = row.line
     duration = line.get("duration_ns")
     return {
@@ -127,11 +140,12 @@ def file_data(row: File) -> dict[str, Any]:
     }
 
 
-async def _files(session: AsyncSession, recording: str) -> dict[str, Any]:
-    wanted = (File.recording == recording, File.role.in_(("playlist", "joined", "file")), File.state == "uploaded")
-    rows = await session.scalars(select(File).where(*wanted).order_by(File.output, File.id).limit(MAX_LISTED))
+def _files(connection: Connection, recording: str) -> dict[str, Any]:
+    file = FILES.c
+    wanted = (file.recording == recording, file.role.in_(("playlist", "joined", "file")), file.state == "uploaded")
+    rows = connection.execute(select(FILES).where(*wanted).order_by(file.output, file.id).limit(MAX_LISTED))
     listed = [file_data(row) for row in rows]
     total = len(listed)
     if total == MAX_LISTED:
-        total = await session.scalar(select(func.count()).select_from(File).where(*wanted)) or total
+        total = connection.scalar(select(func.count()).select_from(FILES).where(*wanted)) or total
     return {"files": listed, "files_total": total}

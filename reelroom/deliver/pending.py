@@ -1,19 +1,55 @@
-"""Questions about pending files, asked within the uploader's transactions. Decides nothing about destinations."""
+"""Which files are to be uploaded, and when. Statements within the uploader's transactions; uploads nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
+from reelroom.deliver import joined
 from reelroom.deliver.outbox import NEVER_NS, now_ns
+from reelroom.deliver.playlists import Built, Playlists
 from reelroom.domain import events
 from reelroom.domain.recording import State
-from reelroom.store.tables import Event, File, Recording
+from reelroom.store.tables import EVENTS, FILES, RECORDINGS
 
 PLAYLIST_GAP_S = 1.0  # between two uploads of one playlist...
 PLAYLIST_GAP_PER_SEGMENT_S = 0.002  # ...and more the longer it is: it is uploaded whole each time
+TICK_NS = 500_000_000  # what need not be at once is done at multiples of this, for all recordings together
+
+_file = FILES.c
+_waiting = (
+    select(FILES, RECORDINGS.c.stopped_ns)
+    .join(RECORDINGS, RECORDINGS.c.id == _file.recording)
+    .where(_file.recording == bindparam("recording"), _file.state == "pending", _file.due_ns <= bindparam("now"))
+    .limit(bindparam("limit"))
+)
+_PLAYLISTS = _waiting.where(_file.role == "playlist")
+_OTHERS = _waiting.where(_file.role != "playlist").order_by(_file.due_ns, _file.id)
+_LATER = select(func.min(_file.due_ns)).where(
+    _file.recording == bindparam("recording"), _file.state == "pending", _file.due_ns > bindparam("now")
+)
+_OF_OUTPUTS = select(_file.id, _file.recording, _file.output, _file.state, _file.due_ns, _file.uploaded_ns).where(
+    _file.recording == bindparam("recording"),
+    _file.output.in_(bindparam("outputs", expanding=True)),
+    _file.role == "playlist",
+)
+_SET_DUE = update(FILES).where(_file.id == bindparam("file")).values(state="pending", due_ns=bindparam("due"))
+
+
+class Work(NamedTuple):
+    """One object to upload: its row, with its recording's `stopped_ns`, and its bytes if made here."""
+
+    row: Row[Any]
+    data: bytes | None = None
+    built: Built | None = None
+    error: str = ""  # why its bytes could not be made
+
+
+class Taken(NamedTuple):
+    work: list[Work]
+    next_ns: dict[str, int]  # when to look at each recording again: 0 for at once, NEVER_NS when it has no more
 
 
 def playlist_gap_ns(segments: int) -> int:
@@ -21,55 +57,100 @@ def playlist_gap_ns(segments: int) -> int:
     return int((PLAYLIST_GAP_S + segments * PLAYLIST_GAP_PER_SEGMENT_S) * 1e9)
 
 
-async def due(
-    session: AsyncSession, recording: str, running: Iterable[int], room: int
-) -> tuple[list[File], int | None]:
-    """What can be uploaded now, a playlist first, and when the next can be; None: nothing is pending at all."""
-    mine = set(running)
+def take(
+    connection: Connection, playlists: Playlists, rooms: dict[str, int], running: Collection[int], total: int
+) -> Taken:
+    """What of these recordings can be uploaded now, playlists first: `rooms` of each, `total` of all."""
     now = now_ns()
-    pending = (File.recording == recording, File.state == "pending")
-    playlists = select(File).where(*pending, File.role == "playlist", File.due_ns <= now).limit(room + len(mine))
-    others = (
-        select(File)
-        .where(*pending, File.role != "playlist", File.due_ns <= now)
-        .order_by(File.due_ns, File.id)
-        .limit(room + len(mine))
+    taken: list[Work] = []
+    next_ns: dict[str, int] = {}
+    for recording, room in rooms.items():
+        room = min(room, total - len(taken))
+        if room <= 0:
+            next_ns[recording] = 0
+            continue
+        what = {"recording": recording, "now": now, "limit": room + len(running) + 1}
+        rows = [row for row in connection.execute(_PLAYLISTS, what) if row.id not in running]
+        rows += [row for row in connection.execute(_OTHERS, what) if row.id not in running]
+        taken += [_made(connection, playlists, row) for row in rows[:room]]
+        later = 0
+        if len(rows) <= room:
+            later = connection.scalar(_LATER, what) or NEVER_NS
+        next_ns[recording] = later
+    return Taken(taken, next_ns)
+
+
+def _made(connection: Connection, playlists: Playlists, row: Row[Any]) -> Work:
+    try:
+        if row.role == "playlist":
+            built = playlists.build(connection, row, row.stopped_ns is not None)
+            return Work(row, built.text.encode(), built)
+        if row.role == joined.ROLE:
+            return Work(row, joined.text(connection, row).encode())
+    except (ValueError, KeyError) as error:  # its rows make no sense: this one fails, and no other waits for it
+        return Work(row, error=f"cannot be made: {error!r}")
+    return Work(row)
+
+
+def wake_playlists(connection: Connection, recording: str, outputs: dict[str, int], stopped: bool) -> int:
+    """Segments or init segments are in storage (or lost): their outputs' playlists have something to say.
+
+    `outputs`: the highest number of a segment for each. Returns when the first of the playlists is due. One that is on
+    its way gets another `due_ns`, by which the end of its upload sees that it is not up to date.
+    """
+    rows = connection.execute(_OF_OUTPUTS, {"recording": recording, "outputs": list(outputs)}).all()
+    now = now_ns()
+    changed = []
+    for row in rows:
+        if row.state == "pending" and row.due_ns < NEVER_NS:
+            due = row.due_ns + 1
+        elif stopped or not row.uploaded_ns:
+            due = 1
+        else:
+            due = tick_after(max(now, row.uploaded_ns + playlist_gap_ns(outputs[row.output])))
+        changed.append({"file": row.id, "due": due})
+    if changed:
+        connection.execute(_SET_DUE, changed)
+    return min((each["due"] for each in changed), default=NEVER_NS)
+
+
+def tick_after(ns: int) -> int:
+    """The first moment after `ns` at which unhurried work is done."""
+    return (ns // TICK_NS + 1) * TICK_NS
+
+
+def unfinished(connection: Connection) -> tuple[list[tuple[str, str | None]], list[str]]:
+    """Recordings with files to upload, with their destinations, and those of which nothing may be left to upload."""
+    query = (
+        select(RECORDINGS.c.id, RECORDINGS.c.destination)
+        .distinct()
+        .join(FILES, _file.recording == RECORDINGS.c.id)
+        .where(_file.state == "pending", _file.due_ns < NEVER_NS)
     )
-    rows = [row for row in (await session.scalars(playlists)).all() if row.id not in mine]
-    rows += [row for row in (await session.scalars(others)).all() if row.id not in mine]
-    if len(rows) > room:
-        return rows[:room], 0
-    later = await session.scalar(select(func.min(File.due_ns)).where(*pending, File.due_ns > now))
-    if later is None or later >= NEVER_NS:
-        return rows, None if not rows else now + 60_000_000_000
-    return rows, later
+    stuck = select(RECORDINGS.c.id).where(RECORDINGS.c.state == State.UPLOADING)
+    return [(id_, destination) for id_, destination in connection.execute(query)], list(connection.scalars(stuck))
 
 
-async def wake_playlist(session: AsyncSession, file: File) -> None:
-    """A segment or init segment is in storage (or lost): its output's playlist has something to say."""
-    playlist = await session.scalar(
-        select(File).where(File.recording == file.recording, File.output == file.output, File.role == "playlist")
-    )
-    if playlist is None or (playlist.state == "pending" and playlist.due_ns < NEVER_NS):
-        return
-    last = playlist.uploaded_ns or 0
-    playlist.state, playlist.due_ns = "pending", max(last + playlist_gap_ns(file.number), 1) if last else 1
+def retry_now(connection: Connection, recordings: Iterable[str]) -> None:
+    """What waits for its next try need not: the destination is back."""
+    waiting = (_file.recording.in_(list(recordings)), _file.state == "pending", _file.error != "")
+    connection.execute(update(FILES).where(*waiting).values(due_ns=0))
 
 
-async def told_failing(session: AsyncSession) -> set[str]:
+def told_failing(connection: Connection) -> set[str]:
     """Unfinished recordings whose last word on uploads was that they fail."""
     kinds = (events.UPLOAD_FAILING, events.UPLOAD_RECOVERED)
     query = (
-        select(Event.recording, Event.type)
-        .join(Recording, Recording.id == Event.recording)
-        .where(Event.type.in_(kinds), Recording.state.not_in((State.FINISHED, State.FAILED)))
-        .order_by(Event.recording, Event.seq)
+        select(EVENTS.c.recording, EVENTS.c.type)
+        .join(RECORDINGS, RECORDINGS.c.id == EVENTS.c.recording)
+        .where(EVENTS.c.type.in_(kinds), RECORDINGS.c.state.not_in((State.FINISHED, State.FAILED)))
+        .order_by(EVENTS.c.recording, EVENTS.c.seq)
     )
-    last = dict((await session.execute(query)).tuples().all())
+    last: dict[str, str] = dict(connection.execute(query).all())
     return {recording for recording, type_ in last.items() if type_ == events.UPLOAD_FAILING}
 
 
-async def still_failing(session: AsyncSession, recording: str) -> bool:
+def still_failing(connection: Connection, recording: str) -> bool:
     """Whether the last try of any of its pending files failed."""
-    query = select(File.id).where(File.recording == recording, File.state == "pending", File.error != "")
-    return (await session.scalar(query.limit(1))) is not None
+    query = select(_file.id).where(_file.recording == recording, _file.state == "pending", _file.error != "")
+    return connection.scalar(query.limit(1)) is not None

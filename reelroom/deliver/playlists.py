@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import Connection, bindparam, or_, select
 
 from reelroom.domain.lines import Init, Segment
 from reelroom.domain.recording import RecordingSpec
 from reelroom.finish.playlist import Growing, relative_uri, target_duration
-from reelroom.store.tables import File, Recording
+from reelroom.store.tables import FILES, RECORDINGS
 
 PAGE = 500
 MAX_CACHED = 200_000  # segments in all cached playlists together, about 20 MB
+
+_file = FILES.c
+_BEYOND = (
+    select(_file.role, _file.number, _file.key, _file.state, _file.line)
+    .where(
+        _file.recording == bindparam("recording"),
+        _file.output == bindparam("output"),
+        _file.rendition == bindparam("rendition"),
+        or_(
+            _file.role == "init",
+            (_file.role == "segment")
+            & (_file.number > bindparam("after"))
+            & (_file.number <= bindparam("after") + PAGE),
+        ),
+    )
+    .order_by(_file.number)
+)
 
 
 class Built(NamedTuple):
@@ -29,71 +45,55 @@ class Playlists:
 
     def __init__(self) -> None:
         self._cache: OrderedDict[int, Growing] = OrderedDict()
+        self._cached = 0  # segments
 
     def forget(self, file: int) -> None:
-        self._cache.pop(file, None)
+        if growing := self._cache.pop(file, None):
+            self._cached -= growing.segments
 
-    async def build(self, session: AsyncSession, file: File, recording: Recording) -> Built:
-        """The playlist as it may be uploaded now.
+    def build(self, connection: Connection, file: Any, stopped: bool) -> Built:
+        """The playlist as it may be uploaded now. `stopped`: no segment comes beyond those that have rows.
 
         It ends before the first segment that is not in storage: one that came in before it waits, because what a
         growing playlist has said it may not change. A segment whose file is gone for good is said to be missing.
         """
-        growing = self._cache.pop(file.id, None)
+        growing = self._cache.get(file.id)
+        self.forget(file.id)
         if growing is None:
-            spec = msgspec.convert(recording.spec, RecordingSpec)
-            growing = Growing(target_duration(spec.hls.segment_s))
-        inits, ready = await self._inits(session, file)
-        complete = await self._extend(session, growing, file, inits, ready)
+            spec = connection.execute(select(RECORDINGS.c.spec).where(RECORDINGS.c.id == file.recording)).scalar_one()
+            growing = Growing(target_duration(msgspec.convert(spec, RecordingSpec).hls.segment_s))
+        complete = _extend(connection, growing, file)
         self._cache[file.id] = growing
-        total = sum(each.segments for each in self._cache.values())
-        while total > MAX_CACHED and len(self._cache) > 1:
-            total -= self._cache.popitem(last=False)[1].segments
-        ended = complete and recording.stopped_ns is not None
+        self._cached += growing.segments
+        while self._cached > MAX_CACHED and len(self._cache) > 1:
+            self._cached -= self._cache.popitem(last=False)[1].segments
+        ended = complete and stopped
         return Built(growing.text(ended), growing.segments, ended)
 
-    async def _inits(self, session: AsyncSession, file: File) -> tuple[dict[int, Init], dict[int, str]]:
-        query = select(File.number, File.key, File.state, File.line).where(
-            File.recording == file.recording,
-            File.output == file.output,
-            File.rendition == file.rendition,
-            File.role == "init",
-        )
+
+def _extend(connection: Connection, growing: Growing, file: Any) -> bool:
+    """Append every segment that may be named; True: there is none beyond."""
+    where = {"recording": file.recording, "output": file.output, "rendition": file.rendition}
+    while True:
         inits: dict[int, Init] = {}
         ready: dict[int, str] = {}
-        for number, key, state, line in await session.execute(query):
-            inits[number] = msgspec.convert(line, Init)
-            if state in ("uploaded", "deleted"):
-                ready[number] = key
-        return inits, ready
+        segments = []
+        for row in connection.execute(_BEYOND, where | {"after": growing.segments}).all():
+            if row.role == "segment":
+                segments.append(row)
+                continue
+            inits[row.number] = msgspec.convert(row.line, Init)
+            if row.state in ("uploaded", "deleted"):
+                ready[row.number] = row.key
+        for row in segments:
+            segment = msgspec.convert(row.line, Segment)
+            waits = segment.init and segment.init not in ready
+            if row.number != growing.segments + 1 or row.state not in ("uploaded", "deleted") or waits:
+                return False
 
-    async def _extend(
-        self, session: AsyncSession, growing: Growing, file: File, inits: dict[int, Init], ready: dict[int, str]
-    ) -> bool:
-        """Append every segment that may be named; True: there is none beyond."""
-        while True:
-            query = (
-                select(File.number, File.key, File.state, File.line)
-                .where(
-                    File.recording == file.recording,
-                    File.output == file.output,
-                    File.rendition == file.rendition,
-                    File.role == "segment",
-                    File.number > growing.segments,
-                )
-                .order_by(File.number)
-                .limit(PAGE)
-            )
-            rows = (await session.execute(query)).all()
-            for number, key, state, line in rows:
-                segment = msgspec.convert(line, Segment)
-                waits = segment.init and segment.init not in ready
-                if number != growing.segments + 1 or state not in ("uploaded", "deleted") or waits:
-                    return False
+            def uri(line: Segment | Init, key: str = row.key, ready: dict[int, str] = ready) -> str:
+                return relative_uri(ready[line.number] if isinstance(line, Init) else key, file.key)
 
-                def uri(line: Segment | Init, key: str = key) -> str:
-                    return relative_uri(ready[line.number] if isinstance(line, Init) else key, file.key)
-
-                growing.add(segment, inits, uri, missing=state == "deleted")
-            if len(rows) < PAGE:
-                return True
+            growing.add(segment, inits, uri, missing=row.state == "deleted")
+        if len(segments) < PAGE:
+            return True

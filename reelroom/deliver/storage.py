@@ -13,7 +13,7 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -68,8 +68,16 @@ class SourceGone(Exception):
     """The local file that was to be written into storage is not there."""
 
 
+Outcome = StorageError | SourceGone | OSError | None  # None: the object is there; OSError: of this machine
+
+
 class Storage(Protocol):
     """One destination. Every method raises StorageError, and only that, for trouble with the destination."""
+
+    together: int  # objects that are best put at once
+
+    async def put_all(self, objects: Sequence[tuple[str, Path | bytes]]) -> list[Outcome]:
+        """Store local files and bytes under their keys, in this order, and say what became of each."""
 
     async def put_file(self, key: str, path: Path) -> None:
         """Store a local file under `key`; SourceGone when there is none."""
@@ -97,14 +105,40 @@ def content_type(key: str) -> str:
 class LocalStorage:
     """A folder: hard links where the file system allows, else copies; objects appear whole or not at all."""
 
+    together = 64
+
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    async def put_all(self, objects: Sequence[tuple[str, Path | bytes]]) -> list[Outcome]:
+        return await asyncio.to_thread(self._put_all, objects)
+
+    def _put_all(self, objects: Sequence[tuple[str, Path | bytes]]) -> list[Outcome]:
+        """Their folders are synced once, at the end: none of them counts as stored before."""
+        outcomes: list[Outcome] = []
+        folders: dict[Path, list[int]] = {}
+        for number, (key, what) in enumerate(objects):
+            try:
+                folder = self._make(key, what)
+                folders.setdefault(folder, []).append(number)
+                outcomes.append(None)
+            except (StorageError, SourceGone) as error:
+                outcomes.append(error)
+            except OSError as error:
+                outcomes.append(_trouble(error))
+        for folder, numbers in folders.items():
+            try:
+                _sync(folder)
+            except OSError as error:
+                for number in numbers:
+                    outcomes[number] = _trouble(error)
+        return outcomes
+
     async def put_file(self, key: str, path: Path) -> None:
-        await self._in_thread(self._link, key, path)
+        await self._in_thread(lambda: _sync(self._make(key, path)))
 
     async def put_bytes(self, key: str, data: bytes) -> None:
-        await self._in_thread(self._write, key, data)
+        await self._in_thread(lambda: _sync(self._make(key, data)))
 
     async def size(self, key: str) -> int | None:
         def look(target: Path) -> int | None:
@@ -119,7 +153,7 @@ class LocalStorage:
         try:
             return await asyncio.to_thread(function, *args)
         except OSError as error:
-            raise StorageError(f"{error.strerror or error}: {error.filename2 or error.filename}") from error
+            raise _trouble(error) from error
 
     def _target(self, key: str) -> Path:
         target = self._root / key
@@ -128,50 +162,56 @@ class LocalStorage:
             raise StorageError(f"{key!r} would lie outside {self._root}")
         return target
 
-    def _link(self, key: str, path: Path) -> None:
-        part, target = self._part(key)
-        try:
-            os.link(path, part)
-        except FileNotFoundError as error:
-            if not path.exists():
-                raise SourceGone(str(path)) from error
-            raise
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP):
-                raise
-            with path.open("rb") as source, part.open("wb") as copy:
-                shutil.copyfileobj(source, copy, 1 << 20)
-                copy.flush()
-                os.fsync(copy.fileno())
-        self._publish(part, target)
-
-    def _write(self, key: str, data: bytes) -> None:
-        part, target = self._part(key)
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        self._publish(part, target)
-
-    def _part(self, key: str) -> tuple[Path, Path]:
+    def _make(self, key: str, what: Path | bytes) -> Path:
+        """The object, and the folder that is to be synced before it counts."""
         target = self._target(key)
-        target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name[:200]}.part")
+        target.parent.mkdir(parents=True, exist_ok=True)
         part.unlink(missing_ok=True)  # of a process that was killed
-        return part, target
-
-    def _publish(self, part: Path, target: Path) -> None:
+        if isinstance(what, Path):
+            _link(what, part)
+        else:
+            with part.open("wb") as file:
+                file.write(what)
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(part, target)
         part.unlink(missing_ok=True)  # replacing one hard link of a file by another leaves both
-        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        return target.parent
+
+
+def _link(path: Path, part: Path) -> None:
+    try:
+        os.link(path, part)
+    except FileNotFoundError as error:
+        if not path.exists():
+            raise SourceGone(str(path)) from error
+        raise
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP):
+            raise
+        with path.open("rb") as source, part.open("wb") as copy:
+            shutil.copyfileobj(source, copy, 1 << 20)
+            copy.flush()
+            os.fsync(copy.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _trouble(error: OSError) -> StorageError:
+    return StorageError(f"{error.strerror or error}: {error.filename2 or error.filename}")
 
 
 class ObjectStorage:
     """A service through opendal. Files above CHUNK go in parts, which only become an object when all are there."""
+
+    together = 1
 
     def __init__(self, service: str, options: dict[str, str]) -> None:
         if service == "s3" and options.get("endpoint"):
@@ -190,6 +230,16 @@ class ObjectStorage:
         self._parts: bool = capability.write_can_multi
         self._typed: bool = capability.write_with_content_type
         self._cached: bool = capability.write_with_cache_control
+
+    async def put_all(self, objects: Sequence[tuple[str, Path | bytes]]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for key, what in objects:
+            try:
+                await (self.put_file(key, what) if isinstance(what, Path) else self.put_bytes(key, what))
+                outcomes.append(None)
+            except (StorageError, SourceGone, OSError) as error:
+                outcomes.append(error)
+        return outcomes
 
     async def put_file(self, key: str, path: Path) -> None:
         try:

@@ -5,41 +5,40 @@ lane recordings take turns. A lane whose destination fails twice in a row goes o
 after a pause, until one works; a file that failed waits longer each time, for as long as its recording exists.
 
 The database has the state: a killed process loses the knowledge of what it had begun, uploads that again under
-the same name, and has told nobody of it yet, because a file's state and its events are one transaction.
+the same name, and has told nobody of it yet, because files' states and their events are one transaction.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from reelroom.deliver import joined
+from reelroom.deliver import pending
 from reelroom.deliver.lanes import Lane
-from reelroom.deliver.outbox import NEVER_NS, add_events, file_data, lock, now_ns, settle
-from reelroom.deliver.pending import due, playlist_gap_ns, still_failing, told_failing, wake_playlist
-from reelroom.deliver.playlists import Built, Playlists
-from reelroom.deliver.storage import SourceGone, Storage, StorageError, open_storage
-from reelroom.domain import events
-from reelroom.domain.events import Draft
-from reelroom.domain.recording import State
+from reelroom.deliver.outbox import NEVER_NS, lock, now_ns, settle
+from reelroom.deliver.pending import Taken, Work
+from reelroom.deliver.playlists import Playlists
+from reelroom.deliver.results import Result, Stored, store
+from reelroom.deliver.storage import Outcome, SourceGone, Storage, StorageError, open_storage
 from reelroom.store.db import Database
 from reelroom.store.secrets import SecretBox, SecretError
-from reelroom.store.tables import Destination, File, Recording
+from reelroom.store.tables import RECORDINGS, Destination, File, Recording
 
 log = structlog.get_logger("reelroom.uploads")
 
 LOCAL = ""  # the lane of recordings without a destination: the server's own storage folder
 PER_RECORDING = 4  # uploads of one recording at the same time
-FIRST_PAUSE_S = 1.0
+JOB_BYTES = 64 << 20  # objects put together are no more than this: what has to be copied holds up few others
+STORE_S = 0.2  # results are written down at most so often, but at once when the recording was stopped
+MAX_KNOWN = 10_000  # recordings whose destination is remembered
 
 
 class Stats(NamedTuple):
@@ -79,22 +78,23 @@ class Uploader:
         self._poll_s = poll_s
         self._told = told
         self._lanes: dict[str, Lane] = {}
-        self._playlists = Playlists()
+        self._playlists = Playlists()  # for the database's transactions only
         self._failing: set[str] = set()  # recordings that were told "upload.failing" last
-        self._inbox: asyncio.Queue[str] = asyncio.Queue()
-        self._queued: set[str] = set()
+        self._destinations: dict[str, str] = {}  # of recordings; a recording never gets another
+        self._poked: set[str] = set()
+        self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.uploaded = self.uploaded_bytes = self.failures = 0
 
     async def start(self) -> None:
-        async with self._database.reading() as session:
-            self._failing = await told_failing(session)
+        self._failing = await self._database.run(pending.told_failing, reading=True)
         self._task = asyncio.create_task(self._run(), name="uploads")
 
     async def stop(self) -> None:
-        tasks = [lane.task for lane in self._lanes.values()]
-        tasks += [task for lane in self._lanes.values() for task in lane.running.values()]
-        running = [task for task in (self._task, *tasks) if task is not None]
+        tasks = [self._task]
+        for lane in self._lanes.values():
+            tasks += [lane.task, lane.storing, *lane.jobs]
+        running = [task for task in tasks if task is not None]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
@@ -103,18 +103,17 @@ class Uploader:
 
     def poke(self, recording: str) -> None:
         """Something of this recording may be to upload."""
-        if recording not in self._queued:
-            self._queued.add(recording)
-            self._inbox.put_nowait(recording)
+        self._poked.add(recording)
+        self._wake.set()
 
     async def stats(self) -> Stats:
         async with self._database.reading() as session:
             waiting = (File.state == "pending", File.due_ns < NEVER_NS)
             query = select(func.count(), func.coalesce(func.sum(File.bytes), 0)).where(*waiting)
-            pending, size = (await session.execute(query)).one()
+            count, size = (await session.execute(query)).one()
             failing = await session.scalar(select(func.count()).where(*waiting, File.error != ""))
         down = sum(lane.down for lane in self._lanes.values())
-        return Stats(pending, size, failing or 0, down, self.uploaded, self.uploaded_bytes, self.failures)
+        return Stats(count, size, failing or 0, down, self.uploaded, self.uploaded_bytes, self.failures)
 
     async def delete_objects(self, recording: str) -> None:
         """Remove everything of a recording from its storage. StorageError when the storage does not."""
@@ -131,47 +130,47 @@ class Uploader:
         await self._look_at_all()
         while True:
             try:
-                recording = await asyncio.wait_for(self._inbox.get(), self._poll_s)
+                await asyncio.wait_for(self._wake.wait(), self._poll_s)
             except TimeoutError:
                 await self._look_at_all()
                 continue
-            self._queued.discard(recording)
+            self._wake.clear()
+            poked, self._poked = self._poked, set()
             try:
-                async with self._database.reading() as session:
-                    row = await session.get(Recording, recording)
-                if row is not None:
-                    self._enlist(row.destination or LOCAL, recording)
+                await self._enlist(poked)
             except SQLAlchemyError as error:
                 log.error("uploads cannot read the database", error=repr(error))
+                await asyncio.sleep(1)
+                self._poked |= poked
+                self._wake.set()
 
     async def _look_at_all(self) -> None:
         try:
-            async with self._database.reading() as session:
-                query = (
-                    select(Recording.id, Recording.destination)
-                    .distinct()
-                    .join(File, File.recording == Recording.id)
-                    .where(File.state == "pending", File.due_ns < NEVER_NS)
-                )
-                for id_, destination in (await session.execute(query)).all():
-                    self._enlist(destination or LOCAL, id_)
-                stuck = await session.scalars(select(Recording.id).where(Recording.state == State.UPLOADING))
-                ids = stuck.all()
-            for id_ in ids:
-                await self._settle(id_)
+            rows, stuck = await self._database.run(pending.unfinished, reading=True)
+            for id_, destination in rows:
+                self._look(destination or LOCAL, id_)
+            for id_ in stuck:
+                if await self._database.run(partial(_settle, id_)):
+                    self._told(id_)
         except SQLAlchemyError as error:
             log.error("uploads cannot read the database", error=repr(error))
 
-    async def _settle(self, recording: str) -> None:
-        async with self._database.transaction() as session:
-            if await lock(session, recording) and await settle(session, recording):
-                self._told(recording)
+    async def _enlist(self, recordings: set[str]) -> None:
+        if unknown := recordings - self._destinations.keys():
+            if len(self._destinations) > MAX_KNOWN:
+                self._destinations.clear()
+                unknown = recordings
+            query = select(RECORDINGS.c.id, RECORDINGS.c.destination).where(RECORDINGS.c.id.in_(unknown))
+            rows = await self._database.run(lambda connection: connection.execute(query).all(), reading=True)
+            self._destinations |= {row.id: row.destination or LOCAL for row in rows}
+        for id_ in recordings & self._destinations.keys():
+            self._look(self._destinations[id_], id_)
 
-    def _enlist(self, destination: str, recording: str) -> None:
+    def _look(self, destination: str, recording: str) -> None:
         lane = self._lanes.get(destination)
         if lane is None:
             lane = self._lanes[destination] = Lane(destination)
-        lane.recordings[recording] = lane.recordings.get(recording, 0) + 1
+        lane.look(recording, 0)
         lane.wake.set()
         if lane.task is None:
             lane.task = asyncio.create_task(self._serve(lane), name=f"uploads to {destination or 'local'}")
@@ -189,7 +188,7 @@ class Uploader:
                     except SQLAlchemyError as error:
                         log.error("uploads cannot read the database", error=repr(error))
                         pause = 1.0
-                if not lane.recordings and not lane.running:
+                if lane.idle:
                     return
                 try:
                     await asyncio.wait_for(lane.wake.wait(), min(max(pause, 0.01), 60.0))
@@ -197,238 +196,205 @@ class Uploader:
                     pass
         finally:
             lane.task = None
-            if self._lanes.get(lane.destination) is lane and not lane.recordings and not lane.running:
+            if self._lanes.get(lane.destination) is lane and lane.idle:
                 del self._lanes[lane.destination]
 
     async def _fill(self, lane: Lane) -> float:
         """Start as many uploads as may run and return the seconds until there may be more."""
-        width = 1 if lane.down else self._concurrency
-        soonest = 60.0
-        for recording in list(lane.recordings):
-            room = min(width - len(lane.running), PER_RECORDING - lane.busy.get(recording, 0))
-            if len(lane.running) >= width:
-                break
-            if room <= 0:
-                continue
-            lane.recordings.move_to_end(recording)  # the others first, next time
-            pokes = lane.recordings[recording]
-            async with self._database.reading() as session:
-                rows, due_ns = await due(session, recording, lane.running.keys(), room)
-            for row in rows:
-                lane.busy[recording] = lane.busy.get(recording, 0) + 1
-                task = asyncio.create_task(self._upload(lane, row), name=f"upload {row.key}")
-                lane.running[row.id] = task
-            if due_ns is not None:
-                soonest = min(soonest, max(0.0, (due_ns - now_ns()) / 1e9))
-            elif not lane.busy.get(recording) and lane.recordings[recording] == pokes:
-                lane.recordings.pop(recording, None)
-        return soonest
+        slots = (1 if lane.down else self._concurrency) - len(lane.jobs)
+        now = now_ns()
+        due = [each for each, ns in lane.recordings.items() if ns <= now and lane.busy[each] < PER_RECORDING]
+        if slots > 0 and due:
+            error = ""
+            if lane.storage is None:
+                try:
+                    lane.storage = await self._open(lane.destination)
+                except StorageError as trouble:
+                    error = str(trouble)
+            together = lane.storage.together if lane.storage and not lane.down else 1
+            rooms = {each: (PER_RECORDING - lane.busy[each]) * together for each in due}
+            taken = await self._take(lane, rooms, slots * together)
+            for job in _jobs(taken.work, together):
+                self._begin(lane, job, error)
+            slots = (1 if lane.down else self._concurrency) - len(lane.jobs)
+        lane.drop_idle()
+        if slots <= 0:
+            return 60.0
+        soonest = min((ns for each, ns in lane.recordings.items() if lane.busy[each] < PER_RECORDING), default=NEVER_NS)
+        return (soonest - now_ns()) / 1e9
 
-    async def _upload(self, lane: Lane, row: File) -> None:
+    async def _take(self, lane: Lane, rooms: dict[str, int], total: int) -> Taken:
+        running = frozenset(lane.running)
+        for recording in rooms:
+            lane.recordings[recording] = NEVER_NS  # unless it is poked meanwhile
         try:
-            try:
-                await self._attempt(lane, row)
-            except StorageError as error:
-                await self._failed(lane, row, str(error))
-            except SourceGone:
-                await self._gone(lane, row)
-        except OSError as error:  # of this machine: the file cannot be read
-            await self._failed(lane, row, f"{error.strerror}: {error.filename}")
-        except SQLAlchemyError as error:  # done again when the database is back: the row is still pending
-            log.error("an upload's result cannot be stored", key=row.key, error=repr(error))
-            await asyncio.sleep(1)
-        finally:
-            lane.running.pop(row.id, None)
-            busy = lane.busy.pop(row.recording, 1) - 1
-            if busy:
-                lane.busy[row.recording] = busy
+            taken = await self._database.run(
+                lambda connection: pending.take(connection, self._playlists, rooms, running, total), reading=True
+            )
+        except SQLAlchemyError:
+            for recording in rooms:
+                lane.look(recording, 0)
+            raise
+        for recording, ns in taken.next_ns.items():
+            lane.look(recording, ns)
+        for work in taken.work:
+            lane.recordings.move_to_end(work.row.recording)  # the others first, next time
+        return taken
+
+    def _begin(self, lane: Lane, job: list[Work], error: str) -> None:
+        for work in job:
+            lane.running[work.row.id] = work.row.recording
+        recordings = {work.row.recording for work in job}
+        lane.busy.update(recordings)
+        task = asyncio.create_task(self._upload(lane, job, error), name=f"upload {job[0].row.key}")
+        lane.jobs.add(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            lane.jobs.discard(task)
+            lane.busy -= Counter(recordings)
+            if not lane.jobs:
+                lane.hurry.set()
             lane.wake.set()
 
-    async def _attempt(self, lane: Lane, row: File) -> None:
-        if lane.storage is None:
-            lane.storage = await self._open(lane.destination)
-        if row.role == "playlist":
-            await self._put_playlist(lane.storage, row)
-        elif row.role == joined.ROLE:
-            await self._put_joined(lane.storage, row)
-        else:
-            folder = (self._recordings / row.recording).resolve()
-            path = (folder / row.path).resolve()
-            if not path.is_relative_to(folder):
-                raise StorageError(f"{row.path!r} lies outside the recording's folder")
-            await lane.storage.put_file(row.key, path)
-            await self._done(row, None)
-        self.uploaded += 1
-        self.uploaded_bytes += row.bytes
-        if lane.failures:
-            log.info("storage works", destination=lane.destination or "local", failures=lane.failures)
-        if lane.down:
-            await self._retry_now(lane)
-        lane.failures = 0
+        task.add_done_callback(ended)
 
-    async def _put_playlist(self, storage: Storage, row: File) -> None:
-        async with self._database.reading() as session:
-            recording = await session.get(Recording, row.recording)
-            if recording is None:
-                return
-            built = await self._playlists.build(session, row, recording)
-        if not built.segments:
-            await self._leave_out(row)
-            return
-        data = built.text.encode()
-        await storage.put_bytes(row.key, data)
-        row.bytes = len(data)
-        await self._done(row, built)
+    async def _upload(self, lane: Lane, job: list[Work], error: str) -> None:
+        try:
+            results = [Result(work, error) for work in job] if error else await self._put(lane, job)
+        except Exception as trouble:  # a mistake of ours: uploads that failed, not the end of the lane
+            log.exception("upload broke off", key=job[0].row.key)
+            results = [Result(work, f"broke off: {trouble!r}"[:300]) for work in job]
+        await self._judge(lane, results)
+        lane.results += results
+        if any(work.row.stopped_ns is not None for work in job):
+            lane.hurry.set()
+        if lane.storing is None:
+            lane.storing = asyncio.create_task(self._store(lane), name="write down uploads")
 
-    async def _leave_out(self, row: File) -> None:
-        """A playlist without segments: the first one in storage will wake it, unless there will be none."""
-        async with self._database.transaction() as session:
-            recording = await session.get(Recording, row.recording)
-            if recording is None or not await lock(session, row.recording):
-                return
-            built = await self._playlists.build(session, row, recording)
-            if built.segments:
-                return  # meanwhile: it is still pending, and due
-            values = {"state": "deleted"} if built.ended else {"due_ns": NEVER_NS}
-            await session.execute(update(File).where(File.id == row.id).values(**values))
-            ended = await settle(session, row.recording)
-        if ended:
-            self._told(row.recording)
-
-    async def _put_joined(self, storage: Storage, row: File) -> None:
-        async with self._database.reading() as session:
-            data = (await joined.text(session, row)).encode()
-        await storage.put_bytes(row.key, data)
-        row.bytes, row.sha256 = len(data), hashlib.sha256(data).hexdigest()
-        await self._done(row, None)
-
-    async def _done(self, row: File, built: Built | None) -> None:
-        """The object is in storage: say so, and wake what waited for it, in one transaction."""
-        at = now_ns()
-        async with self._database.transaction() as session:
-            if not await lock(session, row.recording):
-                return
-            file = await session.get(File, row.id, populate_existing=True)
-            recording = await session.get(Recording, row.recording, populate_existing=True)
-            if file is None or recording is None:
-                return
-            drafts: list[Draft] = []
-            first = file.uploaded_ns is None
-            file.uploaded_ns, file.error, file.state, file.attempts = at, "", "uploaded", 0
-            if built is not None:
-                drafts += await self._playlist_done(session, file, recording, built, row.bytes, first)
-            elif file.role == joined.ROLE:
-                file.bytes, file.sha256 = row.bytes, row.sha256
-                again = (await joined.text(session, file)).encode()
-                if hashlib.sha256(again).hexdigest() != row.sha256:  # its playlists went on meanwhile
-                    file.state = "pending"
-                if first:
-                    drafts.append(Draft(events.FILE_UPLOADED, at, file_data(file), f"uploaded {file.key}"))
-            elif file.role == "file":
-                drafts.append(Draft(events.FILE_UPLOADED, at, file_data(file), f"uploaded {file.key}"))
+    async def _put(self, lane: Lane, job: list[Work]) -> list[Result]:
+        assert lane.storage is not None
+        storage = lane.storage
+        results = []
+        objects: list[tuple[str, Path | bytes]] = []
+        works: list[Work] = []
+        for work in job:
+            if work.built is not None and not work.built.segments:
+                results.append(Result(work))  # a playlist with nothing to say
+                continue
+            if work.error:
+                results.append(Result(work, work.error))
+                continue
+            if work.data is not None:
+                objects.append((work.row.key, work.data))
             else:
-                await wake_playlist(session, file)
-            await session.flush()
-            if row.recording in self._failing and not await still_failing(session, row.recording):
-                drafts.append(Draft(events.UPLOAD_RECOVERED, at, {}, f"recovered {at}"))
-            told = await add_events(session, row.recording, drafts)
-            ended = await settle(session, row.recording)
-        if told or ended:
-            self._told(row.recording)
-        if ended or any(draft.type == events.UPLOAD_RECOVERED for draft in drafts):
-            self._failing.discard(row.recording)
+                path = self._source(work)
+                if path is None:
+                    results.append(Result(work, f"{work.row.path!r} lies outside the recording's folder"))
+                    continue
+                objects.append((work.row.key, path))
+            works.append(work)
+        outcomes = await storage.put_all(objects) if objects else []
+        for work, outcome in zip(works, outcomes, strict=True):
+            results.append(await self._result(storage, work, outcome))
+        return results
 
-    async def _playlist_done(
-        self, session: AsyncSession, file: File, recording: Recording, built: Built, size: int, first: bool
-    ) -> list[Draft]:
-        file.bytes = size
-        again = await self._playlists.build(session, file, recording)
-        if (again.segments, again.ended) != (built.segments, built.ended):
-            gap_ns = 0 if again.ended else playlist_gap_ns(built.segments)
-            file.state, file.due_ns = "pending", now_ns() + gap_ns
-        if first or built.ended:
-            await joined.wake(session, file, recording)
-        data = file_data(file) | {"segments": built.segments, "ended": built.ended}
-        drafts = []
-        if first:
-            drafts.append(Draft(events.FILE_UPLOADED, now_ns(), data, f"uploaded {file.key}"))
-        if built.ended:
-            self._playlists.forget(file.id)
-            if not first:
-                drafts.append(Draft(events.FILE_UPLOADED, now_ns(), data, f"ended {file.key}"))
-        return drafts
+    def _source(self, work: Work) -> Path | None:
+        folder = (self._recordings / work.row.recording).resolve()
+        path = (folder / work.row.path).resolve()
+        return path if path.is_relative_to(folder) else None
 
-    async def _failed(self, lane: Lane, row: File, error: str) -> None:
-        self.failures += 1
+    async def _result(self, storage: Storage, work: Work, outcome: Outcome) -> Result:
+        if outcome is None:
+            return Result(work)
+        if isinstance(outcome, StorageError):
+            return Result(work, str(outcome))
+        if isinstance(outcome, OSError):  # of this machine: the file cannot be read
+            return Result(work, f"{outcome.strerror}: {outcome.filename}")
+        # The local file is not there. Either it is in storage already (the database was rebuilt) or it is lost.
+        assert isinstance(outcome, SourceGone)
+        try:
+            there = await storage.size(work.row.key) == work.row.bytes
+        except StorageError as error:
+            return Result(work, str(error))
+        if not there:
+            log.error("file lost", recording=work.row.recording, key=work.row.key, path=work.row.path)
+        return Result(work, lost=not there)
+
+    async def _judge(self, lane: Lane, results: list[Result]) -> None:
+        """What the results say of the destination."""
+        for result in results:
+            if result.error is None and not result.lost:
+                self.uploaded += 1
+                self.uploaded_bytes += result.work.row.bytes if result.work.data is None else len(result.work.data)
+        failed = [result for result in results if result.error is not None]
+        self.failures += len(failed)
+        if len(failed) < len(results):
+            if lane.failures:
+                log.info("storage works", destination=lane.destination or "local", failures=lane.failures)
+            if lane.down:
+                recordings = list(lane.recordings)
+                try:
+                    await self._database.run(lambda connection: pending.retry_now(connection, recordings))
+                except SQLAlchemyError as error:
+                    log.error("uploads cannot write to the database", error=repr(error))
+                for recording in recordings:
+                    lane.look(recording, 0)
+            lane.failures = 0
+            return
         lane.failed(asyncio.get_running_loop().time())
-        at = now_ns()
         lane.storage = lane.storage if lane.failures < 10 else None  # opened anew: its credentials may be new
         if lane.failures in (1, 2, 10) or lane.failures % 100 == 0:
+            row = failed[0].work.row
             log.warning(
                 "upload failed",
                 recording=row.recording,
                 key=row.key,
                 destination=lane.destination or "local",
                 failures=lane.failures,
-                error=error,
+                error=failed[0].error,
             )
-        async with self._database.transaction() as session:
-            if not await lock(session, row.recording):
-                return
-            file = await session.get(File, row.id, populate_existing=True)
-            if file is None or file.state != "pending":
-                return
-            file.attempts += 1
-            file.error = error
-            pause = min(FIRST_PAUSE_S * 2 ** min(file.attempts - 1, 20), self._pause_max_s)
-            file.due_ns = at + int(pause * random.uniform(0.8, 1.0) * 1e9)
-            told = 0
-            if row.recording not in self._failing:
-                data = {"key": file.key, "role": file.role, "error": error}
-                cause = f"failing {file.key} {at}"
-                told = await add_events(session, row.recording, [Draft(events.UPLOAD_FAILING, at, data, cause)])
-        if told:
-            self._failing.add(row.recording)
-            self._told(row.recording)
 
-    async def _gone(self, lane: Lane, row: File) -> None:
-        """The local file is not there. Either it is in storage already (the database was rebuilt) or it is lost."""
-        assert lane.storage is not None
+    async def _store(self, lane: Lane) -> None:
+        """Write down results until there are none, those that came together in one transaction."""
         try:
-            there = await lane.storage.size(row.key) == row.bytes
-        except StorageError as error:
-            await self._failed(lane, row, str(error))
-            return
-        if there:
-            await self._done(row, None)
-            return
-        error_text = "the local file was gone before it was uploaded"
-        log.error("file lost", recording=row.recording, key=row.key, path=row.path)
-        async with self._database.transaction() as session:
-            if not await lock(session, row.recording):
-                return
-            values = {"state": "deleted", "error": error_text}
-            await session.execute(update(File).where(File.id == row.id).values(**values))
-            data = {"key": row.key, "role": row.role, "error": error_text, "lost": True}
-            await add_events(session, row.recording, [Draft(events.UPLOAD_FAILING, now_ns(), data, f"lost {row.key}")])
-            if row.role in ("init", "segment"):
-                await wake_playlist(session, row)
-            await settle(session, row.recording)
-        self._told(row.recording)
+            while lane.results:
+                results, lane.results = lane.results, []
+                try:
+                    stored = await self._database.run(partial(self._write, results))
+                except (SQLAlchemyError, ValueError, KeyError) as error:  # their rows are still pending: done again
+                    log.error("uploads' results cannot be stored", key=results[0].work.row.key, error=repr(error))
+                    await asyncio.sleep(1)
+                    stored = Stored({result.work.row.recording: 0 for result in results})
+                for result in results:
+                    lane.running.pop(result.work.row.id, None)
+                self._stored(lane, stored)
+                if lane.jobs and all(result.work.row.stopped_ns is None for result in lane.results):
+                    await self._gather(lane)
+        finally:
+            lane.storing = None
+            lane.wake.set()
 
-    async def _retry_now(self, lane: Lane) -> None:
-        """The destination is back: what waits for its next try need not."""
-        for recording in list(lane.recordings):
-            async with self._database.transaction() as session:
-                await session.execute(
-                    update(File)
-                    .where(
-                        File.recording == recording,
-                        File.state == "pending",
-                        File.error != "",
-                    )
-                    .values(due_ns=0)
-                )
+    async def _gather(self, lane: Lane) -> None:
+        """Let more results come in, unless nobody works on any or somebody waits for them."""
+        lane.hurry.clear()
+        try:
+            await asyncio.wait_for(lane.hurry.wait(), STORE_S)
+        except TimeoutError:
+            pass
+
+    def _write(self, results: Sequence[Result], connection: Connection) -> Stored:
+        stored = store(connection, results, self._failing, self._pause_max_s)
+        for file in stored.ended:
+            self._playlists.forget(file)
+        return stored
+
+    def _stored(self, lane: Lane, stored: Stored) -> None:
+        self._failing |= stored.failing
+        self._failing -= stored.working
+        for recording, ns in stored.next_ns.items():
+            lane.look(recording, ns)
+        for recording in stored.told:
+            self._told(recording)
         lane.wake.set()
 
     async def _open(self, destination: str) -> Storage:
@@ -443,3 +409,21 @@ class Uploader:
         except SecretError as error:
             raise StorageError(str(error)) from error
         return open_storage(row.service, options)
+
+
+def _settle(recording: str, connection: Connection) -> bool:
+    return recording in lock(connection, [recording]) and settle(connection, recording)
+
+
+def _jobs(work: list[Work], together: int) -> list[list[Work]]:
+    """What is put at once: so many objects, not too large together."""
+    jobs: list[list[Work]] = []
+    size = 0
+    for each in work:
+        bytes_ = len(each.data) if each.data is not None else each.row.bytes
+        if not jobs or len(jobs[-1]) >= together or size + bytes_ > JOB_BYTES:
+            jobs.append([])
+            size = 0
+        jobs[-1].append(each)
+        size += bytes_
+    return jobs

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import StaticPool
 
+T = TypeVar("T")
 BUSY_MS = 15_000  # how long SQLite waits for another writer before "database is locked"
 
 
@@ -29,12 +32,35 @@ def make_engine(url: str) -> AsyncEngine:
     if not url.startswith("sqlite"):
         return create_async_engine(url, pool_pre_ping=True)
     options: dict[str, Any] = {"connect_args": {"timeout": BUSY_MS / 1000}}
-    if make_url(url).database in (None, "", ":memory:"):
+    if _in_memory(url):
         options["poolclass"] = StaticPool  # every connection must see the same memory
     engine = create_async_engine(url, **options)
-    event.listen(engine.sync_engine, "connect", _on_connect)
-    event.listen(engine.sync_engine, "begin", _on_begin)
+    _listen(engine.sync_engine)
     return engine
+
+
+def _make_direct(url: str) -> Engine | None:
+    """A second engine for SQLite files, without asyncio; None: this database has none."""
+    made = make_url(async_url(url))
+    if made.get_backend_name() != "sqlite" or _in_memory(url):
+        return None
+    engine = create_engine(
+        made.set(drivername="sqlite"),
+        pool_size=1,
+        max_overflow=0,
+        connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False},
+    )
+    _listen(engine)
+    return engine
+
+
+def _in_memory(url: str) -> bool:
+    return make_url(url).database in (None, "", ":memory:")
+
+
+def _listen(engine: Engine) -> None:
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
 
 
 def _on_connect(connection: Any, _record: Any) -> None:
@@ -60,6 +86,22 @@ class Database:
         reading = self.engine.execution_options(reelroom_reading=True)
         self._write = async_sessionmaker(self.engine, expire_on_commit=False)
         self._read = async_sessionmaker(reading, expire_on_commit=False)
+        self._reading = reading
+        self._direct = _make_direct(url)
+        self._direct_reading = self._direct and self._direct.execution_options(reelroom_reading=True)
+        self._thread = ThreadPoolExecutor(1, "database")  # its connection is opened at the first use
+
+    async def run(self, work: Callable[[Connection], T], *, reading: bool = False) -> T:
+        """`work` as one transaction: committed when it returns, rolled back when it raises.
+
+        For what happens often. On a SQLite file all of its statements cross to a thread and back once, whereas
+        each of a session's does. `work` must neither block nor touch what the event loop changes meanwhile.
+        """
+        direct = self._direct_reading if reading else self._direct
+        if direct is not None:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, _transact, direct, work)
+        async with (self._reading if reading else self.engine).begin() as connection:
+            return await connection.run_sync(work)
 
     def session(self) -> AsyncSession:
         """A session that may write; commit it yourself: `async with db.session() as s, s.begin(): …`"""
@@ -76,4 +118,12 @@ class Database:
             yield session
 
     async def close(self) -> None:
+        await asyncio.to_thread(self._thread.shutdown)
+        if self._direct is not None:
+            self._direct.dispose()
         await self.engine.dispose()
+
+
+def _transact(engine: Engine, work: Callable[[Connection], T]) -> T:
+    with engine.begin() as connection:
+        return work(connection)

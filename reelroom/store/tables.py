@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     JSON,
@@ -12,6 +12,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     String,
+    Table,
     Text,
     UniqueConstraint,
 )
@@ -162,3 +163,7 @@ class DialectState(Base):
     data: Mapped[dict[str, Any]]
     created_ns: Mapped[int]
     expires_ns: Mapped[int] = mapped_column(index=True)
+
+
+#: The tables that change with every segment, for statements without the ORM.
+RECORDINGS, FILES, EVENTS = (cast(Table, table.__table__) for table in (Recording, File, Event))

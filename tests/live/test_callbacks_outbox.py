@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from reelroom.control.apps import AppContext
 from reelroom.control.guard import resolve
@@ -83,12 +83,15 @@ def callbacks(house: House, *, allow_private: bool = True, timeout_s: float = 2.
 
 
 async def emit(house: House, written: Written, count: int, at_ns: int | None = None, first: int = 0) -> None:
-    async with house.database.transaction() as session:
-        assert await lock(session, written.spec.id)
-        drafts = [
-            Draft("segment.closed", at_ns or time.time_ns(), {"n": n}, f"test {n}") for n in range(first, first + count)
-        ]
-        await add_events(session, written.spec.id, drafts)
+    drafts = [
+        Draft("segment.closed", at_ns or time.time_ns(), {"n": n}, f"test {n}") for n in range(first, first + count)
+    ]
+
+    def add(connection: Connection) -> None:
+        assert lock(connection, [written.spec.id])
+        add_events(connection, written.spec.id, drafts)
+
+    await house.database.run(add)
     house._tell(written.spec.id)
 
 
