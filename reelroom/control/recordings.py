@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from sqlalchemy import bindparam, func, select
 from sqlalchemy import delete as delete_rows
-from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from reelroom.config import Settings
@@ -34,6 +34,13 @@ from reelroom.store.secrets import SecretBox
 IDEMPOTENCY_NS = 7 * 86_400 * 10**9  # for so long a key is remembered
 LATE_S = 3.0  # a recorder says that it has begun well before
 SETTLE_S = 2.0  # how long pause and resume wait for the recorder to say that it did
+
+#: Asked again and again, mostly in vain.
+_LATE = (
+    select(tables.RECORDINGS.c.id)
+    .where(tables.RECORDINGS.c.state == str(State.STARTING), tables.RECORDINGS.c.created_ns <= bindparam("until"))
+    .limit(1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +200,9 @@ class Recordings:
         There was no fork server when they were asked for, or control was killed in between.
         """
         until = time.time_ns() - int(after_s * 1e9)
+        found = await self._database.run(lambda connection: connection.scalar(_LATE, {"until": until}), reading=True)
+        if found is None:
+            return 0
         row = tables.Recording
         async with self._database.reading() as session:
             query = select(row).where(row.state == str(State.STARTING), row.created_ns <= until)
