@@ -341,13 +341,18 @@ def _judge_beeps(verdict: Verdict, sound: list[_Sound], pitch_hz: float) -> None
     verdict.missing_beeps = [second for second in expected if second not in heard]
 
 
-def ffmpeg_says(path: str | Path) -> str:
-    """What the `ffmpeg` command complains about when it decodes the whole file: nothing, for a good one."""
+def ffmpeg_says(path: str | Path, *, uneven: bool = False) -> str:
+    """What the `ffmpeg` command complains about when it decodes the whole file: nothing, for a good one.
+
+    `uneven`: frames are not on one grid (after a pause or a gap). FFmpeg 5 rounds times to the frame rate that it
+    guesses and then complains of its own rounding, so it is told to keep them.
+    """
     command = ["ffmpeg", "-v", "error", "-nostdin"]
+    times = ["-vsync", "passthrough", "-enc_time_base", "-1"] if uneven else []
     if str(path).endswith(".m3u8"):
         command += ["-allowed_extensions", "ALL"]
     done = subprocess.run(
-        [*command, "-i", str(path), "-f", "null", "-"],
+        [*command, "-i", str(path), *times, "-f", "null", "-"],
         capture_output=True,
         text=True,
         timeout=300,

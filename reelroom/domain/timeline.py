@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 SECOND = 1_000_000_000
 STALL_NS = {"video": SECOND, "audio": 200_000_000}
+KNOWN_NS = 100_000_000  # the same when something is known to have happened: somebody left and came back
 DTX_NS = SECOND
 DTX_BYTES = 2
 #: The least distance of two frames of one track in media time: one tick of 90 kHz and of 48 kHz, rounded up.
@@ -121,7 +122,7 @@ class GapFinder:
 
     def _holes(self, kind: str, state: _Kind, last: int, room_ns: int, pauses: Pauses) -> list[Hole]:
         begin = pauses.last_end_between(last, room_ns) or last
-        if room_ns - begin > STALL_NS[kind]:
+        if room_ns - begin > (KNOWN_NS if state.reasons else STALL_NS[kind]):
             reasons = state.reasons | {hole.reason for hole in state.seen}
             if not reasons and state.small and room_ns - begin <= DTX_NS:
                 return []

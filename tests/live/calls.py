@@ -1,0 +1,83 @@
+"""A call for live tests: people publish clips into a room of a real server, and somebody records it. Judges nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from reelroom.demo.clip import make_clip
+from reelroom.demo.publisher import AiortcPublisher
+from tests.servers import Server
+
+
+class Call:
+    """One room. Clips carry a clock; the participant's number is in its pitch."""
+
+    def __init__(self, server: Server, room: str, api: httpx.Client) -> None:
+        self.server = server
+        self.room = room
+        self.api = api
+        self.speaking: list[tuple[AiortcPublisher, asyncio.Task[None]]] = []
+
+    async def join(self, identity: str, *, seconds: int = 30, **clip: Any) -> AiortcPublisher:
+        """Publish a clip; `leave` ends it."""
+        made = await asyncio.to_thread(
+            make_clip, seconds, **({"size": (320, 180), "video_kbps": 250, "participant": 5} | clip)
+        )
+        token = self.server.token(self.room, identity)
+        publisher = AiortcPublisher(f"{self.server.url}/whip/{self.room}", token, made)
+        await publisher.start()
+        self.speaking.append((publisher, asyncio.create_task(publisher.run(seconds))))
+        return publisher
+
+    async def leave(self, publisher: AiortcPublisher, *, goodbye: bool = True) -> None:
+        for entry in list(self.speaking):
+            if entry[0] is publisher:
+                self.speaking.remove(entry)
+                entry[1].cancel()
+                await asyncio.gather(entry[1], return_exceptions=True)
+                await publisher.close(delete=goodbye)
+
+    async def end(self) -> None:
+        for publisher, _ in list(self.speaking):
+            await self.leave(publisher)
+
+    def start(self, **body: Any) -> str:
+        made = self.api.post("/api/v1/recordings", json={"room": self.room, "formats": ["hls", "mp4"], **body})
+        return str(made.raise_for_status().json()["id"])
+
+    def do(self, recording: str, what: str) -> dict[str, Any]:
+        return dict(self.api.post(f"/api/v1/recordings/{recording}/{what}").raise_for_status().json())
+
+    async def stop(self, recording: str) -> dict[str, Any]:
+        self.do(recording, "stop")
+        return await self.finished(recording)
+
+    async def finished(self, recording: str) -> dict[str, Any]:
+        return await asyncio.to_thread(self.server.wait_for, recording, "finished", timeout_s=60)
+
+    def timeline(self, recording: str) -> dict[str, Any]:
+        return dict(self.api.get(f"/api/v1/recordings/{recording}/timeline").raise_for_status().json())
+
+    def fetch(self, recording: str, folder: Path) -> dict[str, list[Path]]:
+        """Every file of the recording in `folder`, by format ("hls": the playlists), in the order of their names."""
+        answer = self.api.get(f"/api/v1/recordings/{recording}/files", params={"segments": True})
+        found: dict[str, list[Path]] = {}
+        for file in sorted(answer.raise_for_status().json()["files"], key=lambda one: str(one["key"])):
+            path = folder / file["key"].rpartition("/")[2]
+            path.write_bytes(self.api.get(file["url"].partition("?")[0]).raise_for_status().content)
+            if file["role"] in ("playlist", "file"):
+                found.setdefault(file["format"], []).append(path)
+        return found
+
+
+@contextmanager
+def call(server: Server, folder: Path) -> Iterator[Call]:
+    """A call in a room of its own, named after the test's folder."""
+    with server.client() as api:
+        yield Call(server, folder.name.replace("_", "-")[:60], api)
