@@ -212,13 +212,13 @@ class House:
     async def state(self, id_: str) -> str:
         return (await self.recording(id_)).state
 
-    async def until(self, check: Callable[[], Any], timeout_s: float = 10.0) -> None:
+    async def until(self, check: Callable[[], Any], timeout_s: float = 30.0) -> None:
         deadline = time.monotonic() + timeout_s
         while not await check():
             assert time.monotonic() < deadline, "did not happen in time"
             await asyncio.sleep(0.02)
 
-    async def until_state(self, id_: str, state: str = "finished", timeout_s: float = 10.0) -> None:
+    async def until_state(self, id_: str, state: str = "finished", timeout_s: float = 30.0) -> None:
         async def there() -> bool:
             return await self.state(id_) == state
 

@@ -226,9 +226,11 @@ class Link:
         self.check(nominate=True)
         self.world.run(2 * self.delay_ns + MS)
         self.dtls.start()
-        for _ in range(8):
+        for _ in range(60):  # four do, unless the machine stalls for so long that OpenSSL sends a flight again
             self._flush_dtls()
             self.world.run(2 * self.delay_ns + MS)
+            if self.dtls.keys is not None and self.peer.connected:
+                break
         keys = self.dtls.keys
         assert keys is not None and self.peer.connected, "the handshake did not end"
         profile = getattr(Policy, "SRTP_PROFILE_" + keys.profile.name.removeprefix("SRTP_"))

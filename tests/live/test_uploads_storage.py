@@ -109,7 +109,7 @@ async def test_everything_arrives_whole_and_the_playlist_only_names_what_is_ther
             await asyncio.sleep(0.3)
         big = os.urandom(1 << 20) * 21
         written.end(files={"001.mp4": big})
-        await house.until_state(written.spec.id, timeout_s=30)
+        await house.until_state(written.spec.id, timeout_s=60)
         done.set()
         await watcher
         assert seen == sorted(seen)
@@ -146,7 +146,7 @@ async def test_storage_that_is_away_for_a_while_loses_nothing_and_is_told_once(t
         assert (await house.uploader.stats()).failing > 0
         proxy.set("pass")
         began = time.monotonic()
-        await house.until_state(written.spec.id, timeout_s=30)
+        await house.until_state(written.spec.id, timeout_s=60)
         assert time.monotonic() - began < 12
         types = await told(house, written.spec.id)
         assert types.count("upload.failing") == types.count("upload.recovered") == 1
@@ -228,7 +228,7 @@ async def test_a_killed_uploader_completes_after_restart_without_duplicates(tmp_
                     done = await session.scalars(select(File.id).where(File.state == "uploaded"))
                     return len(done.all()) >= goal
 
-            await house.until(some, 20)
+            await house.until(some, 60)
             os.kill(child.pid, signal.SIGKILL)
             child.wait()
             async with house.database.reading() as session:
@@ -237,7 +237,7 @@ async def test_a_killed_uploader_completes_after_restart_without_duplicates(tmp_
         assert killed_at[-1] < 124  # it was midway
         written.end(files={"001.mp4": b"m" * 1000})
         async with house:
-            await house.until_state(written.spec.id, timeout_s=30)
+            await house.until_state(written.spec.id, timeout_s=60)
             types = await told(house, written.spec.id)
             assert types.count("segment.closed") == 120
             assert types.count("recording.started") == types.count("recording.finished") == 1
@@ -263,7 +263,7 @@ async def test_webdav_takes_files_larger_than_a_chunk_as_a_stream(tmp_path: Path
         written.segment()
         big = os.urandom(1 << 20) * 20
         written.end(files={"001.mp4": big})
-        await house.until_state(written.spec.id, timeout_s=30)
+        await house.until_state(written.spec.id, timeout_s=60)
         operator = opendal.AsyncOperator("webdav", **options)
         assert bytes(await operator.read(f"{written.spec.id}/alice_camera.mp4")) == big
         assert bytes(await operator.read(f"{written.spec.id}/alice_camera.m3u8")).endswith(b"#EXT-X-ENDLIST\n")
