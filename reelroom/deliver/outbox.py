@@ -30,9 +30,9 @@ _NUMBERED = (
     # Not `callback.is_not(None)`: SQLite 3.40 takes NULL for NOT NULL within RETURNING.
     .returning(RECORDINGS.c.event_seq, RECORDINGS.c.app, RECORDINGS.c.callback)
 )
-_ENDING = select(
-    *(RECORDINGS.c[name] for name in ("state", "reason", "message", "started_ns", "stopped_ns"))
-).where(RECORDINGS.c.id == bindparam("recording"))
+_ENDING = select(*(RECORDINGS.c[name] for name in ("state", "reason", "message", "started_ns", "stopped_ns"))).where(
+    RECORDINGS.c.id == bindparam("recording")
+)
 _WAITING = (
     select(FILES.c.id)
     .where(FILES.c.recording == bindparam("recording"), FILES.c.state.in_(("pending", "uploading")))

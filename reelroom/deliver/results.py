@@ -63,9 +63,7 @@ class Stored:
     ended: list[int] = field(default_factory=list)  # playlists that will not change any more
 
 
-def store(
-    connection: Connection, results: Iterable[Result], failing: Collection[str], pause_max_s: float
-) -> Stored:
+def store(connection: Connection, results: Iterable[Result], failing: Collection[str], pause_max_s: float) -> Stored:
     """Write down the results. `failing`: recordings whose last word on uploads was that they fail."""
     by_recording: dict[str, list[Result]] = defaultdict(list)
     for result in results:
