@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 SECOND = 1_000_000_000
 STALL_NS = {"video": SECOND, "audio": 200_000_000}
 KNOWN_NS = 100_000_000  # the same when something is known to have happened: somebody left and came back
+LOST_A_SECOND = 5  # packets missing for good that explain a silence by loss; a mute with one lost packet stays one
 DTX_NS = SECOND
 DTX_BYTES = 2
 #: The least distance of two frames of one track in media time: one tick of 90 kHz and of 48 kHz, rounded up.
@@ -126,8 +127,11 @@ class GapFinder:
             reasons = state.reasons | {hole.reason for hole in state.seen}
             if not reasons and state.small and room_ns - begin <= DTX_NS:
                 return []
+            packets = sum(hole.packets for hole in state.seen)
+            if packets >= LOST_A_SECOND * (room_ns - begin) / SECOND:
+                reasons.discard("mute")  # it only looked silent: what was sent did not arrive
             reason = next((r for r in PRECEDENCE if r in reasons), "stall")
-            return [Hole(kind, begin, room_ns, reason, sum(hole.packets for hole in state.seen))]
+            return [Hole(kind, begin, room_ns, reason, packets)]
         holes = [replace(h, from_ns=begin, to_ns=room_ns) if not h.from_ns else h for h in state.seen]
         return [hole for hole in holes if hole.to_ns > hole.from_ns]
 

@@ -70,6 +70,16 @@ def test_loss_is_a_gap_however_short() -> None:
     assert finder.frame("audio", 40 * MS) == [Hole("audio", 0, 40 * MS, "loss", 1)]
 
 
+def test_a_silence_in_which_packets_were_lost_is_loss_and_a_mute_with_one_lost_packet_a_mute() -> None:
+    for packets, reason in ((60, "loss"), (1, "mute")):
+        finder = GapFinder()
+        finder.frame("video", 0)
+        finder.note("video", "mute")
+        finder.seen("video", 0, 2 * SECOND, packets, "loss")
+        (hole,) = finder.frame("video", 2 * SECOND)
+        assert (hole.reason, hole.packets) == (reason, packets)
+
+
 def test_loss_within_a_reconnect_is_one_gap() -> None:
     finder = GapFinder()
     finder.frame("video", 0)
