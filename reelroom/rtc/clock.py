@@ -13,6 +13,8 @@ MS = 1_000_000
 
 _REPORTS = 20  # sender reports in the regression
 _OUTLIER_NS = 50 * MS  # a report this far off the line is doubted; two in a row start a new line
+_UNLIKELY_NS = 300 * MS  # a first report this far from what arrival says waits for a second with the right rate
+_SPAN_NS = 500 * MS  # between two reports that are to show a rate
 _MAX_DRIFT = 1e-3  # a clock further off its nominal rate than this is taken as nominal
 _JUMP_NS = 3 * S  # RTP time and arrival disagree by this much: a discontinuity, not drift
 _AUDIO_JUMP_NS = 100 * MS  # audio that is this late by its reports was not captured: a hole, not slew
@@ -83,8 +85,8 @@ class TrackClock:
 
     __slots__ = (
         "_audio", "_base_room", "_base_rtp", "_check_at", "_doubted", "_last_arrival", "_last_room", "_last_rtp",
-        "_late_since", "_least", "_middle", "_nominal", "_rate", "_reports", "_sender", "_slope", "_started", "_steps",
-        "clock_rate", "discontinuities",
+        "_late_since", "_least", "_middle", "_misled", "_nominal", "_rate", "_reports", "_sender", "_slope", "_started",
+        "_steps", "clock_rate", "discontinuities",
     )  # fmt: skip
 
     def __init__(self, clock_rate: int, sender: SenderClock, *, audio: bool) -> None:
@@ -107,6 +109,7 @@ class TrackClock:
         self._middle = (0.0, 0, 0.0)  # of the reports: RTP time, a base of NTP time and the mean beyond it
         self._doubted: tuple[int, int] | None = None
         self._started = False
+        self._misled = False  # a report was followed that was wrong: back to what arrival says
         self._steps = 0  # `SenderClock.steps_ns` when the reports in use began
 
     def start(self, rtp: int, room_ns: int) -> None:
@@ -153,11 +156,16 @@ class TrackClock:
         offset = sender.offset_ns
         if not reports and offset is not None and abs(arrival_ns - ntp_ns - offset) > _STRANGE_NS:
             sender = self._sender = SenderClock()
+        if not reports and self._started and not self._may_begin(rtp, ntp_ns, arrival_ns):
+            return
         if reports:
             error = self._ntp(rtp) - ntp_ns
             if abs(error) > _OUTLIER_NS:
                 doubted, self._doubted = self._doubted, (rtp, ntp_ns)
                 if doubted is None or abs((rtp - doubted[0]) * self._slope - ntp_ns + doubted[1]) > _OUTLIER_NS:
+                    if doubted is not None and len(reports) == 1:
+                        reports.clear()  # no two reports have agreed yet: the first was no better than the rest
+                        self._misled = True
                     return
                 sender.stepped(-error, arrival_ns - ntp_ns)
                 reports.clear()
@@ -173,6 +181,26 @@ class TrackClock:
             mapped = self._base_room + int((rtp - self._base_rtp) * self._rate)
             self._sender.anchor(mapped - ntp_ns)
         self._check_at = min(self._check_at, self._last_rtp)
+
+    def _may_begin(self, rtp: int, ntp_ns: int, arrival_ns: int) -> bool:
+        """Whether a report may be the first in use. One whose RTP time is not about now by arrival may be right (the
+        first packets were held up) or wrong (GStreamer 1.22.0's RTP time runs at twice the media's speed): a second
+        one tells, by the rate between them. While none has the right rate, times go by arrival alone."""
+        doubted = self._doubted
+        if doubted is None:
+            mapped = self._base_room + int((rtp - self._base_rtp) * self._rate)
+            if abs(mapped - arrival_ns) <= _UNLIKELY_NS:
+                return True
+        else:
+            passed = ntp_ns - doubted[1]
+            if 0 <= passed < _SPAN_NS:
+                return False
+            error = abs((rtp - doubted[0]) * self._nominal - passed)
+            # 1 %, or what a scheduler may put between the two times of a report
+            if passed > 0 and error <= max(passed // 100, _OUTLIER_NS):
+                return True
+        self._doubted = (rtp, ntp_ns)
+        return False
 
     def _fit(self) -> None:
         """Least squares over the reports; the nominal rate until they span enough to tell."""
@@ -233,6 +261,9 @@ class TrackClock:
         error = self._least if self._least is not None else 0
         if error < _LATE_NS:
             self._late_since = 0
+            if self._misled and error > _NEAR_NS:
+                return min(error, _AUDIO_JUMP_NS)
+            self._misled = False
             return error if error < 0 else min(error, 5 * MS) // 5
         if not self._late_since:
             self._late_since = self._last_arrival

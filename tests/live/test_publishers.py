@@ -103,7 +103,6 @@ async def test_gstreamer(codec: str, server: Server, tmp_path: Path) -> None:
     assert verdict.video_codec == {"h265": "hevc"}.get(codec, codec)
 
 
-@pytest.mark.xfail(reason="rtc/clock.py believes a track's first sender report, and these are wrong by seconds")
 async def test_gstreamer_whose_sender_reports_are_wrong(server: Server, tmp_path: Path) -> None:
     need("gstreamer")
     # Each report of 1.22.0 is late by all the time since the pipeline began; 12 s bring several.
