@@ -30,13 +30,14 @@ S = 1_000_000_000
 START_NS = 1_800_000_000 * S
 HERE = ("192.0.2.1", 40000)
 
-MID, RID, REPAIRED, LEVEL, TWCC = 1, 2, 3, 4, 5
+MID, RID, REPAIRED, LEVEL, TWCC, SENT = 1, 2, 3, 4, 5, 6
 EXTENSIONS = {
     MID: "urn:ietf:params:rtp-hdrext:sdes:mid",
     RID: "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
     REPAIRED: "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
     LEVEL: "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
     TWCC: "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+    SENT: "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
 }
 
 
@@ -336,8 +337,9 @@ class Link:
         payload: bytes,
         elements: list[tuple[int, bytes]],
     ) -> bytes:
-        """A plain RTP packet with one-byte header extensions, the transport-wide number among them."""
-        elements = [*elements, (TWCC, struct.pack("!H", self.transport_sequence))]
+        """A plain RTP packet with one-byte header extensions; each has its send time and transport-wide number."""
+        ticks = (self.world.now_ns << 18) // S & 0xFFFFFF
+        elements = [*elements, (SENT, ticks.to_bytes(3)), (TWCC, struct.pack("!H", self.transport_sequence))]
         self.transport_sequence = (self.transport_sequence + 1) & 0xFFFF
         block = b"".join(bytes([number << 4 | len(value) - 1]) + value for number, value in elements)
         block += bytes(-len(block) % 4)

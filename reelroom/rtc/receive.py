@@ -8,6 +8,7 @@ from collections.abc import Callable, Container
 from reelroom.rtc import rtcp, rtp
 from reelroom.rtc.answer import Section
 from reelroom.rtc.clock import SenderClock
+from reelroom.rtc.delay import SendDelay
 from reelroom.rtc.dtls import Certificate, Role
 from reelroom.rtc.feedback import TransportFeedback
 from reelroom.rtc.peer import MS, Peer, Send
@@ -24,6 +25,7 @@ _REPORT_NS = 1000 * MS
 _LOSS_POLL_NS = 10 * MS
 _NACKED = 256  # sequence numbers in one packet, at most 1 KB
 _IDLE_POLL_NS = 50 * MS
+_QUEUED_NS = 100 * MS  # so much in the path's queues: the sender is faster than the path
 
 _unpack = rtp.HEADER.unpack_from
 
@@ -31,15 +33,22 @@ _unpack = rtp.HEADER.unpack_from
 class _Inbound:
     """How packets of one SSRC are taken: the primary stream, or its retransmissions."""
 
-    __slots__ = ("layer", "level_id", "missing", "payload_type", "receive", "rtx", "twcc_at", "twcc_tag", "words")
+    __slots__ = (
+        "layer", "level_id", "missing", "payload_type", "receive", "rtx", "sampled", "sent_id", "twcc_at", "twcc_tag",
+        "words",
+    )  # fmt: skip
 
-    def __init__(self, layer: Layer, payload_type: int, *, rtx: bool, twcc_id: int, level_id: int) -> None:
+    def __init__(
+        self, layer: Layer, payload_type: int, *, rtx: bool, twcc_id: int, level_id: int, sent_id: int
+    ) -> None:
         self.layer = layer
         self.payload_type = payload_type
         self.receive = layer.stream.receive
         self.missing = layer.stream.missing.entries
         self.rtx = rtx
         self.level_id = level_id if layer.track.kind == "audio" and not rtx else 0
+        self.sent_id = sent_id if layer.track.kind == "video" and not rtx else 0
+        self.sampled = -1  # RTP timestamp of the frame whose send time was last looked at
         self.twcc_tag = (twcc_id << 4) | 1 if twcc_id else 0  # over 255: ids that need two-byte headers, looked up
         self.twcc_at = 0  # offset in the extension where it was last found; 0: look
         self.words = -1
@@ -73,6 +82,7 @@ class Publisher(Peer):
         self._rid_id = self._extension(rtp.RID)
         self._repaired_id = self._extension(rtp.REPAIRED_RID)
         self._level_id = self._extension(rtp.AUDIO_LEVEL)
+        self._send_delay = SendDelay()
         self._feedback_due = self._report_due = 0
         self._remb_bps = 0
         self._bytes_reported = 0
@@ -80,6 +90,8 @@ class Publisher(Peer):
         self._retired: dict[int, None] = {}  # SSRCs that others took the place of, oldest first
         self._budget = _NEW_SSRCS
         self._remb = any("goog-remb" in codec.feedback for s in self.sections for codec in s.codecs.values())
+        # Only what REMB is computed from: with transport-wide feedback the sender estimates by itself.
+        self._sent_id = self._extension(rtp.ABS_SEND_TIME) if self._remb and not self._twcc_id else 0
         self._reduced_size = all(section.media.reduced_size for section in self.sections)
 
     def request_keyframe(self, track: RemoteTrack, now_ns: int) -> None:
@@ -134,6 +146,11 @@ class Publisher(Peer):
                 level = rtp.parse_extensions(packet, extension).get(inbound.level_id)
                 if level:
                     inbound.layer.track.level = level[0] & 127
+            if inbound.sent_id and timestamp != inbound.sampled:
+                inbound.sampled = timestamp
+                sent = rtp.parse_extensions(packet, extension).get(inbound.sent_id)
+                if sent is not None and len(sent) == 3:
+                    self._send_delay.sample(int.from_bytes(sent), now_ns)
         end = size
         if first & 32:
             end -= packet[-1]
@@ -198,7 +215,9 @@ class Publisher(Peer):
             self.unknown_ssrc += 1
             return None
         self._budget -= 1
-        inbound = _Inbound(layer, payload_type, rtx=rtx, twcc_id=self._twcc_id, level_id=self._level_id)
+        inbound = _Inbound(
+            layer, payload_type, rtx=rtx, twcc_id=self._twcc_id, level_id=self._level_id, sent_id=self._sent_id
+        )
         known = {id(known_layer) for t in self.tracks.values() for known_layer in t.layers.values()}
         self._inbound = {number: entry for number, entry in self._inbound.items() if id(entry.layer) in known}
         self._inbound[ssrc] = inbound
@@ -317,11 +336,14 @@ class Publisher(Peer):
         self._send_rtcp(compound)
 
     def _estimate(self, fraction_lost: int) -> int:
-        """Bit rate for REMB by loss alone (the loss-based half of draft-ietf-rmcat-gcc-02 §6)."""
+        """Bit rate for REMB by loss (draft-ietf-rmcat-gcc-02 §6) and, with send times, by queueing delay (§5.5)."""
         received = (self.bytes - self._bytes_reported) * 8 * 1_000_000_000 // _REPORT_NS
         self._bytes_reported = self.bytes
         current = self._remb_bps or 2_000_000
-        if fraction_lost > 26:  # over 10 %
+        queued = self._send_delay.take()
+        if queued > _QUEUED_NS:
+            current = min(current, received * 85 // 100)
+        elif fraction_lost > 26:  # over 10 %
             current = current * (512 - fraction_lost) // 512
         elif fraction_lost < 6:  # under 2 %: room to grow, never far beyond what is used
             current = min(current * 108 // 100 + 1000, max(4_000_000, received * 2))

@@ -283,6 +283,30 @@ def test_feedback_is_what_was_agreed() -> None:
         assert highest >> 16 == 1  # 65500 + 270 packets: it has wrapped once
 
 
+@pytest.mark.parametrize("stamped", [True, False], ids=["with send times", "without"])
+def test_a_path_that_fills_its_queue_makes_the_sender_slower_before_anything_is_lost(stamped: bool) -> None:
+    world = World()
+    extensions = (1, 2, 3, 4, 6) if stamped else (1, 2, 3, 4)
+    _, link, _ = publish(world, offer_text(feedback=("nack", "nack pli", "goog-remb"), extensions=extensions))
+    link.delay_ns = 20 * MS
+
+    def fill() -> None:
+        link.delay_ns += 2 * MS  # a frame: 60 ms more each second
+
+    for index in range(150, 300):
+        world.at(world.now_ns + index * S // 30, fill)
+    film(world, link, camera(link), 300)
+    world.run(10 * S)
+    rates = []
+    for at, body in rtcp_of(link, 206, 15):
+        packed = struct.unpack_from("!I", body, 12)[0]
+        rates.append((at, (packed & 0x3FFFF) << (packed >> 18 & 63)))
+    before = [rate for at, rate in rates if at < START_NS + 6 * S][-1]
+    after = rates[-1][1]
+    assert before > 2_000_000
+    assert after < 900_000 if stamped else after > before  # 30 frames of 3,000 bytes a second are 0.74 Mbit/s
+
+
 def test_reports_carry_the_loss_and_the_last_sender_report() -> None:
     world = World(3)
     _, link, _ = publish(world, delay_ns=10 * MS)
