@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from reelroom.control.errors import ControlError
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last four bytes are the IPv4 address that is reached
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 MAX_URL = 2048
 
@@ -20,6 +21,8 @@ class Unresolved(ControlError):
 def refusal(address: Address, allow_private: bool) -> str:
     """Why a request must not go to `address`; empty when it may."""
     mapped = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
+    if mapped is None and isinstance(address, ipaddress.IPv6Address) and address in _NAT64:
+        mapped = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     if mapped is not None:
         return refusal(mapped, allow_private)
     if address.is_link_local:
