@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError
 
 DEFAULT_FILE = Path("reelroom.toml")
 INHERITED = "REELROOM_SETTINGS"  # what the supervisor hands to its children: the settings as JSON
+DATABASE = "reelroom.db"
 MAX_RUN_DIR = 64  # bytes; a Unix socket's path may have 107, and the longest name in there needs 40
 
 Listed = Annotated[list[str], NoDecode]  # "a,b" in the environment, a list in TOML
@@ -147,7 +148,7 @@ class Settings(BaseModel):
 
     @property
     def database(self) -> str:
-        return self.database_url or f"sqlite:///{self.data / 'reelroom.db'}"
+        return self.database_url or f"sqlite:///{self.data / DATABASE}"
 
     @property
     def run(self) -> Path:
@@ -159,7 +160,9 @@ class Settings(BaseModel):
     def with_folders(self) -> Settings:
         """Make the folders, choose `run_dir` if it is not set, and return the settings with it."""
         for folder in (self.data, self.recordings, self.storage):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # people's faces: for nobody else on the machine
+        if not self.database_url:
+            (self.data / DATABASE).touch(mode=0o600)  # SQLite gives its other files the same mode
         self.keys.mkdir(mode=0o700, exist_ok=True)
         run = self.run_dir or self.data / "run"
         if len(os.fsencode(run)) > MAX_RUN_DIR:

@@ -92,6 +92,9 @@ def test_sockets_get_a_short_path(tmp_path: Path) -> None:
     found = load({"data": tmp_path / ("x" * 90)}).with_folders()
     assert len(str(found.run)) <= 64
     assert found.run.stat().st_mode & 0o777 == 0o700
+    for folder in (found.data, found.recordings, found.storage, found.keys):
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert (found.data / "reelroom.db").stat().st_mode & 0o777 == 0o600
     found.run.rmdir()
     with pytest.raises(SettingsError, match="short path"):
         load({"data": tmp_path, "run_dir": tmp_path / ("x" * 90)}).with_folders()
