@@ -17,14 +17,20 @@ log = structlog.get_logger()
 
 def finish(where: Paths, spec: RecordingSpec, journal: Journal, patiently: Patiently) -> None:
     """Make what is missing of the files (a predecessor may have made some) and append Finished."""
-    found = journals.lines(where.journal)
-    files = sum(isinstance(line, lines.File) for line in found)
-    failed: list[str] = []
-    for made in finisher.make_files(where.folder, spec, found, lambda _share: None):
-        if isinstance(made, lines.File):
-            files += 1
-            patiently(lambda made=made: journal.append([made]))  # type: ignore[misc]
-        else:
-            log.error("file not made", recording=spec.id, failure=str(made))
-            failed.append(str(made))
-    patiently(lambda: journal.append([lines.Finished(files=files, failed=tuple(failed))]))
+
+    def make() -> tuple[int, tuple[str, ...]]:
+        """Once through what the journal does not have; OSError when the disk is full, and then again from the top."""
+        found = journals.lines(where.journal)
+        files = sum(isinstance(line, lines.File) for line in found)
+        failed: list[str] = []
+        for made in finisher.make_files(where.folder, spec, found, lambda _share: None):
+            if isinstance(made, lines.File):
+                files += 1
+                patiently(lambda made=made: journal.append([made]))  # type: ignore[misc]
+            else:
+                log.error("file not made", recording=spec.id, failure=str(made))
+                failed.append(str(made))
+        return files, tuple(failed)
+
+    files, failed = patiently(make)
+    patiently(lambda: journal.append([lines.Finished(files=files, failed=failed)]))
