@@ -126,7 +126,7 @@ class Requests:
         return {"session": number, "sdp": write_answer(offer, sections, transport), "etag": peer.ice.ufrag}
 
     def _peer_patch(self, params: dict[str, Any]) -> dict[str, Any]:
-        peer = self._peer(_text(params, "session"))
+        peer = self._peer(params)
         if params.get("etag") not in (None, "*", peer.ice.ufrag):
             raise RequestError("precondition", "If-Match does not name the current ICE session")
         ufrag, pwd = parse_fragment(_text(params, "sdpfrag"))
@@ -144,17 +144,23 @@ class Requests:
         return {"etag": peer.ice.ufrag, "sdpfrag": "\r\n".join(lines) + "\r\n"}
 
     def _peer_delete(self, params: dict[str, Any]) -> dict[str, Any]:
-        self._peer(_text(params, "session")).close("left")
+        self._peer(params).close("left")
         return {}
 
-    def _peer(self, number: str) -> Peer:
+    def _peer(self, params: dict[str, Any]) -> Peer:
+        """The session of that number, if it is in that app's room and its owner's: knowing its URL is not enough."""
+        number, owner = _text(params, "session"), _text(params, "identity")
+        app, room_name = _text(params, "app"), _text(params, "room")
         viewer = self._ingest.viewers.get(number)
-        if viewer is not None and not viewer.peer.closed:
-            return viewer.peer
-        for room in self._ingest.rooms.values():
-            session = room.sessions.get(number)
-            if session is not None and session.peer is not None and not session.peer.closed:
-                return session.peer
+        room = self._ingest.rooms.get((app, room_name))
+        session = room.sessions.get(number) if room is not None else None
+        peer: Peer | None = None
+        if viewer is not None and (viewer.room.app, viewer.room.name, viewer.name) == (app, room_name, owner):
+            peer = viewer.peer
+        elif session is not None and session.identity == owner:
+            peer = session.peer
+        if peer is not None and not peer.closed:
+            return peer
         raise RequestError("not_found", "no such session: it has ended, or never was")
 
     def _new_id(self) -> str:

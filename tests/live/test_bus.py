@@ -163,8 +163,9 @@ def test_messages_in_pieces_and_several_at_once_are_all_answered(ingest: Ingest)
         ("whip.create", {"app": "a", "room": "r", "identity": "i", "sdp": "v=0"}, "sdp"),
         ("whip.create", {"app": "a", "room": "r\0", "identity": "i", "sdp": offer_text()}, "invalid"),
         ("whep.create", {"app": "a", "room": "none", "identity": "i", "sdp": "v=0"}, "not_found"),
-        ("peer.patch", {"session": "none", "sdpfrag": ""}, "not_found"),
-        ("peer.delete", {"session": ["x"]}, "invalid"),
+        ("peer.patch", {"app": "a", "room": "r", "identity": "i", "session": "none", "sdpfrag": ""}, "not_found"),
+        ("peer.delete", {"app": "a", "room": "r", "identity": "i", "session": ["x"]}, "invalid"),
+        ("peer.delete", {"session": "x"}, "invalid"),
         ("rooms.get", {"app": "a", "room": None}, "invalid"),
     ],
 )

@@ -334,6 +334,45 @@ async def test_whip_keeps_to_its_rfc(server: Server, anybody: httpx.AsyncClient)
     problem(await anybody.delete(session), 401, "unauthorized")
 
 
+async def stranger_token(server: Server, room: str, identity: str) -> str:
+    """A token of another app than `dev`."""
+    adding = [sys.executable, "-m", "reelroom", "app", "add", "stranger", "--json", "--data", str(server.data)]
+    process = await asyncio.create_subprocess_exec(*adding, stdout=asyncio.subprocess.PIPE)
+    key = json.loads((await process.communicate())[0])["credentials"]["native"]["key"]
+    async with httpx.AsyncClient(base_url=server.url, headers={"Authorization": f"Bearer {key}"}) as api:
+        answer = await api.post(f"/api/v1/rooms/{room}/tokens", json={"identity": identity})
+    return str(answer.json()["token"])
+
+
+async def test_a_session_obeys_only_its_owner_in_its_room(server: Server, api: httpx.AsyncClient, anybody) -> None:
+    ann = await publisher(server, "own", "ann")
+    try:
+        await ann.run(0.5)
+        session = (await api.get("/api/v1/rooms/own/participants")).json()["participants"][0]["session"]
+        restart = {"Content-Type": "application/trickle-ice-sdpfrag", "If-Match": "*"}
+        fragment = "a=ice-ufrag:else\r\na=ice-pwd:0123456789abcdefghijklmn\r\n"
+        others = [
+            ("own", server.token("own", "bob")),
+            ("else", server.token("else", "ann")),
+            ("own", await stranger_token(server, "own", "ann")),
+        ]
+        for room, token in others:
+            bearer = {"Authorization": f"Bearer {token}"}
+            for path in (f"/whip/{room}/{session}", f"/whep/{room}/ann/{session}"):
+                problem(await anybody.delete(path, headers=bearer), 404, "not-found")
+                problem(await anybody.patch(path, content=fragment, headers=bearer | restart), 404, "not-found")
+        assert (await api.get("/api/v1/rooms/own")).status_code == 200
+        bearer = {"Authorization": f"Bearer {server.token('own', 'ann')}"}
+        assert (await anybody.delete(f"/whip/own/{session}", headers=bearer)).status_code == 200
+        for _ in range(40):
+            if (gone := await api.get("/api/v1/rooms/own")).status_code != 200:
+                break
+            await asyncio.sleep(0.05)
+        problem(gone, 404, "not-found")
+    finally:
+        await ann.close(delete=False)
+
+
 async def test_a_participant_can_be_thrown_out(server: Server, api: httpx.AsyncClient) -> None:
     ann = await publisher(server, "out", "ann")
     try:

@@ -130,10 +130,11 @@ async def _patch(
     granted = await grant(ctx, bearer, expired_ok=True)  # it was valid when the session was made
     granted.check(room, permission)
     fragment = await _body(request, FRAGMENT)
-    answer = await ctx.rooms.call(
-        ctx.rooms.index(granted.app, room),
+    answer = await ctx.rooms.in_room(
+        granted.app,
+        room,
         "peer.patch",
-        {"session": session, "etag": _etag(etag), "sdpfrag": fragment},
+        {"identity": granted.identity, "session": session, "etag": _etag(etag), "sdpfrag": fragment},
     )
     if not answer.get("sdpfrag"):
         return Response(status_code=204)
@@ -145,7 +146,7 @@ async def _patch(
 async def _delete(ctx: Context, room: str, session: str, permission: str, bearer: BearerDep) -> Response:
     granted = await grant(ctx, bearer, expired_ok=True)
     granted.check(room, permission)
-    await ctx.rooms.call(ctx.rooms.index(granted.app, room), "peer.delete", {"session": session})
+    await ctx.rooms.in_room(granted.app, room, "peer.delete", {"identity": granted.identity, "session": session})
     return Response(status_code=200)
 
 
