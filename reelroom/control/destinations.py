@@ -1,4 +1,4 @@
-"""Where a recording's files may go: which services and options a caller can ask for. Opens no storage."""
+"""Where a recording's files may go: which services and options a caller can ask for. Contacts no storage."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from reelroom.control.errors import ControlError
 from reelroom.control.guard import Unresolved, check_url
+from reelroom.deliver.storage import StorageError, open_storage
 from reelroom.store import tables
 from reelroom.store.secrets import SecretBox
 
@@ -127,7 +128,12 @@ async def check(
         return DestinationSpec("fs", {"root": str(root)})
     if destination.service == "gcs":
         _check_gcs(given["credential"], f"{where}.options.credential")
-    return DestinationSpec(destination.service, {**given, **service.fixed})
+    checked = DestinationSpec(destination.service, {**given, **service.fixed})
+    try:
+        open_storage(checked.service, checked.options)  # contacts nobody
+    except StorageError as error:
+        raise ControlError("invalid", f"cannot be opened: {error}", f"{where}.options") from error
+    return checked
 
 
 def describe(destination: DestinationSpec) -> dict[str, str]:

@@ -38,6 +38,7 @@ LOCAL = ""  # the lane of recordings without a destination: the server's own sto
 PER_RECORDING = 4  # uploads of one recording at the same time
 JOB_BYTES = 64 << 20  # objects put together are no more than this: what has to be copied holds up few others
 STORE_S = 0.2  # results are written down at most so often, but at once when the recording was stopped
+AFTER_TICK_S = 0.03  # the follower works at ticks too: what it finds goes together with what was due then
 MAX_KNOWN = 10_000  # recordings whose destination is remembered
 
 
@@ -221,7 +222,8 @@ class Uploader:
         if slots <= 0:
             return 60.0
         soonest = min((ns for each, ns in lane.recordings.items() if lane.busy[each] < PER_RECORDING), default=NEVER_NS)
-        return (soonest - now_ns()) / 1e9
+        after_s = AFTER_TICK_S if soonest % pending.TICK_NS == 0 else 0.0
+        return (soonest - now_ns()) / 1e9 + after_s
 
     async def _take(self, lane: Lane, rooms: dict[str, int], total: int) -> Taken:
         running = frozenset(lane.running)

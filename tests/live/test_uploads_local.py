@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import threading
 from pathlib import Path
 
 import msgspec
 import pytest
 from sqlalchemy import select, update
 
+from reelroom.deliver import pending
 from reelroom.deliver.follow import Follower
+from reelroom.deliver.storage import LocalStorage
 from reelroom.domain import lines
 from reelroom.domain.recording import Format, Naming
 from reelroom.store.tables import Event, File, Recording
@@ -258,3 +261,60 @@ async def test_a_journal_cannot_name_a_file_outside_its_folder(tmp_path: Path, p
 
         await house.until(refused)
         assert not list(house.storage.rglob("*.mp4"))
+
+
+async def test_closed_segments_wait_for_each_other_and_a_stop_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending, "TICK_NS", 3600 * 10**9)
+    house = House(tmp_path)
+    house.follower._poll_s = house.uploader._poll_s = 3600
+    async with house:
+        written = await house.make()
+        written.begin("alice")
+
+        async def begun() -> bool:
+            return await house.state(written.spec.id) == "recording"
+
+        await house.until(begun)
+        written.segment()
+        await asyncio.sleep(0.3)
+        assert "segment.closed" not in await types(house, written.spec.id)
+        written.end()
+        await house.until_state(written.spec.id, timeout_s=5)
+        assert (house.storage / written.spec.id / "alice_camera.m3u8").read_text().endswith("#EXT-X-ENDLIST\n")
+
+
+async def test_a_playlist_that_grew_while_it_was_uploaded_is_uploaded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, release = threading.Event(), threading.Event()
+    put = LocalStorage._put_all
+
+    def slow(self: LocalStorage, objects: list[tuple[str, Path | bytes]]) -> object:
+        if not begun.is_set() and any(key.endswith(".m3u8") for key, _ in objects):
+            begun.set()
+            assert release.wait(20)
+        return put(self, objects)
+
+    monkeypatch.setattr(LocalStorage, "_put_all", slow)
+    async with House(tmp_path) as house:
+        written = await house.make()
+        written.begin("alice")
+        written.segment()
+        assert await asyncio.to_thread(begun.wait, 10)
+        written.segment()
+
+        async def both_there() -> bool:
+            async with house.database.reading() as session:
+                found = await session.scalars(select(File.id).where(File.role == "segment", File.state == "uploaded"))
+                return len(found.all()) == 2
+
+        await house.until(both_there)
+        release.set()
+        playlist = house.storage / written.spec.id / "alice_camera.m3u8"
+
+        async def names_both() -> bool:
+            return playlist.exists() and "alice_camera_00002.m4s" in playlist.read_text()
+
+        await house.until(names_both, 5)
