@@ -1,9 +1,11 @@
 """What was answered with success is started in the end; what was refused leaves nothing behind."""
 
+import time
 from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
+from sqlalchemy import select
 
 from reelroom.config import Settings
 from reelroom.control.apps import AppContext
@@ -11,8 +13,9 @@ from reelroom.control.changes import Changes
 from reelroom.control.destinations import DestinationSpec
 from reelroom.control.errors import ControlError
 from reelroom.control.listing import new_id
-from reelroom.control.recordings import CallbackSpec, NewRecording, Recordings
+from reelroom.control.recordings import IDEMPOTENCY_NS, CallbackSpec, NewRecording, Recordings
 from reelroom.domain.recording import Mode, RecordingSpec
+from reelroom.store import tables
 from reelroom.store.db import Database
 from reelroom.store.migrations import upgrade
 from reelroom.store.secrets import SecretBox
@@ -83,6 +86,21 @@ async def test_a_key_makes_one_recording(made) -> None:
     assert recorders.started == [first.id]
 
 
+async def test_a_key_makes_another_recording_once_it_is_forgotten(made, monkeypatch: pytest.MonkeyPatch) -> None:
+    recordings, _ = made
+    first, _ = await recordings.start_once(new("k"))
+    await recordings.start_once(new("other"))
+    later = time.time_ns() + IDEMPOTENCY_NS + 10**9
+    monkeypatch.setattr("reelroom.control.recordings.time.time_ns", lambda: later)
+    second, replayed = await recordings.start_once(new("k", room="another"))
+    assert not replayed and second.id != first.id
+    again, replayed = await recordings.start_once(new("k", room="another"))
+    assert replayed and again.id == second.id
+    await recordings.forget_keys()
+    async with recordings._database.reading() as session:
+        assert (await session.scalars(select(tables.Idempotency.key))).all() == ["k"]
+
+
 async def test_what_is_refused_leaves_nothing_behind(made) -> None:
     recordings, recorders = made
     for wrong in (
@@ -123,12 +141,18 @@ async def test_pages_follow_each_other_even_at_one_instant(made) -> None:
 
 async def test_secrets_are_sealed_in_rows(made) -> None:
     recordings, _ = made
-    options = {"bucket": "b", "access_key_id": "AKhunter2", "secret_access_key": "hunter2"}
+    options = {
+        "bucket": "b",
+        "region": "r",
+        "access_key_id": "AKhunter2",
+        "region": "us-east-1",
+        "secret_access_key": "hunter2",
+    }
     row = await recordings.start(
         new(callback=CallbackSpec("http://127.0.0.1/", "hunter2"), destination=DestinationSpec("s3", options))
     )
     assert b"hunter2" not in row.callback
     (stored,) = (await recordings.destinations([row.destination])).values()
     assert b"hunter2" not in stored.options
-    assert stored.described == {"bucket": "b"}
+    assert stored.described == {"bucket": "b", "region": "r"}
     assert "hunter2" not in repr(new(callback=CallbackSpec("u", "hunter2"), destination=DestinationSpec("s3", options)))
