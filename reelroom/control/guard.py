@@ -9,9 +9,17 @@ from urllib.parse import urlsplit
 
 from reelroom.control.errors import ControlError
 
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last four bytes are the IPv4 address that is reached
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 MAX_URL = 2048
+
+#: The last four bytes are the IPv4 address that is reached: RFC 4291 (compatible), 2765 (translated), 6052 (NAT64).
+_EMBEDDING = tuple(ipaddress.IPv6Network(net) for net in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96"))
+#: Not for the whole world, though `is_global` of some Python versions says so (RFC 8215, 3879, 6890).
+_LOCAL = tuple(ipaddress.ip_network(net) for net in ("64:ff9b:1::/48", "fec0::/10", "192.0.0.0/24"))
+#: Clouds' metadata outside the link-local ranges: AWS and Google by IPv6, Alibaba, Oracle.
+_METADATA = frozenset(
+    ipaddress.ip_address(text) for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192")
+)
 
 
 class Unresolved(ControlError):
@@ -20,18 +28,27 @@ class Unresolved(ControlError):
 
 def refusal(address: Address, allow_private: bool) -> str:
     """Why a request must not go to `address`; empty when it may."""
-    mapped = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
-    if mapped is None and isinstance(address, ipaddress.IPv6Address) and address in _NAT64:
-        mapped = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    if mapped is not None:
-        return refusal(mapped, allow_private)
-    if address.is_link_local:
-        return "is link-local (cloud metadata lives there)"  # not even with allow_private
+    inner = _embedded(address)
+    if inner is not None:
+        return refusal(inner, allow_private)
+    if address.is_link_local or address in _METADATA:
+        return "is link-local or a cloud's metadata"  # not even with allow_private
     if address.is_multicast or address.is_unspecified:
         return "is no single host"
-    if address.is_loopback or not address.is_global:
+    if address.is_loopback or not address.is_global or any(address in net for net in _LOCAL):
         return "" if allow_private else "is loopback or private; set allow_private if that is meant"
     return ""
+
+
+def _embedded(address: Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that a packet to this IPv6 address may end at."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return None
+    if inner := address.ipv4_mapped or address.sixtofour:
+        return inner
+    if int(address) > 1 and any(address in net for net in _EMBEDDING):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return None
 
 
 async def resolve(url: str, allow_private: bool, where: str = "") -> list[str]:

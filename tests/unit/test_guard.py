@@ -11,15 +11,18 @@ from reelroom.control.guard import check_url, refusal
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.5.5", "100.64.0.1", "::1", "fd00::1", "::ffff:127.0.0.1",
-     "2002:7f00:1::", "64:ff9b::a00:1", "0.0.0.0", "169.254.169.254", "fe80::1", "224.0.0.1"],
+     "2002:7f00:1::", "64:ff9b::a00:1", "0.0.0.0", "169.254.169.254", "fe80::1", "224.0.0.1", "::7f00:1",
+     "::ffff:0:10.0.0.1", "64:ff9b:1::a00:1", "fec0::1", "192.0.0.8"],
 )  # fmt: skip
 def test_addresses_that_are_not_public_are_refused(address: str) -> None:
     assert refusal(ipaddress.ip_address(address), allow_private=False)
 
 
 @pytest.mark.parametrize(
-    "address", ["169.254.169.254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "fe80::1", "224.0.0.1", "::"]
-)
+    "address",
+    ["169.254.169.254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "fe80::1", "224.0.0.1", "::", "::a9fe:a9fe",
+     "fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "::ffff:100.100.100.200"],
+)  # fmt: skip
 def test_metadata_and_multicast_are_refused_even_when_private_is_allowed(address: str) -> None:
     assert refusal(ipaddress.ip_address(address), allow_private=True)
 
