@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 
 import structlog
@@ -27,14 +28,20 @@ from reelroom.store.secrets import SecretBox
 
 log = structlog.get_logger("reelroom.control")
 
+FORGET_S = 3600.0  # how often old Idempotency-Keys are deleted
+
 
 async def _start_late(recordings: Recordings) -> None:
     """Once at the beginning, and again and again: recordings that were accepted and not started."""
     look = recordings.recover
+    forgotten = time.monotonic()
     while True:
         try:
             await look()
             look = recordings.start_late  # type: ignore[assignment]
+            if time.monotonic() - forgotten > FORGET_S:
+                await recordings.forget_keys()
+                forgotten = time.monotonic()
         except (OSError, SQLAlchemyError) as error:
             log.error("recordings could not be started", error=repr(error))
         await asyncio.sleep(LATE_S)

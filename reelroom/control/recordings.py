@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Delete, bindparam, func, select
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.exc import IntegrityError
 
@@ -113,6 +113,8 @@ class Recordings:
                     row.destination = destination.id
                 session.add(row)
                 if new.idempotency_key:
+                    key = tables.Idempotency.app == new.app.id, tables.Idempotency.key == new.idempotency_key
+                    await session.execute(_old_keys().where(*key))  # it may be used again by now
                     session.add(
                         tables.Idempotency(
                             app=new.app.id,
@@ -189,10 +191,13 @@ class Recordings:
 
     async def recover(self) -> None:
         """Forget old Idempotency-Keys, and start what was accepted and could not be started: see `start_late`."""
-        async with self._database.transaction() as session:
-            old = time.time_ns() - IDEMPOTENCY_NS
-            await session.execute(delete_rows(tables.Idempotency).where(tables.Idempotency.created_ns < old))
+        await self.forget_keys()
         await self.start_late(0)
+
+    async def forget_keys(self) -> None:
+        """Delete the Idempotency-Keys that are not to be remembered any more."""
+        async with self._database.transaction() as session:
+            await session.execute(_old_keys())
 
     async def start_late(self, after_s: float = LATE_S) -> int:
         """Start recordings that have been STARTING for `after_s`, and return how many recorders that made.
@@ -414,6 +419,10 @@ def _check(spec: RecordingSpec, ring_s: float) -> None:
     except ValueError as error:
         where, _, message = str(error).partition(" ")
         raise ControlError("invalid", message, where) from error
+
+
+def _old_keys() -> Delete:
+    return delete_rows(tables.Idempotency).where(tables.Idempotency.created_ns < time.time_ns() - IDEMPOTENCY_NS)
 
 
 def _fingerprint(new: NewRecording) -> str:
