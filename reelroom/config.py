@@ -250,5 +250,6 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for mistake in error.errors(include_url=False):
         where = ".".join(str(part) for part in mistake["loc"])
-        lines.append(f"{where}: {mistake['msg']}" if where else str(mistake["msg"]))
+        message = str(mistake["msg"]).removeprefix("Value error, ")  # pydantic's word for what our validators say
+        lines.append(f"{where}: {message}" if where else message)
     return "\n".join(lines)

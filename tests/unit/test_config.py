@@ -106,3 +106,9 @@ def test_host_and_port() -> None:
     for wrong in ("", ":80", "x", "x:", "x:-1", "x:8x"):
         with pytest.raises(ValueError, match="HOST:PORT"):
             split_host_port(wrong)
+
+
+def test_refusals_are_in_our_own_words() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({"dev": True, "http": "0.0.0.0:8080"})
+    assert str(caught.value).startswith("--dev has well-known credentials")
