@@ -145,7 +145,6 @@ async def test_secrets_are_sealed_in_rows(made) -> None:
         "bucket": "b",
         "region": "r",
         "access_key_id": "AKhunter2",
-        "region": "us-east-1",
         "secret_access_key": "hunter2",
     }
     row = await recordings.start(
