@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 import reelroom
-from reelroom.control import problems
+from reelroom.control import openapi, problems
 from reelroom.control.context import Context
 from reelroom.control.middleware import BodyLimit, Cors
 from reelroom.dialects.agora import routes as agora
@@ -33,6 +33,7 @@ def make_app(context: Context) -> FastAPI:
     problems.install(app)
     for router in (health.router, whip.router, recordings.router, files.router, rooms.router, agora.router):
         app.include_router(router)
+    openapi.describe(app)
     settings = context.settings
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, sdp_limit=settings.max_sdp_bytes)
     app.add_middleware(Cors, origins=settings.cors_origins)

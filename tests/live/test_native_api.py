@@ -388,10 +388,19 @@ async def test_a_participant_can_be_thrown_out(server: Server, api: httpx.AsyncC
 
 
 async def test_the_api_describes_itself(anybody: httpx.AsyncClient) -> None:
-    paths = (await anybody.get("/api/v1/openapi.json")).json()["paths"]
+    described = (await anybody.get("/api/v1/openapi.json")).json()
+    paths = described["paths"]
     assert {"/api/v1/recordings", "/api/v1/recordings/{id}/stop", "/api/v1/rooms/{room}/tokens", "/whip/{room}"} <= set(
         paths
     )
+    for path, calls in paths.items():
+        for method, call in calls.items():
+            assert "422" not in call["responses"], (path, method)  # FastAPI's shape of it, which we do not send
+            assert ("default" in call["responses"]) == ("security" in call), (path, method)
+    problem_said = described["components"]["responses"]["Problem"]["content"][PROBLEM]["schema"]
+    assert problem_said == {"$ref": "#/components/schemas/Problem"}
+    refused = (await anybody.get("/api/v1/recordings")).json()
+    assert refused.keys() <= described["components"]["schemas"]["Problem"]["properties"].keys()
     assert (await anybody.get("/api/v1/docs")).status_code == 200
     assert (await anybody.get("/healthz")).json() == {"status": "ok"}
     assert (await anybody.get("/readyz")).json()["ready"] is True

@@ -40,7 +40,11 @@ async def _fleet(ctx: Context) -> str:
     return "ok"
 
 
-@router.get("/readyz", summary="Rooms can be joined and recordings started")
+@router.get(
+    "/readyz",
+    summary="Rooms can be joined and recordings started",
+    responses={503: {"description": "not now: the body says what does not answer"}},
+)
 async def readyz(ctx: ContextDep) -> JSONResponse:
     database, fleet, stats = await asyncio.gather(_database(ctx), _fleet(ctx), ctx.rooms.stats(2))
     ingest = {str(index): "ok" if index in stats else "away" for index in range(ctx.settings.workers)}

@@ -25,7 +25,11 @@ _SDP_BODY: dict[str, Any] = {
     "responses": {"201": {"description": "the SDP answer", "content": {SDP: {"schema": {"type": "string"}}}}},
 }
 _FRAGMENT_BODY: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {FRAGMENT: {"schema": {"type": "string"}}}}
+    "requestBody": {"required": True, "content": {FRAGMENT: {"schema": {"type": "string"}}}},
+    "responses": {
+        "200": {"description": "ICE was restarted: the new credentials, with a new ETag"},
+        "204": {"description": "candidates were taken"},
+    },
 }
 
 
