@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from reelroom.control.errors import ControlError
-from reelroom.domain.recording import check_name
+from reelroom.domain.names import check_name
 from reelroom.store import tables
 from reelroom.store.db import Database
 from reelroom.store.secrets import SecretBox

@@ -11,7 +11,7 @@ import jwt
 
 from reelroom.control.apps import AppContext, Apps
 from reelroom.control.errors import ControlError
-from reelroom.domain.recording import check_name
+from reelroom.domain.names import check_name
 
 PUBLISH, WATCH = "publish", "watch"
 PERMISSIONS = (PUBLISH, WATCH)

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from reelroom.domain.media import TrackInfo
 from reelroom.domain.recording import Subscription
+from reelroom.domain.scene import Scene
 
 
 class Line(Struct, frozen=True, kw_only=True, tag_field="type", tag=str.lower):
@@ -31,7 +32,7 @@ class OutputOpened(Line, frozen=True, kw_only=True):
 
     output: str  # "001", "002"...: order of first frames; also the folder of its segments
     identity: str
-    source: str  # "camera" or "screen"
+    source: str  # "camera" or "screen"; "mixed": the mix, whose identity is empty
     kind: str  # "av", "audio" or "video"
     start_ns: int
 
@@ -118,6 +119,13 @@ class Subscribed(Line, frozen=True, kw_only=True):
     subscription: Subscription
 
 
+class SceneChanged(Line, frozen=True, kw_only=True):
+    """A mixed recording shows another scene from then on."""
+
+    at_ns: int
+    scene: Scene
+
+
 class Notice(Line, frozen=True, kw_only=True):
     """Something an operator should know that is no gap: "transcoding", "codec_changed", "disk_low"..."""
 
@@ -175,6 +183,7 @@ AnyLine = (
     | Paused
     | Resumed
     | Subscribed
+    | SceneChanged
     | Notice
     | Stopped
     | File
@@ -205,4 +214,10 @@ class Change(Command, frozen=True, kw_only=True):
     subscription: Subscription
 
 
-AnyCommand = Stop | Pause | Resume | Change
+class ChangeScene(Command, frozen=True, kw_only=True):
+    """Of a mixed recording; its images are in the recording's folder already."""
+
+    scene: Scene
+
+
+AnyCommand = Stop | Pause | Resume | Change | ChangeScene

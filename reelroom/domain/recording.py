@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 
 from msgspec import Struct, field
 
-#: Room, identity and app names come from strangers: bounded, and free of control characters.
-MAX_NAME_BYTES = 128
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+from reelroom.domain.mix import Mix
+from reelroom.domain.names import check_name
 
 
 class Mode(StrEnum):
-    """How a room is recorded. Only INDIVIDUAL runs today; the others answer "not supported"."""
+    """How a room is recorded. PAGE and SNAPSHOT answer "not supported"."""
 
     INDIVIDUAL = "individual"
     MIXED = "mixed"
@@ -63,15 +61,27 @@ class Source(StrEnum):
     CAMERA = "camera"
     SCREEN = "screen"
     SCREEN_AUDIO = "screen_audio"
+    MIXED = "mixed"  # the recorder's own: all pictures composed
+    MIXED_AUDIO = "mixed_audio"
 
     @property
     def output(self) -> str:
-        """The output a track belongs to: a camera with its microphone, a screen with its sound."""
-        return "screen" if self in (Source.SCREEN, Source.SCREEN_AUDIO) else "camera"
+        """The output a track belongs to: a camera with its microphone, a screen with its sound, the mix."""
+        return _OUTPUTS[self]
 
     @property
     def kind(self) -> str:
-        return "video" if self in (Source.CAMERA, Source.SCREEN) else "audio"
+        return "video" if self in (Source.CAMERA, Source.SCREEN, Source.MIXED) else "audio"
+
+
+_OUTPUTS = {
+    Source.MICROPHONE: "camera",
+    Source.CAMERA: "camera",
+    Source.SCREEN: "screen",
+    Source.SCREEN_AUDIO: "screen",
+    Source.MIXED: "mixed",
+    Source.MIXED_AUDIO: "mixed",
+}
 
 
 class Format(StrEnum):
@@ -107,9 +117,11 @@ class Subscription(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     audio: Selection | None = field(default_factory=Selection)
     video: Selection | None = field(default_factory=Selection)
-    sources: tuple[Source, ...] | None = None  # None: all four
+    sources: tuple[Source, ...] | None = None  # None: all that participants publish
 
     def __post_init__(self) -> None:
+        if self.sources is not None and any(source.output == "mixed" for source in self.sources):
+            raise ValueError("sources are microphone, camera, screen and screen_audio")
         if self.audio is None and self.video is None:
             raise ValueError("a subscription needs audio, video or both")
 
@@ -152,6 +164,8 @@ class Naming(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     prefix: str = "{recording}/"
     file: str = "{identity}_{source}"
     segment: str = "{identity}_{source}_{sequence:05d}"
+    mixed: str = "mixed"  # of the mixed output, whose `{identity}` is empty and whose `{source}` is "mixed"
+    mixed_segment: str = "mixed_{sequence:05d}"
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -166,7 +180,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything a recorder needs to know, fixed at start; only the subscription can change later.
+    """Everything a recorder needs to know, fixed at start; only the subscription and the scene can change later.
 
     Holds no storage credentials and no callback address: a recorder never sees them.
     """
@@ -189,11 +203,14 @@ class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     preroll_s: float = 0  # how far before the start call to begin, at most the ring's length
     limits: Limits = field(default_factory=Limits)
     requested_ns: int = 0  # UTC nanoseconds of the start call
+    mix: Mix | None = None  # of the mode "mixed"
 
     def __post_init__(self) -> None:
         check_name("recording id", self.id)
         check_name("app", self.app)
         check_name("room", self.room)
+        if (self.mode is Mode.MIXED) != (self.mix is not None):
+            raise ValueError("mix is given with the mode 'mixed', and only with it")
         if not self.formats:
             raise ValueError("formats must name at least one of " + ", ".join(Format))
         if len(set(self.formats)) != len(self.formats):
@@ -212,10 +229,3 @@ class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError(f"split_s must be 0 or 10 to 86400 seconds, not {self.split_s}")
         if not 0 <= self.preroll_s <= 60:
             raise ValueError(f"preroll_s must be 0 to 60 seconds, not {self.preroll_s}")
-
-
-def check_name(what: str, value: str) -> str:
-    """Return `value` if it can name an app, room, identity or recording; else ValueError."""
-    if not value or len(value.encode()) > MAX_NAME_BYTES or _CONTROL.search(value):
-        raise ValueError(f"{what} must be 1 to {MAX_NAME_BYTES} bytes without control characters")
-    return value

@@ -12,7 +12,20 @@ from pathlib import Path
 
 import msgspec
 
-from reelroom.domain.lines import AnyCommand, AnyLine, Change, Pause, Paused, Resume, Resumed, Stop, Stopped, Subscribed
+from reelroom.domain.lines import (
+    AnyCommand,
+    AnyLine,
+    Change,
+    ChangeScene,
+    Pause,
+    Paused,
+    Resume,
+    Resumed,
+    SceneChanged,
+    Stop,
+    Stopped,
+    Subscribed,
+)
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
@@ -68,7 +81,8 @@ class Reader:
 class Effective:
     """Drops commands without effect: a pause while paused, a resume while not, anything after a stop.
 
-    What is left stands in the journal as Paused, Resumed, Subscribed and Stopped lines in the same order, so
+    What is left stands in the journal as Paused, Resumed, Subscribed, SceneChanged and Stopped lines in the same
+    order, so
     `skip` of those lines tells a restarted recorder which commands it has carried out.
     """
 
@@ -90,11 +104,11 @@ class Effective:
                 self._paused = False
             case Stop():
                 self._stopped = True
-            case Change():
+            case Change() | ChangeScene():
                 pass
         return True
 
 
 def carried_out(lines: Iterable[AnyLine]) -> int:
     """How many effective commands a journal's lines show."""
-    return sum(isinstance(line, Paused | Resumed | Subscribed | Stopped) for line in lines)
+    return sum(isinstance(line, Paused | Resumed | Subscribed | SceneChanged | Stopped) for line in lines)

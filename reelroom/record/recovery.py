@@ -73,7 +73,7 @@ def read(entries: Iterable[Entry]) -> Found:
                 found.ends[segment.output] = segment.end_ns
                 for number, seq in through.items():
                     found.through[number] = max(seq, found.through.get(number, 0))
-            case lines.Paused() | lines.Resumed() | lines.Subscribed():
+            case lines.Paused() | lines.Resumed() | lines.Subscribed() | lines.SceneChanged():
                 found.commands += 1
             case lines.Stopped() as stopped:
                 found.stopped = stopped

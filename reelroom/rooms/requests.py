@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from aioice.ice import get_host_addresses
 
-from reelroom.domain.recording import Source, check_name
+from reelroom.domain.names import check_name
+from reelroom.domain.recording import Source
 from reelroom.rooms import protocol
 from reelroom.rooms.room import Room
 from reelroom.rooms.session import Session, name_sources

@@ -104,7 +104,7 @@ async def test_a_key_makes_another_recording_once_it_is_forgotten(made, monkeypa
 async def test_what_is_refused_leaves_nothing_behind(made) -> None:
     recordings, recorders = made
     for wrong in (
-        new(mode=Mode.MIXED),
+        new(mode=Mode.PAGE),
         new(destination=DestinationSpec("fs", {"root": "/etc"})),
         new(destination=DestinationSpec("s3", {"bucket": "b"})),
         new(callback=CallbackSpec("http://169.254.169.254/")),

@@ -12,7 +12,7 @@ from reelroom.control.errors import ControlError
 from reelroom.control.rooms import SdpRefused
 from reelroom.control.tokens import PUBLISH, WATCH
 from reelroom.dialects.native.auth import BearerDep, ContextDep, grant
-from reelroom.domain.recording import check_name
+from reelroom.domain.names import check_name
 
 router = APIRouter(tags=["WHIP and WHEP"])
 

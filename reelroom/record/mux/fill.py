@@ -5,15 +5,25 @@ from __future__ import annotations
 import av
 import numpy as np
 
+from reelroom.domain.timeline import SECOND
 from reelroom.record.mux.entries import VideoConfig, video_config
-from reelroom.record.mux.model import Fill, Sample, SegmentJob, video_ticks
+from reelroom.record.mux.model import AUDIO_SCALE, Fill, Sample, SegmentJob, video_ticks
+from reelroom.record.mux.timing import opus_ticks
 from reelroom.record.mux.video import VideoEncoder
 
 __all__ = ["Black", "Fill", "black", "silence"]
 
-_PACKET_NS = 20_000_000
-#: 20 ms of full-band CELT silence, mono, which a stereo decoder takes as well (RFC 6716 §3.1).
-_OPUS_SILENCE = b"\xf8\xff\xfe"
+#: CELT silence of 20, 10, 5 and 2.5 ms, full-band, mono, which a stereo decoder takes as well (RFC 6716 §3.1).
+_OPUS_SILENCE = (
+    (20_000_000, b"\xf8\xff\xfe"),
+    (10_000_000, b"\xf0\xff\xfe"),
+    (5_000_000, b"\xe8\xff\xfe"),
+    (2_500_000, b"\xe0\xff\xfe"),
+)
+_LEAST_NS = 2_500_000
+#: A hole is told from when a packet of 20 ms would have ended, and not before its segment: the sound before it may end
+#: this much earlier.
+_EARLIER_NS = 250_000_000
 _BLACK_NS = 1_000_000_000
 
 
@@ -23,18 +33,28 @@ class Black(Sample):
     __slots__ = ()
 
 
-def silence(job: SegmentJob) -> list[Sample]:
-    """The job's Opus packets with silence in the holes that ask for it."""
+def silence(job: SegmentJob, heard_ns: int = -1) -> list[Sample]:
+    """The job's Opus packets with silence in the holes that ask for it, from where the sound before a hole ends.
+
+    `heard_ns`: the end of the sound in the segments before, -1 when it is not known. A hole that goes on in the next
+    segment is filled as far as whole packets reach; the next segment goes on there.
+    """
     added: list[Sample] = []
     for hole in job.fill:
         if hole.kind != "audio" or hole.how != "silence":
             continue
-        # On a grid from the hole's beginning: a hole over many segments stays seamless.
-        first = max(0, -(-(job.start_ns - hole.from_ns) // _PACKET_NS))
-        at = hole.from_ns + first * _PACKET_NS
-        while at < job.end_ns and at + _PACKET_NS <= hole.to_ns:
-            added.append(Sample(at, True, _OPUS_SILENCE))
-            at += _PACKET_NS
+        before = next((s for s in reversed(job.audio_samples) if s.media_ns < hole.to_ns), None)
+        if before is not None:
+            heard_ns = before.media_ns + opus_ticks(before.data) * SECOND // AUDIO_SCALE
+        at = heard_ns if heard_ns >= hole.from_ns - _EARLIER_NS else hole.from_ns
+        end = min(hole.to_ns, job.end_ns)
+        if end < job.end_ns:
+            end += _LEAST_NS // 2  # to the nearest packet, since the hole ends here
+        for length, packet in _OPUS_SILENCE:
+            while at + length <= end:
+                added.append(Sample(at, True, packet))
+                at += length
+        heard_ns = max(heard_ns, at)
     if not added:
         return job.audio_samples
     return sorted([*job.audio_samples, *added], key=lambda sample: sample.media_ns)

@@ -155,7 +155,7 @@ class Rendition:
     def _copy_audio(self, job: SegmentJob) -> _Audio:
         if job.audio is None:
             raise MuxError("no audio to copy")
-        samples = fill.silence(job)
+        samples = fill.silence(job, self._audio_clock.end_ns)
         lengths = [opus_ticks(sample[2]) for sample in samples]
         dts, durations = self._audio_clock.ticks(samples, lengths)
         return _Audio(job.audio.codec, dts, durations, [sample[2] for sample in samples])

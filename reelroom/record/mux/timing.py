@@ -44,6 +44,11 @@ class AudioClock:
     def __init__(self) -> None:
         self._expected = self._last = -1
 
+    @property
+    def end_ns(self) -> int:
+        """Media time at which the sound so far ends, -1 before the first."""
+        return self._expected * 1_000_000_000 // AUDIO_SCALE if self._expected >= 0 else -1
+
     def ticks(self, samples: Sequence[Sample], nominal: Sequence[int]) -> tuple[list[int], list[int]]:
         """DTS and durations at 48 kHz; `nominal` is how much sound each sample holds, in ticks."""
         dts: list[int] = []

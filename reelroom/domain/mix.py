@@ -1,0 +1,72 @@
+"""How a mixed recording is encoded: canvas, rates, codecs. What it shows is in `scene.py`. Holds no encoder."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from reelroom.domain.scene import Scene
+
+VIDEO_CODECS = ("h264", "h265", "vp9", "av1")
+AUDIO_CODECS = ("aac", "opus", "mp3")
+SAMPLE_RATES = (16_000, 32_000, 44_100, 48_000)
+MAX_SIDE = 1920  # pixels; a server that is configured for 4K allows `MAX_SIDE_4K`
+MAX_SIDE_4K = 3840
+MAX_PUSHES = 8
+
+
+class Push(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A live stream of the mix beside the recording. `url` is rtmp://, rtmps:// or srt:// and may hold a secret."""
+
+    id: str
+    url: str
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith(("rtmp://", "rtmps://", "srt://")):
+            raise ValueError("a push goes to an rtmp://, rtmps:// or srt:// address")
+
+
+class Mix(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One picture and one sound of the whole room. There is no picture when the subscription has no video, and
+    no sound when it has no audio."""
+
+    width: int = 1280  # pixels, even, 16..MAX_SIDE_4K
+    height: int = 720
+    fps: int = 30  # constant, 1..60
+    gop_s: float = 2.0  # seconds from key frame to key frame, 0.5..30, at most the segments' length
+    video_codec: str = "h264"
+    video_bitrate: int = 2_000_000  # bit/s, 50_000..50_000_000
+    profile: str = "high"  # of h264: "baseline", "main" or "high"
+    audio_codec: str = "aac"
+    audio_bitrate: int = 96_000  # bit/s, 16_000..320_000
+    sample_rate: int = 48_000  # Hz, of SAMPLE_RATES; opus: 48 000
+    channels: int = 2  # 1 or 2
+    individual: bool = False  # also keep every participant's own streams, as in the mode "individual"
+    scene: Scene = field(default_factory=Scene)  # at the start
+    pushes: tuple[Push, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, value in (("width", self.width), ("height", self.height)):
+            if value % 2 or not 16 <= value <= MAX_SIDE_4K:
+                raise ValueError(f"mix.{name} must be an even number of 16 to {MAX_SIDE_4K} pixels, not {value}")
+        if not 1 <= self.fps <= 60:
+            raise ValueError(f"mix.fps must be 1 to 60 frames a second, not {self.fps}")
+        if not 0.5 <= self.gop_s <= 30:
+            raise ValueError(f"mix.gop_s must be 0.5 to 30 seconds, not {self.gop_s}")
+        if self.video_codec not in VIDEO_CODECS:
+            raise ValueError(f"mix.video_codec must be one of {', '.join(VIDEO_CODECS)}, not {self.video_codec!r}")
+        if not 50_000 <= self.video_bitrate <= 50_000_000:
+            raise ValueError(f"mix.video_bitrate must be 50000 to 50000000 bit/s, not {self.video_bitrate}")
+        if self.profile not in ("baseline", "main", "high"):
+            raise ValueError(f"mix.profile must be 'baseline', 'main' or 'high', not {self.profile!r}")
+        if self.audio_codec not in AUDIO_CODECS:
+            raise ValueError(f"mix.audio_codec must be one of {', '.join(AUDIO_CODECS)}, not {self.audio_codec!r}")
+        if not 16_000 <= self.audio_bitrate <= 320_000:
+            raise ValueError(f"mix.audio_bitrate must be 16000 to 320000 bit/s, not {self.audio_bitrate}")
+        if self.sample_rate not in SAMPLE_RATES:
+            raise ValueError(f"mix.sample_rate must be one of {SAMPLE_RATES} Hz, not {self.sample_rate}")
+        if self.audio_codec == "opus" and self.sample_rate != 48_000:
+            raise ValueError("mix.sample_rate must be 48000 Hz with opus")
+        if self.channels not in (1, 2):
+            raise ValueError(f"mix.channels must be 1 or 2, not {self.channels}")
+        if len(self.pushes) > MAX_PUSHES or len({push.id for push in self.pushes}) != len(self.pushes):
+            raise ValueError(f"mix.pushes takes at most {MAX_PUSHES} pushes with ids of their own")

@@ -1,0 +1,208 @@
+"""What a mixed recording shows, all of which can change while it runs: layout, background, names, watermarks.
+
+Holds no geometry (`layout.py`) and no pixels (`record/mixed`).
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+from msgspec import Struct, field
+
+from reelroom.domain.names import check_name
+
+MAX_PANES = 64
+MAX_WATERMARKS = 16
+MAX_TEXT = 256  # characters of one watermark or name
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}\Z")
+_IMAGE = re.compile(r"[0-9a-f]{64}\Z")
+
+
+class Fit(StrEnum):
+    """How a picture fills a rectangle of another shape."""
+
+    CROP = "crop"  # fill it, cut off what is too much
+    FIT = "fit"  # show all of it, with bars
+    STRETCH = "stretch"
+
+
+class Preset(StrEnum):
+    """Who stands where; `layout.py` says exactly."""
+
+    BEST_FIT = "best_fit"  # a grid, all of one size
+    FLOATING = "floating"  # the first fills the canvas, the others stand in rows over its lower edge
+    VERTICAL = "vertical"  # the focus large at the left, the others in columns at the right
+    HORIZONTAL = "horizontal"  # the focus large, the others in a row below
+    SCREEN_SHARE = "screen_share"  # the shared screen large, everybody else in a column beside it
+    PICTURE_IN_PICTURE = "picture_in_picture"  # the focus fills the canvas, one other in a corner
+    CUSTOM = "custom"  # `panes`
+
+
+class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One pane of a custom layout, in pixels of the canvas or, when all four are 0..1, in fractions of it."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    z: int = 0  # higher is in front, -100..100
+    alpha: float = 1.0  # 0 (not seen)..1
+    fit: Fit | None = None  # None: the layout's
+    identity: str | None = None  # None: the next participant who has no pane
+    source: str = ""  # "camera", "screen"; "": any
+
+    def __post_init__(self) -> None:
+        if self.identity is not None:
+            check_name("identity", self.identity)
+        if self.source not in ("", "camera", "screen"):
+            raise ValueError(f"a pane's source must be 'camera', 'screen' or '', not {self.source!r}")
+        if min(self.x, self.y) < 0 or min(self.width, self.height) <= 0:
+            raise ValueError("a pane needs x and y of 0 or more and a width and height above 0")
+        if not 0 <= self.alpha <= 1:
+            raise ValueError(f"a pane's alpha must be 0 to 1, not {self.alpha}")
+        if not -100 <= self.z <= 100:
+            raise ValueError(f"a pane's z must be -100 to 100, not {self.z}")
+
+    @property
+    def fractions(self) -> bool:
+        """Whether the four numbers are fractions of the canvas, not pixels."""
+        return max(self.x, self.y, self.width, self.height) <= 1
+
+
+class Layout(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which preset, and how pictures fill their panes."""
+
+    preset: Preset = Preset.BEST_FIT
+    fit: Fit = Fit.CROP
+    focus: str = ""  # identity that stands large; "": the preset's own choice
+    follow_speaker: bool = False  # whoever speaks takes the large pane (when there is no focus)
+    panes: tuple[Place, ...] = ()  # of the preset "custom"
+    max_panes: int = 17  # 1..MAX_PANES; participants beyond it are heard, not seen
+    #: The grids of the preset "best_fit" by number of participants, each (columns, rows); (): the nearest square.
+    grids: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.preset == Preset.CUSTOM) != bool(self.panes):
+            raise ValueError("panes are given with the preset 'custom', and only with it")
+        if len(self.panes) > MAX_PANES or not 1 <= self.max_panes <= MAX_PANES:
+            raise ValueError(f"a layout has 1 to {MAX_PANES} panes")
+        pinned = [(pane.identity, pane.source) for pane in self.panes if pane.identity is not None]
+        if len(set(pinned)) != len(pinned):
+            raise ValueError("two panes are pinned to the same identity and source")
+
+
+class Surface(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is seen where no picture is: a colour, and over it an image of the recording's `images` folder."""
+
+    color: str = "#000000"
+    image: str = ""  # SHA-256 of the image's bytes, in hex: its file's name; "": none
+    fit: Fit = Fit.CROP
+
+    def __post_init__(self) -> None:
+        check_color(self.color)
+        check_image(self.image)
+
+
+class Border(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A frame within each pane's edge."""
+
+    width: int = 0  # pixels, 0..64
+    color: str = "#ffffff"
+
+    def __post_init__(self) -> None:
+        check_color(self.color)
+        if not 0 <= self.width <= 64:
+            raise ValueError(f"a border is 0 to 64 pixels wide, not {self.width}")
+
+
+class Names(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A label in each pane's lower left corner."""
+
+    size: int = 24  # height of the letters in pixels, 8..200
+    color: str = "#ffffff"
+    background: str = "#000000"
+    opacity: float = 0.6  # of the background
+    texts: dict[str, str] = field(default_factory=dict)  # identity → what to show; others show their identity
+
+    def __post_init__(self) -> None:
+        check_color(self.color)
+        check_color(self.background)
+        if not 8 <= self.size <= 200:
+            raise ValueError(f"names are 8 to 200 pixels high, not {self.size}")
+        if not 0 <= self.opacity <= 1:
+            raise ValueError(f"opacity must be 0 to 1, not {self.opacity}")
+        if any(len(text) > MAX_TEXT for text in self.texts.values()):
+            raise ValueError(f"a name has at most {MAX_TEXT} characters")
+
+
+class Watermark(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An image, a text or the wall clock, over everything. Exactly one of `image`, `text`, `clock`."""
+
+    x: float  # of its upper left corner: fraction of the canvas where `fractions`, else pixels
+    y: float
+    width: float = 0  # of an image or of the text's box; 0: its own size
+    height: float = 0
+    fractions: bool = False
+    opacity: float = 1.0
+    image: str = ""  # SHA-256 as in Surface
+    text: str = ""
+    clock: str = ""  # strftime pattern, as in "%Y-%m-%d %H:%M:%S"
+    utc_offset_minutes: int = 0  # of the clock, -1440..1440
+    size: int = 24  # of letters, pixels, 8..200
+    color: str = "#ffffff"
+    background: str = ""  # "": none
+
+    def __post_init__(self) -> None:
+        if sum(map(bool, (self.image, self.text, self.clock))) != 1:
+            raise ValueError("a watermark has exactly one of image, text and clock")
+        check_image(self.image)
+        check_color(self.color)
+        if self.background:
+            check_color(self.background)
+        if max(len(self.text), len(self.clock)) > MAX_TEXT:
+            raise ValueError(f"a watermark's text has at most {MAX_TEXT} characters")
+        if min(self.x, self.y, self.width, self.height) < 0:
+            raise ValueError("a watermark's x, y, width and height must be 0 or more")
+        if self.fractions and max(self.x, self.y, self.width, self.height) > 1:
+            raise ValueError("a watermark placed by fractions needs numbers of 0 to 1")
+        if not 0 <= self.opacity <= 1:
+            raise ValueError(f"opacity must be 0 to 1, not {self.opacity}")
+        if not 8 <= self.size <= 200:
+            raise ValueError(f"a watermark's text is 8 to 200 pixels high, not {self.size}")
+        if not -1440 <= self.utc_offset_minutes <= 1440:
+            raise ValueError("utc_offset_minutes must be -1440 to 1440")
+
+
+class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that is seen but the participants' own pictures."""
+
+    layout: Layout = field(default_factory=Layout)
+    background: Surface = field(default_factory=Surface)
+    placeholder: Surface = field(default_factory=lambda: Surface(color="#202020"))  # of a pane without a picture
+    placeholders: dict[str, Surface] = field(default_factory=dict)  # by identity
+    without_picture: bool = True  # participants who send no picture have a pane too
+    border: Border = field(default_factory=Border)
+    names: Names | None = None
+    watermarks: tuple[Watermark, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.watermarks) > MAX_WATERMARKS:
+            raise ValueError(f"a scene has at most {MAX_WATERMARKS} watermarks")
+
+    def images(self) -> frozenset[str]:
+        """Names of all image files that it needs."""
+        surfaces = (self.background, self.placeholder, *self.placeholders.values())
+        return frozenset({s.image for s in surfaces} | {w.image for w in self.watermarks}) - {""}
+
+
+def check_color(value: str) -> None:
+    """ValueError unless it is "#rrggbb"."""
+    if not _COLOR.match(value):
+        raise ValueError(f"a colour is '#rrggbb', not {value!r}")
+
+
+def check_image(value: str) -> None:
+    """ValueError unless it is empty or a SHA-256 in lower case hex."""
+    if value and not _IMAGE.match(value):
+        raise ValueError("an image is named by its SHA-256 in lower case hex")
