@@ -12,6 +12,7 @@ from muxkit import SECOND, complaints, flashes_and_beeps, jobs, opus, pcmu, pict
 from reelroom.domain.recording import Hls
 from reelroom.finish.read import read_init, read_segment
 from reelroom.record.mux import Fill, MuxError, Rendition, Sample, SegmentJob, TrackConfig
+from reelroom.record.mux.timing import opus_ticks
 
 TS = Hls(container="ts")
 
@@ -121,6 +122,30 @@ def test_sound_after_a_hole_is_in_step(tmp_path, container, filled):
     packets = sum(muxed.audio_frames for muxed in recorder.muxed["hls"])
     seconds = packets * (960 if container == "fmp4" else 1024) / 48_000
     assert seconds == pytest.approx(8 if filled else 6, abs=0.09)
+
+
+@pytest.mark.parametrize("late_ms", [-1.9, 0.0, 1.3, 4.0, 9.9, 17.4, 19.9])
+@pytest.mark.parametrize("cut_ms", [0.0, 3.1, 19.0])
+def test_silence_fills_a_hole_over_segments_to_the_last_millisecond(tmp_path, late_ms, cut_ms):
+    """As room time goes: what comes after a hole stands on no grid with what was before it, nor do the cuts."""
+    sound = opus(8)
+    last, begin = 123, 2_480_000_000  # of the packets before the hole
+    after = [Sample(s.media_ns + round(late_ms * 1e6), True, s.data) for s in sound[226:]]
+    end = after[0].media_ns
+    whole = jobs(pictures("h264", 9), [*sound[: last + 1], *after])
+    for job, following in itertools.pairwise(whole):
+        job.end_ns = following.start_ns = following.start_ns + round(cut_ms * 1e6)
+    for job in whole:
+        job.audio_samples = [s for s in [*sound[: last + 1], *after] if job.start_ns <= s.media_ns < job.end_ns]
+        if job.start_ns < end and job.end_ns > begin:
+            job.fill = [Fill("audio", max(job.start_ns, begin), min(job.end_ns, end), "silence")]
+    recorder = record(tmp_path, spec(), whole)
+    assert len(recorder.muxed["hls"]) == 5
+    with av.open(str(recorder.playlist())) as source:
+        packets = [(p.pts, opus_ticks(bytes(p))) for p in source.demux(source.streams.audio[0]) if p.size]
+    holes = [after - at - length for (at, length), (after, _) in itertools.pairwise(packets)]
+    assert max(map(abs, holes)) <= 3.3 * 48  # what is snapped (2 ms) and half a packet of 2.5 ms
+    assert complaints(recorder.playlist()) == ""
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp8", "vp9", "av1"])
