@@ -139,12 +139,14 @@ def _seaweedfs() -> Server:
     command = [
         _weed(), "server", "-s3", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         f"-s3.port={s3}", f"-filer.port={filer}", f"-master.port={master}", f"-volume.port={volume}",
-        f"-s3.config={folder / 's3.json'}", "-master.volumeSizeLimitMB=64", "-volume.max=50",
+        f"-s3.config={folder / 's3.json'}", "-master.volumeSizeLimitMB=64", "-volume.max=1000",
         f"-s3.port.grpc={_free()}", f"-filer.port.grpc={_free()}", f"-master.port.grpc={_free()}",
         f"-volume.port.grpc={_free()}", "-webdav", f"-webdav.port={webdav}", "-s3.iam=false", "-s3.port.iceberg=0",
         "-s3.port.lance=0",
     ]  # fmt: skip
-    server = Server(_spawn(command, folder), folder, s3, webdav)
+    # By itself it makes 7 volumes for each new bucket; at the limit of volumes (50 until now), every further bucket
+    # answered 500 for good.
+    server = Server(_spawn(command, folder, WEED_MASTER_VOLUME_GROWTH_COPY_1="1"), folder, s3, webdav)
     _await(server, f"http://127.0.0.1:{s3}/", 60)
     _await(server, f"http://127.0.0.1:{filer}/", 60)
     return server
@@ -180,9 +182,12 @@ def _azurite() -> Server:
     return server
 
 
-def _spawn(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
+def _spawn(command: list[str], folder: Path, **environment: str) -> subprocess.Popen[bytes]:
     with (folder / "log").open("wb") as log:
-        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder, start_new_session=True)
+        return subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, cwd=folder, start_new_session=True,
+            env=os.environ | environment,
+        )  # fmt: skip
 
 
 def _ports() -> tuple[int, int, int, int]:

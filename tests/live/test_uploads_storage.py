@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -212,25 +211,29 @@ async def test_a_killed_uploader_completes_after_restart_without_duplicates(tmp_
         script = (
             "import asyncio, sys; from pathlib import Path; from tests.journals import House\n"
             "async def main():\n"
-            "    async with House(Path(sys.argv[1])): await asyncio.sleep(60)\n"
+            "    async with House(Path(sys.argv[1])): await asyncio.sleep(600)\n"
             "asyncio.run(main())\n"
         )
         killed_at = []
         for goal in (15, 40, 70):
-            root = Path(__file__).parents[2]
-            child = subprocess.Popen(
-                [sys.executable, "-c", script, str(tmp_path)], cwd=root, stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )  # fmt: skip
+            root, said = Path(__file__).parents[2], tmp_path / f"uploader-{goal}.log"
+            with said.open("wb") as log:
+                command = [sys.executable, "-c", script, str(tmp_path)]
+                child = subprocess.Popen(command, cwd=root, stdout=log, stderr=subprocess.STDOUT)
 
-            async def some(goal: int = goal) -> bool:
+            async def some(goal: int = goal, said: Path = said, child: subprocess.Popen[bytes] = child) -> bool:
+                assert child.poll() is None, f"the uploader ended by itself:\n{said.read_text()}"
                 async with house.database.reading() as session:
                     done = await session.scalars(select(File.id).where(File.state == "uploaded"))
                     return len(done.all()) >= goal
 
-            await house.until(some, 60)
-            os.kill(child.pid, signal.SIGKILL)
-            child.wait()
+            try:
+                await house.until(some, 120)
+            except AssertionError as error:
+                raise AssertionError(f"{error}; the uploader said:\n{said.read_text()}") from error
+            finally:
+                child.kill()
+                child.wait()
             async with house.database.reading() as session:
                 uploaded = await session.scalars(select(File.id).where(File.state == "uploaded"))
                 killed_at.append(len(uploaded.all()))
