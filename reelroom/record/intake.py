@@ -23,6 +23,7 @@ from reelroom.record.wal import FLUSH_BYTES
 from reelroom.record.worker import Worker
 from reelroom.rooms import protocol
 from reelroom.rooms.protocol import FRAME, FRAME_HEADER, KEY, MAX_MESSAGE, PREFIX
+from reelroom.rooms.ring import MAX_AUDIO_NS
 
 ENDED_NS = 120 * SECOND  # longer than any ring
 _WAIT_NS = SECOND // 2  # how long an output waits for its other kind of track before it begins
@@ -226,7 +227,17 @@ class Intake:
         gone = {h[0].number for h in frames if not h[0].live and latest[h[0].number] < self._since_ns}
         keys = [h[3] for h in frames if h[0].video and h[1] & KEY and h[3] <= self._since_ns]
         begin_ns = max(keys, default=self._since_ns)
-        return [frames[i] for at_ns, i in sorted(order) if at_ns >= begin_ns and frames[i][0].number not in gone]
+        begins = {  # sound that is still heard at the begin begins with its own frame
+            number: max((h[3] for h in frames if h[0].number == number and h[3] <= begin_ns), default=begin_ns)
+            for number, track in {h[0].number: h[0] for h in frames}.items()
+            if not track.video
+        }
+        return [
+            frames[i]
+            for at_ns, i in sorted(order)
+            if at_ns >= max(begins.get(frames[i][0].number, begin_ns), begin_ns - MAX_AUDIO_NS)
+            and frames[i][0].number not in gone
+        ]
 
     # what else the ingest says
 

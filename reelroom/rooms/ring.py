@@ -6,6 +6,7 @@ from collections import deque
 from typing import NamedTuple
 
 _STALE_NS = 3_000_000_000  # video without a frame for so long has stopped
+MAX_AUDIO_NS = 120_000_000  # no audio frame is longer (RFC 7587 section 4.2)
 
 
 class Kept(NamedTuple):
@@ -62,7 +63,10 @@ class Ring:
         """What a recording that begins at `room_ns` needs: video from the key frame at or before (else the first
         one after), audio from the first frame that is not over before it."""
         if not self._video:
-            return [frame for frame in self._frames if frame.room_ns >= room_ns]
+            found = [frame for frame in self._frames if frame.room_ns > room_ns - MAX_AUDIO_NS]
+            while len(found) > 1 and found[1].room_ns <= room_ns:
+                del found[0]
+            return found
         if self._frames and self._frames[-1].room_ns < room_ns - _STALE_NS:
             return []  # a picture of long ago: the track was muted, and begins anew when it speaks again
         start = None

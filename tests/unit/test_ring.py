@@ -56,6 +56,14 @@ def test_audio_is_kept_twice_as_long_and_begins_exactly() -> None:
     assert times(ring.since(0))[0] == times(ring.after(0))[0]
 
 
+def test_audio_that_is_still_heard_at_the_begin_is_part_of_it() -> None:
+    ring = Ring(video=False, length_ns=10 * S, max_bytes=1 << 30)
+    fill(ring, 2, fps=50)
+    assert times(ring.since(T0 + S + 1))[:2] == [1.0, 1.02]
+    assert times(ring.since(T0 + S - 1))[:2] == [0.98, 1.0]
+    assert ring.since(T0 + 3 * S) == [], "what ended long before is not"
+
+
 def test_bytes_win_over_time_and_undecodable_rests_are_not_offered() -> None:
     ring = Ring(video=True, length_ns=10 * S, max_bytes=50_000)
     fill(ring, 10, gop_s=30)
