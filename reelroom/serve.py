@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -30,6 +31,7 @@ CONTROL_END_S = 8.0  # requests under way
 FLEET_END_S = 5.0
 RECORDERS_END_S = 10.0  # they sync what they have; the next start resumes them
 INGEST_END_S = 5.0
+MAX_FILES = 65_536  # open at one time, in each process
 
 
 @dataclass(slots=True)
@@ -90,6 +92,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings, ready: Callable[[dict[str, Any]], None]) -> None:
         self.settings = settings.with_folders()
+        more_files()
         self._ready = ready
         self._end = asyncio.Event()
         self._alive, self._parent = os.pipe()  # children see the end of file when we are gone
@@ -209,6 +212,14 @@ def bind(host: str, port: int) -> socket.socket:
     listener.listen(1024)
     listener.setblocking(False)
     return listener
+
+
+def more_files() -> None:
+    """As many open files as the system lets us have, for us and our children: connections and journals are files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _url(listener: socket.socket) -> str:

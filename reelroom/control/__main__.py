@@ -18,6 +18,7 @@ from reelroom import logs
 from reelroom.config import inherited
 from reelroom.control.app import make_app
 from reelroom.control.context import Context
+from reelroom.control.protocol import BoundedHttp
 from reelroom.parent import when_parent_ends
 from reelroom.store.secrets import SecretError
 
@@ -56,7 +57,7 @@ async def main() -> None:
             log_config=None,
             access_log=False,
             lifespan="off",
-            http="httptools",
+            http=BoundedHttp,
             ws="none",
             server_header=False,
             timeout_keep_alive=30,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,10 +14,11 @@ EXPOSED = "Location, ETag, Link, Accept-Patch, Retry-After, Idempotent-Replayed,
 ALLOWED_HEADERS = "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Range, X-Request-ID"
 METHODS = "GET, HEAD, POST, PATCH, DELETE, OPTIONS"
 _SIGNALLING = ("/whip/", "/whep/")
+BODY_S = 60.0  # for a whole body, from when it is first asked for
 
 
 class BodyLimit:
-    """Answers 413 to a body that is longer than allowed, before it is in memory."""
+    """Answers 413 to a body that is longer than allowed, before it is in memory, and 408 to one that does not come."""
 
     def __init__(self, app: ASGIApp, limit: int, sdp_limit: int) -> None:
         self.app = app
@@ -34,12 +37,22 @@ class BodyLimit:
             await problem(413, "too_large", message)(scope, receive, send)
             return
         received = 0
+        whole = False
+        deadline: float | None = None
 
         async def counted() -> Message:
-            nonlocal received
-            part = await receive()
+            nonlocal received, whole, deadline
+            if whole:
+                return await receive()  # for the end of the connection, however late
+            deadline = deadline or asyncio.get_running_loop().time() + BODY_S
+            try:
+                async with asyncio.timeout_at(deadline):
+                    part = await receive()
+            except TimeoutError:
+                raise HTTPException(408, f"the body did not come within {BODY_S:g} seconds") from None
             if part["type"] == "http.request":
                 received += len(part.get("body", b""))
+                whole = not part.get("more_body", False)
                 if received > limit:
                     raise HTTPException(413, message)
             return part

@@ -23,12 +23,14 @@ def server() -> Iterator[Server]:
 
 
 async def kill_recorder(server: Server, recording: str) -> None:
-    os.kill(server.recorders()[recording], signal.SIGKILL)
-    before = server.recorders().get(recording)
-    for _ in range(100):
+    """Kill it and wait for its successor."""
+    before = server.recorders()[recording]
+    os.kill(before, signal.SIGKILL)
+    for _ in range(200):
         await asyncio.sleep(0.05)
         if server.recorders().get(recording) not in (None, before):
             return
+    raise TimeoutError(f"nobody took over {recording} from {before}:\n{server.tail()}")
 
 
 def assert_whole(people: Call, recording: str, folder: Path) -> None:
