@@ -123,6 +123,7 @@ class Publisher(Peer):
         if inbound is None:
             inbound = self._identify(packet, second & 127, ssrc, now_ns)
             if inbound is None:
+                self._acknowledge(packet, now_ns)
                 return
         start = 12 + ((first & 15) << 2)
         if first & 16:
@@ -224,6 +225,16 @@ class Publisher(Peer):
         self._polled = [entry.layer.stream for entry in self._inbound.values() if not entry.rtx]
         return inbound
 
+    def _acknowledge(self, packet: bytes, now_ns: int) -> None:
+        """Tell the sender that a packet of no known stream came. Chromium probes the path with padding on RTX streams
+        whose media is still to come; what is not told counts as lost, and makes it begin at a fraction of the rate."""
+        header = rtp.parse_header(packet)
+        if self._twcc is None or header is None or not header.extension_at:
+            return
+        value = rtp.parse_extensions(packet, header.extension_at).get(self._twcc_id)
+        if value is not None and len(value) == 2:
+            self._twcc.arrived(int.from_bytes(value), now_ns)
+
     def _new_layer(self, track: RemoteTrack, ssrc: int, rid: str, payload_type: int, now_ns: int) -> Layer | None:
         """The layer of a media SSRC that has just come up; None while it cannot be told, or must not be believed."""
         media = track.section.media
@@ -311,9 +322,10 @@ class Publisher(Peer):
             if track.kind == "video" or track.active is None:
                 for ssrc in track.keyframes_wanted(now_ns):
                     self._send_rtcp(self._compound() + rtcp.pli(self._ssrc, ssrc))
-        if self._twcc is not None and self._polled:
+        if self._twcc is not None:
             before = b"" if self._reduced_size else self._compound()
-            while (message := self._twcc.message(self._ssrc, self._polled[0].ssrc)) is not None:
+            media_ssrc = self._polled[0].ssrc if self._polled else 0
+            while (message := self._twcc.message(self._ssrc, media_ssrc)) is not None:
                 self._send_rtcp(before + message)
 
     def _send_reports(self, now_ns: int) -> None:

@@ -283,6 +283,22 @@ def test_feedback_is_what_was_agreed() -> None:
         assert highest >> 16 == 1  # 65500 + 270 packets: it has wrapped once
 
 
+def test_padding_that_probes_the_path_before_any_media_is_told_as_received() -> None:
+    """As Chromium begins: with padding on the RTX stream of media that is still to come."""
+    world = World()
+    peer, link, _ = publish(world)
+    first = link.transport_sequence
+    for number in range(12):
+        plain = link.packet(2000, 97, 100 + number, 0, False, bytes(199) + bytes([200]), [(1, b"v")])
+        link.send_plain(bytes([plain[0] | 0x20]) + plain[1:])
+    world.run(300 * MS)
+    told = rtcp_of(link, 205, 15)
+    base, count = struct.unpack_from("!HH", told[0][1], 8)
+    assert (base, count) == (first, 12)
+    assert struct.unpack_from("!H", told[0][1], 16)[0] == 1 << 13 | 12  # a run of "received, small delta"
+    assert not peer.tracks["v"].layers
+
+
 @pytest.mark.parametrize("stamped", [True, False], ids=["with send times", "without"])
 def test_a_path_that_fills_its_queue_makes_the_sender_slower_before_anything_is_lost(stamped: bool) -> None:
     world = World()
