@@ -16,6 +16,7 @@ MS = 1_000_000
 #: A stream's first frames wait this long, so that a burst of packets that queued up somewhere does not shift its times.
 GATE_NS = 150 * MS
 _LAYER_SILENT_NS = 1000 * MS
+_LAYER_STOPPED_NS = 400 * MS  # silence of the chosen layer while another one goes on: the sender has stopped it
 _BEHIND_NS = 100 * MS  # a frame so far behind what another layer already told is not told
 _PLI_PAUSE_NS = 500 * MS
 _CODEC_PAUSE_NS = 1000 * MS  # between changes of a layer's codec: packets of the one before may still straggle in
@@ -74,6 +75,11 @@ class Layer:
         depacketizer = self.stream.depacketizer
         return depacketizer.width * depacketizer.height if depacketizer is not None else 0
 
+    @property
+    def waits(self) -> bool:
+        """Its first frames wait; the first of pictures is a key frame."""
+        return bool(self._waiting)
+
     def change_codec(self, codec: Codec, now_ns: int) -> bool:
         """False when the last change was a moment ago."""
         if self._changed_ns and now_ns - self._changed_ns < _CODEC_PAUSE_NS:
@@ -82,8 +88,7 @@ class Layer:
         depacketizer = make_depacketizer(codec.name, codec.fmtp) if self.track.kind == "video" else None
         self.stream.set_depacketizer(depacketizer)
         if codec.clock_rate != self.clock.clock_rate:
-            if self._waiting:
-                self._open_gate()
+            self.open_gate()
             self.stream.clock_rate = codec.clock_rate
             self.clock = TrackClock(codec.clock_rate, self.track.sender_clock, audio=self.track.kind == "audio")
             self._gate_ns = 0
@@ -95,7 +100,7 @@ class Layer:
 
     def poll_gate(self, now_ns: int) -> None:
         if self._waiting and now_ns >= self._gate_ns:
-            self._open_gate()
+            self.track.open_gates()
 
     def _frame(self, data: bytes, key: bool, rtp: int, arrival_ns: int, after_gap: bool) -> None:
         if self._gate_ns >= 0:
@@ -103,13 +108,16 @@ class Layer:
                 self._gate_ns = arrival_ns + GATE_NS
             self._waiting.append((data, key, rtp, arrival_ns, after_gap))
             if arrival_ns >= self._gate_ns:
-                self._open_gate()
+                self.track.open_gates()
             return
         room_ns = self.clock.room_time(rtp, arrival_ns)
         self.track.layer_frame(self, data, key, rtp, room_ns, after_gap)
 
-    def _open_gate(self) -> None:
+    def open_gate(self) -> None:
+        """Tell the frames that waited, if there are any."""
         waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
         self._gate_ns = -1
         first = waiting[0][2]
         ticks = 1_000_000_000 / self.stream.clock_rate
@@ -181,6 +189,11 @@ class RemoteTrack:
         self.last_arrival_ns = stream.last_arrival_ns
         self._sink.frame(self, data, key, rtp, room_ns, self.level, after_gap)
 
+    def open_gates(self) -> None:
+        """One layer has waited long enough: the others began with it, and the largest shall be told from its start."""
+        for layer in sorted(self.layers.values(), key=lambda layer: layer.area, reverse=True):
+            layer.open_gate()
+
     def keyframes_wanted(self, now_ns: int) -> list[int]:
         """SSRCs to send a PLI for now: broken or new streams, and layers worth switching to."""
         wanted = []
@@ -188,7 +201,7 @@ class RemoteTrack:
             layer.poll_gate(now_ns)
             stream = layer.stream
             flowing = layer.flows(now_ns)
-            better = layer is not self.active and self._is_better(layer, now_ns)
+            better = layer is not self.active and not layer.waits and self._is_better(layer, now_ns)
             if flowing and (stream.wants_keyframe or better) and self.may_ask(layer, now_ns):
                 wanted.append(stream.ssrc)
         return wanted
@@ -209,8 +222,10 @@ class RemoteTrack:
         active = self.active
         if active is None:
             return True
-        if now_ns - active.stream.last_arrival_ns > _LAYER_SILENT_NS:
-            return now_ns - layer.stream.last_arrival_ns < _LAYER_SILENT_NS
+        if now_ns - active.stream.last_arrival_ns > _LAYER_STOPPED_NS:
+            since_ns = active.stream.last_arrival_ns + _LAYER_STOPPED_NS
+            going = [each for each in self.layers.values() if each.stream.last_arrival_ns > since_ns]
+            return layer in going and layer.area == max(each.area for each in going)
         return layer.area > active.area
 
     def _adopt_codec(self, codec: Codec) -> None:

@@ -166,7 +166,7 @@ def test_simulcast_records_the_highest_layer_that_flows() -> None:
     numbers = sink.numbers("v")
     assert numbers == sorted(numbers)
     assert len(numbers) - len(set(numbers)) <= 4  # a switch may tell the same picture by the other layer
-    assert set(range(120)) <= set(numbers) and set(range(180, 300)) <= set(numbers)
+    assert set(range(120)) <= set(numbers) and set(range(150, 300)) <= set(numbers)
     times = [frame.room_ns for frame in sink.frames["v"]]
     assert times == sorted(set(times))
     for before, after in zip(sink.frames["v"], sink.frames["v"][1:], strict=False):
@@ -178,7 +178,7 @@ def test_simulcast_records_the_highest_layer_that_flows() -> None:
     for frame in sink.frames["v"]:
         if frame.key:
             seen[vp8_header(frame.data).width] = frame.room_ns
-    assert set(seen) == {320, 640} or set(seen) == {160, 320, 640}
+    assert set(seen) == {320, 640}, "the smallest, which began a moment earlier, is told of nowhere"
 
 
 def test_a_codec_change_in_the_middle_begins_anew_at_a_key_frame() -> None:
