@@ -31,12 +31,21 @@ class Preset(StrEnum):
     """Who stands where; `layout.py` says exactly."""
 
     BEST_FIT = "best_fit"  # a grid, all of one size
-    FLOATING = "floating"  # the first fills the canvas, the others stand in rows over its lower edge
-    VERTICAL = "vertical"  # the focus large at the left, the others in columns at the right
-    HORIZONTAL = "horizontal"  # the focus large, the others in a row below
-    SCREEN_SHARE = "screen_share"  # the shared screen large, everybody else in a column beside it
-    PICTURE_IN_PICTURE = "picture_in_picture"  # the focus fills the canvas, one other in a corner
+    FLOATING = "floating"  # the large one fills the canvas, the others stand in rows over its lower edge
+    VERTICAL = "vertical"  # the large one at the left, the others in columns at the right
+    HORIZONTAL = "horizontal"  # the large one at the top, the others in rows below
+    SCREEN_SHARE = "screen_share"  # vertical with the shared screen large; while nobody shares one, best_fit
+    PICTURE_IN_PICTURE = "picture_in_picture"  # the large one fills the canvas, one other in a corner
     CUSTOM = "custom"  # `panes`
+    TABLES = "tables"  # `tables`
+
+
+class Vacant(StrEnum):
+    """Who has the large pane when `Layout.focus` does not."""
+
+    FILL = "fill"  # the speaker where `follow_speaker`, else whoever joined first
+    WAIT = "wait"  # nobody while a focus is named that is not there; else as FILL
+    EMPTY = "empty"  # nobody, ever
 
 
 class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,8 +64,7 @@ class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.identity is not None:
             check_name("identity", self.identity)
-        if self.source not in ("", "camera", "screen"):
-            raise ValueError(f"a pane's source must be 'camera', 'screen' or '', not {self.source!r}")
+        check_source(self.source)
         if min(self.x, self.y) < 0 or min(self.width, self.height) <= 0:
             raise ValueError("a pane needs x and y of 0 or more and a width and height above 0")
         if not 0 <= self.alpha <= 1:
@@ -70,37 +78,117 @@ class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return max(self.x, self.y, self.width, self.height) <= 1
 
 
+class Run(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`count` panes of one size, each `dx`, `dy` further than the one before. In units of its table."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    dx: int = 0
+    dy: int = 0
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MAX_PANES:
+            raise ValueError(f"a run has 1 to {MAX_PANES} panes, not {self.count}")
+
+
+class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the panes of a preset are for up to so many people: whole numbers of a canvas cut into `columns` × `rows`.
+
+    Whole numbers, because thirds are no floating point numbers and neighbours have to meet exactly.
+    """
+
+    columns: int  # 1..100_000
+    rows: int
+    large: tuple[int, int, int, int] | None = None  # x, y, width, height; behind the runs
+    runs: tuple[Run, ...] = ()  # the other panes in the order in which they are taken
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.columns <= 100_000 or not 1 <= self.rows <= 100_000:
+            raise ValueError("a table has 1 to 100000 columns and rows")
+        if self.large is None and not self.runs:
+            raise ValueError("a table has a large pane, runs or both")
+        if self.cells > MAX_PANES:
+            raise ValueError(f"a table has at most {MAX_PANES} panes")
+        rectangles = [] if self.large is None else [self.large]
+        for run in self.runs:
+            for n in (0, run.count - 1):
+                rectangles.append((run.x + n * run.dx, run.y + n * run.dy, run.width, run.height))
+        for x, y, width, height in rectangles:
+            if min(x, y) < 0 or min(width, height) <= 0 or x + width > self.columns or y + height > self.rows:
+                raise ValueError(f"a table's pane ({x}, {y}, {width}, {height}) is empty or outside of it")
+
+    @property
+    def cells(self) -> int:
+        """How many panes it has besides the large one."""
+        return sum(run.count for run in self.runs)
+
+
+class Pin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who has the pane of a table with this number as long as they are there; somebody else when they are not."""
+
+    pane: int  # 0: the first, which is the large one where there is one
+    identity: str
+    source: str = ""  # "camera", "screen"; "": any
+
+    def __post_init__(self) -> None:
+        check_name("identity", self.identity)
+        check_source(self.source)
+        if not 0 <= self.pane < MAX_PANES:
+            raise ValueError(f"a pin's pane must be 0 to {MAX_PANES - 1}, not {self.pane}")
+
+
 class Layout(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which preset, and how pictures fill their panes."""
 
     preset: Preset = Preset.BEST_FIT
     fit: Fit = Fit.CROP
+    screen_fit: Fit = Fit.FIT  # of shared screens: text at their edges is not to be cut off
+    large_fit: Fit | None = None  # of whatever stands in the large pane; None: as elsewhere
     focus: str = ""  # identity that stands large; "": the preset's own choice
+    focus_source: str = ""  # "camera", "screen"; "": any
+    vacant: Vacant = Vacant.FILL
+    alone_fills: bool = False  # who is alone, with no focus named, has the whole canvas whatever the table says
     follow_speaker: bool = False  # whoever speaks takes the large pane (when there is no focus)
+    max_panes: int = 17  # of a preset, 1..MAX_PANES; participants beyond it are heard, not seen
     panes: tuple[Place, ...] = ()  # of the preset "custom"
-    max_panes: int = 17  # 1..MAX_PANES; participants beyond it are heard, not seen
-    #: The grids of the preset "best_fit" by number of participants, each (columns, rows); (): the nearest square.
-    grids: tuple[tuple[int, int], ...] = ()
+    keep_absent: bool = True  # a custom pane whose participant is not there shows the placeholder; else nothing
+    tables: tuple[Table, ...] = ()  # of the preset "tables": the first with panes enough is taken, else the last
+    pins: tuple[Pin, ...] = ()  # of the preset "tables"
 
     def __post_init__(self) -> None:
         if (self.preset == Preset.CUSTOM) != bool(self.panes):
             raise ValueError("panes are given with the preset 'custom', and only with it")
+        if (self.preset == Preset.TABLES) != bool(self.tables):
+            raise ValueError("tables are given with the preset 'tables', and only with it")
+        if self.pins and self.preset != Preset.TABLES:
+            raise ValueError("pins are for the preset 'tables'; pin a pane of 'custom' by its identity")
         if len(self.panes) > MAX_PANES or not 1 <= self.max_panes <= MAX_PANES:
             raise ValueError(f"a layout has 1 to {MAX_PANES} panes")
+        if len(self.tables) > MAX_PANES:
+            raise ValueError(f"a layout has at most {MAX_PANES} tables")
+        if self.focus:
+            check_name("focus", self.focus)
+        check_source(self.focus_source)
         pinned = [(pane.identity, pane.source) for pane in self.panes if pane.identity is not None]
         if len(set(pinned)) != len(pinned):
             raise ValueError("two panes are pinned to the same identity and source")
+        if len({pin.pane for pin in self.pins}) != len(self.pins):
+            raise ValueError("two pins are for the same pane")
 
 
 class Surface(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is seen where no picture is: a colour, and over it an image of the recording's `images` folder."""
 
-    color: str = "#000000"
+    color: str = "#000000"  # of a placeholder also "": what lies behind it is seen
     image: str = ""  # SHA-256 of the image's bytes, in hex: its file's name; "": none
     fit: Fit = Fit.CROP
 
     def __post_init__(self) -> None:
-        check_color(self.color)
+        if self.color:
+            check_color(self.color)
         check_image(self.image)
 
 
@@ -182,6 +270,8 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     placeholder: Surface = field(default_factory=lambda: Surface(color="#202020"))  # of a pane without a picture
     placeholders: dict[str, Surface] = field(default_factory=dict)  # by identity
     without_picture: bool = True  # participants who send no picture have a pane too
+    hold_s: float = 0.0  # how long their last picture stays when they stop sending, 0..3600; then the placeholder
+    hold_bare: bool = False  # ... and it stays on where the placeholder has no image
     border: Border = field(default_factory=Border)
     names: Names | None = None
     watermarks: tuple[Watermark, ...] = ()
@@ -189,11 +279,21 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if len(self.watermarks) > MAX_WATERMARKS:
             raise ValueError(f"a scene has at most {MAX_WATERMARKS} watermarks")
+        if not self.background.color:
+            raise ValueError("the background needs a colour")
+        if not 0 <= self.hold_s <= 3600:
+            raise ValueError(f"hold_s must be 0 to 3600 seconds, not {self.hold_s}")
 
     def images(self) -> frozenset[str]:
         """Names of all image files that it needs."""
         surfaces = (self.background, self.placeholder, *self.placeholders.values())
         return frozenset({s.image for s in surfaces} | {w.image for w in self.watermarks}) - {""}
+
+
+def check_source(value: str) -> None:
+    """ValueError unless it is a kind of picture, or empty for any."""
+    if value not in ("", "camera", "screen"):
+        raise ValueError(f"a pane's source must be 'camera', 'screen' or '', not {value!r}")
 
 
 def check_color(value: str) -> None:
