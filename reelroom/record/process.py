@@ -44,8 +44,8 @@ _DRAIN_NS = 300_000_000
 _RECONNECT_NS = SECOND // 5
 _ALONE_NS = 2 * SECOND  # a stop waits so long for an ingest that is not there
 #: Frames are taken in batches this far apart, by how many bytes the last one had: waking up costs more than a
-#: frame does. A socket holds about 200 kB by default.
-_BATCHES_NS = ((100_000, 0), (25_000, 20_000_000), (1, 50_000_000))
+#: frame does. A socket holds about 200 kB by default. After a small one it is the next tick that wakes us.
+_BATCHES_NS = ((100_000, 0), (25_000, 20_000_000), (1, _TICK_NS))
 
 
 def record(recording: str, data: Path, run: Path, workers: int) -> int:
@@ -183,7 +183,7 @@ class Recorder:
                 if key.data == "bus":
                     received = self._take()
                     wait_ns = next((ns for least, ns in _BATCHES_NS if received >= least), 0)
-                    batch_ns = now + wait_ns if self._intake.steady else 0
+                    batch_ns = min(now + wait_ns, tick_ns) if self._intake.steady else 0
                 else:
                     self._drain(key.fileobj)
                     second_ns = 0
