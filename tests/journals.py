@@ -125,13 +125,13 @@ class House:
         self.data = data
         self.recordings = data / "recordings"
         self.recordings.mkdir(parents=True, exist_ok=True)
-        self.storage = data / "storage"
+        self.storage = data / "storage" / "app"
         self.database = Database(url or f"sqlite:///{data / 'reelroom.db'}")
         self.box = SecretBox.load(data / "keys" / "secrets.key")
         self.told: list[Callable[[str], None]] = []
         self.closing: list[Callable[[], Awaitable[None]]] = []
         self.uploader = Uploader(
-            self.database, self.box, self.recordings, self.storage, pause_max_s=2, told=self._tell, poll_s=1
+            self.database, self.box, self.recordings, data / "storage", pause_max_s=2, told=self._tell, poll_s=1
         )
         self.follower = Follower(
             self.database, self.recordings, data / "control.sock", changed=self._changed, poll_s=0.5

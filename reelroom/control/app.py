@@ -7,7 +7,7 @@ from fastapi import FastAPI
 import reelroom
 from reelroom.control import openapi, problems
 from reelroom.control.context import Context
-from reelroom.control.middleware import BodyLimit, Cors
+from reelroom.control.middleware import BodyLimit, Cors, NoNul
 from reelroom.dialects.agora import routes as agora
 from reelroom.dialects.native import files, health, recordings, rooms, whip
 
@@ -35,6 +35,7 @@ def make_app(context: Context) -> FastAPI:
         app.include_router(router)
     openapi.describe(app)
     settings = context.settings
+    app.add_middleware(NoNul)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, sdp_limit=settings.max_sdp_bytes)
     app.add_middleware(Cors, origins=settings.cors_origins)
     return app

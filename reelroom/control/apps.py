@@ -149,6 +149,10 @@ class Apps:
         await self.load()
         return list(self._by_id.values())
 
+    def known(self) -> tuple[AppContext, ...]:
+        """Those of the last look into the database, without another."""
+        return tuple(self._by_id.values())
+
     async def load(self) -> None:
         """Read all apps again."""
         async with self._database.reading() as session:

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from reelroom.config import Settings
-from reelroom.control import guard
+from reelroom.control import destinations, guard
 from reelroom.control.apps import Apps
 from reelroom.control.changes import Changes
 from reelroom.control.recorders import Recorders
@@ -82,6 +82,9 @@ class Context:
         async def resolve(url: str) -> list[str]:
             return await guard.resolve(url, settings.allow_private)
 
+        async def reachable(service: str, options: dict[str, str]) -> None:
+            await destinations.check_again(service, options, settings.allow_private)
+
         callbacks = Callbacks(
             database,
             box,
@@ -104,6 +107,7 @@ class Context:
             concurrency=settings.upload_concurrency,
             pause_max_s=settings.upload_pause_max_s,
             told=told,
+            guard=reachable,
         )
         recordings = Recordings(settings, database, box, recorders, changes, uploader)
         rooms = Rooms(settings.run, settings.workers)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from reelroom.control.errors import ControlError
 from reelroom.control.guard import Unresolved, check_url
@@ -16,6 +18,15 @@ from reelroom.store import tables
 from reelroom.store.secrets import SecretBox
 
 MAX_OPTION = 16_384
+#: These become parts of hosts and paths of URLs: nothing in them may end the one or begin the other.
+_NAMES = {
+    "bucket": re.compile(r"[$A-Za-z0-9][A-Za-z0-9._-]{0,254}"),
+    "container": re.compile(r"[$A-Za-z0-9][A-Za-z0-9._-]{0,254}"),
+    "region": re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}"),
+    "account_name": re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}"),
+}
+#: These put the bucket in front of the endpoint's host; s3 does if asked to.
+_HOSTED = frozenset({"oss", "cos", "obs", "tos"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +127,12 @@ async def check(
             raise ControlError("invalid", f"must be {service.fixed[name]!r}", f"{where}.options.{name}")
     if missing := [name for name in sorted(service.required) if not given.get(name)]:
         raise ControlError("invalid", f"{destination.service} needs {missing[0]}", f"{where}.options.{missing[0]}")
+    for name, pattern in _NAMES.items():
+        if given.get(name) and not pattern.fullmatch(given[name]):
+            raise ControlError("invalid", "may have letters, digits and . _ - only", f"{where}.options.{name}")
     for name in _ENDPOINTS:
         if given.get(name):
-            try:
-                await check_url(given[name], allow_private, f"{where}.options.{name}")
-            except Unresolved:
-                if must_resolve:
-                    raise
+            await _check_endpoint(destination, name, allow_private, must_resolve, f"{where}.options.{name}")
     if destination.service == "fs":
         root = _local(given.get("root", ""), storage, f"{where}.options.root", trusted)
         return DestinationSpec("fs", {"root": str(root)})
@@ -134,6 +144,35 @@ async def check(
     except StorageError as error:
         raise ControlError("invalid", f"cannot be opened: {error}", f"{where}.options") from error
     return checked
+
+
+async def check_again(service: str, options: dict[str, str], allow_private: bool) -> None:
+    """When what was checked once is used: names may lead elsewhere by now. ControlError when they do."""
+    for name in _ENDPOINTS:
+        if options.get(name):
+            await _check_endpoint(DestinationSpec(service, options), name, allow_private, False, name)
+
+
+async def _check_endpoint(
+    destination: DestinationSpec, name: str, allow_private: bool, must_resolve: bool, where: str
+) -> None:
+    """The host of an endpoint, and the bucket's own host at it: each has addresses of its own."""
+    given = destination.options
+    endpoint = given[name]
+    try:
+        await check_url(endpoint, allow_private, where)
+    except Unresolved:
+        if must_resolve:
+            raise
+    if "?" in endpoint or "#" in endpoint:
+        raise ControlError("invalid", "must have no query and no fragment", where)
+    hosted = destination.service in _HOSTED or given.get("enable_virtual_host_style", "").lower() in ("true", "on")
+    if hosted and given.get("bucket"):
+        parts = urlsplit(endpoint)
+        try:
+            await check_url(f"{parts.scheme}://{given['bucket']}.{parts.netloc}", allow_private, where)
+        except Unresolved:
+            pass  # the bucket may not be there yet; then there is nothing to reach either
 
 
 def describe(destination: DestinationSpec) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from reelroom.control.errors import ControlError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 MAX_URL = 2048
+_URL = re.compile(r"[!-\[\]-~]+")  # of what else there is, readers of URLs make different things
 
 #: The last four bytes are the IPv4 address that is reached: RFC 4291 (compatible), 2765 (translated), 6052 (NAT64).
 _EMBEDDING = tuple(ipaddress.IPv6Network(net) for net in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96"))
@@ -62,6 +64,8 @@ async def resolve(url: str, allow_private: bool, where: str = "") -> list[str]:
 
     if len(url) > MAX_URL:
         raise wrong(f"URL longer than {MAX_URL} characters")
+    if not _URL.fullmatch(url):
+        raise wrong("must be a URL of printable ASCII without spaces and backslashes (write others as %XX or xn--)")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)

@@ -1,4 +1,4 @@
-"""What every request passes before any route: the bound on its body, and CORS. Knows no route's meaning."""
+"""What every request passes before any route: bounds on its body, CORS. Knows no route's meaning."""
 
 from __future__ import annotations
 
@@ -15,6 +15,19 @@ ALLOWED_HEADERS = "Authorization, Content-Type, If-Match, If-None-Match, Idempot
 METHODS = "GET, HEAD, POST, PATCH, DELETE, OPTIONS"
 _SIGNALLING = ("/whip/", "/whep/")
 BODY_S = 60.0  # for a whole body, from when it is first asked for
+
+
+class NoNul:
+    """Answers 400 to NUL in a path or a query: there is nothing of that name, and PostgreSQL would not even look."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and ("\0" in scope["path"] or b"%00" in scope["query_string"]):
+            await problem(400, "invalid", "NUL is in no path and no query here")(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
 
 
 class BodyLimit:

@@ -19,10 +19,10 @@ from reelroom.control.apps import AppContext
 from reelroom.control.changes import Changes
 from reelroom.control.destinations import DestinationSpec
 from reelroom.control.errors import ControlError
-from reelroom.control.guard import check_url
+from reelroom.control.guard import Unresolved, check_url
 from reelroom.control.listing import after, next_cursor
 from reelroom.control.recorders import Recorders
-from reelroom.deliver.storage import StorageError
+from reelroom.deliver.storage import StorageError, local_root
 from reelroom.deliver.uploads import Uploader
 from reelroom.domain.lines import Change, Pause, Resume, Stop
 from reelroom.domain.naming import check_naming
@@ -33,6 +33,7 @@ from reelroom.store.secrets import SecretBox
 
 IDEMPOTENCY_NS = 7 * 86_400 * 10**9  # for so long a key is remembered
 LATE_S = 3.0  # a recorder says that it has begun well before
+MAX_NS = (1 << 63) - 1  # what the database's integers hold: the year 2262
 SETTLE_S = 2.0  # how long pause and resume wait for the recorder to say that it did
 
 #: Asked again and again, mostly in vain.
@@ -137,14 +138,20 @@ class Recordings:
             return None
         settings = self._settings
         checked = await destinations.check(
-            new.destination, settings.storage, settings.allow_private, must_resolve=new.must_resolve
+            new.destination,
+            local_root(settings.storage, new.app.id),
+            settings.allow_private,
+            must_resolve=new.must_resolve,
         )
         return destinations.row(new.app.id, checked, self._box)
 
     async def _row(self, new: NewRecording) -> tables.Recording:
         callback = None
         if new.callback is not None:
-            await check_url(new.callback.url, self._settings.allow_private, "callback.url")
+            try:
+                await check_url(new.callback.url, self._settings.allow_private, "callback.url")
+            except Unresolved:
+                pass  # name servers may be away. Each delivery looks the name up, checks it again, and is retried
             callback = self._box.seal(
                 {
                     "url": new.callback.url,
@@ -253,9 +260,9 @@ class Recordings:
         if wanted := [str(state) for state in states]:
             query = query.where(row.state.in_(wanted))
         if since_ns is not None:
-            query = query.where(row.created_ns >= since_ns)
+            query = query.where(row.created_ns >= _bounded(since_ns))
         if until_ns is not None:
-            query = query.where(row.created_ns < until_ns)
+            query = query.where(row.created_ns < _bounded(until_ns))
         if name_prefix:
             query = query.where(func.substr(row.name, 1, len(name_prefix)) == name_prefix)
         if dialect is not None:
@@ -419,6 +426,10 @@ def _check(spec: RecordingSpec, ring_s: float) -> None:
     except ValueError as error:
         where, _, message = str(error).partition(" ")
         raise ControlError("invalid", message, where) from error
+
+
+def _bounded(ns: int) -> int:
+    return min(max(ns, 0), MAX_NS)
 
 
 def _old_keys() -> Delete:

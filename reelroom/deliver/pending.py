@@ -119,16 +119,16 @@ def tick_after(ns: int) -> int:
     return (ns // TICK_NS + 1) * TICK_NS
 
 
-def unfinished(connection: Connection) -> tuple[list[tuple[str, str | None]], list[str]]:
-    """Recordings with files to upload, with their destinations, and those of which nothing may be left to upload."""
+def unfinished(connection: Connection) -> tuple[list[tuple[str, str | None, str]], list[str]]:
+    """Recordings with files to upload, their destinations and apps, and those that may have nothing left to upload."""
     query = (
-        select(RECORDINGS.c.id, RECORDINGS.c.destination)
+        select(RECORDINGS.c.id, RECORDINGS.c.destination, RECORDINGS.c.app)
         .distinct()
         .join(FILES, _file.recording == RECORDINGS.c.id)
         .where(_file.state == "pending", _file.due_ns < NEVER_NS)
     )
     stuck = select(RECORDINGS.c.id).where(RECORDINGS.c.state == State.UPLOADING)
-    return [(id_, destination) for id_, destination in connection.execute(query)], list(connection.scalars(stuck))
+    return [(row.id, row.destination, row.app) for row in connection.execute(query)], list(connection.scalars(stuck))
 
 
 def retry_now(connection: Connection, recordings: Iterable[str]) -> None:

@@ -23,6 +23,8 @@ import opendal
 from opendal import exceptions
 from opendal.layers import RetryLayer, TimeoutLayer
 
+from reelroom.domain.naming import safe
+
 CHUNK = 8 << 20  # of a file that goes in parts; smaller files go in one request
 MAX_PARTS = 9000  # S3 and those like it take 10,000
 CONTROL_TIMEOUT_S = 30
@@ -57,7 +59,9 @@ _DAL_ERRORS: tuple[type[Exception], ...] = tuple(
 
 _OPEN_ERRORS: tuple[type[Exception], ...] = (*_DAL_ERRORS, TypeError)
 _CONTEXT = re.compile(r", context: \{.*?\}(?= =>)", re.DOTALL)  # the same on one line, in errors of files
-_DROPPED = ("url:", "uri:", "called:", "service:", "Context:", "Source:", "written:", "response:", "path:")
+_ANSWERED = re.compile(r"response: Parts \{ status: (\d{3})")
+_SERVICES_WORDS = re.compile(r"\w+Error \{")  # an answer in the service's own form, read by opendal
+_SENDING = "send http request"  # it did not get as far as an answer: then the cause is worth telling
 
 
 class StorageError(Exception):
@@ -96,6 +100,11 @@ def open_storage(service: str, options: dict[str, str]) -> Storage:
     if service == "fs":
         return LocalStorage(Path(options["root"]))
     return ObjectStorage(service, options)
+
+
+def local_root(storage: Path, app: str) -> Path:
+    """An app's own folder of the server's storage: no app's names can hit another's files."""
+    return storage / safe(app)
 
 
 def content_type(key: str) -> str:
@@ -325,11 +334,22 @@ class ObjectStorage:
             raise StorageError(f"webdav answered {answer.status_code}")
 
     def _said(self, error: Exception) -> StorageError:
-        """What opendal says, without its backtrace, URLs (signed ones hold credentials) and any option's value."""
-        text = _CONTEXT.sub("", str(error).partition("Backtrace:")[0])
-        kept = [line.strip() for line in text.splitlines()]
-        said = "; ".join(line for line in kept if line and not line.startswith(_DROPPED))
-        return StorageError(self._masked(f"{type(error).__name__}: {said}"))
+        """What opendal says, without its backtrace, URLs (signed ones hold credentials) and any option's value.
+
+        An answer that is not in the service's own form is left out but for its status: callers name the endpoint,
+        and what some other server there says to us is not for them.
+        """
+        whole = str(error).partition("Backtrace:")[0]
+        what, _, rest = _CONTEXT.sub("", whole).partition(" => ")
+        said, _, more = rest.partition("\n\nContext:")
+        status = _ANSWERED.search(whole)
+        if status and not _SERVICES_WORDS.match(said):
+            said = f"the answer was {status[1]}"
+        elif said.startswith(_SENDING):
+            cause = [line.strip() for line in more.partition("Source:")[2].splitlines() if "http" not in line]
+            said = "; ".join([said, *filter(None, cause)])
+        told = " => ".join(filter(None, (what.partition("\n\nContext:")[0], said.replace("\n", " "))))
+        return StorageError(self._masked(f"{type(error).__name__}: {told}"))
 
     def _masked(self, text: str) -> str:
         for value in self._secrets:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -27,14 +27,14 @@ from reelroom.deliver.outbox import NEVER_NS, lock, now_ns, settle
 from reelroom.deliver.pending import Taken, Work
 from reelroom.deliver.playlists import Playlists
 from reelroom.deliver.results import Result, Stored, store
-from reelroom.deliver.storage import Outcome, SourceGone, Storage, StorageError, open_storage
+from reelroom.deliver.storage import Outcome, SourceGone, Storage, StorageError, local_root, open_storage
 from reelroom.store.db import Database
 from reelroom.store.secrets import SecretBox, SecretError
-from reelroom.store.tables import RECORDINGS, Destination, File, Recording
+from reelroom.store.tables import RECORDINGS, App, Destination, File, Recording
 
 log = structlog.get_logger("reelroom.uploads")
 
-LOCAL = ""  # the lane of recordings without a destination: the server's own storage folder
+LOCAL = "local:"  # and the app: the lane of recordings without a destination, in the server's own storage folder
 PER_RECORDING = 4  # uploads of one recording at the same time
 JOB_BYTES = 64 << 20  # objects put together are no more than this: what has to be copied holds up few others
 STORE_S = 0.2  # results are written down at most so often, but at once when the recording was stopped
@@ -54,6 +54,14 @@ class Stats(NamedTuple):
     failures: int
 
 
+#: Raises, with a reason, when requests may not go to a service with these options (now: names change hosts).
+Guard = Callable[[str, dict[str, str]], Awaitable[None]]
+
+
+async def _anywhere(_service: str, _options: dict[str, str]) -> None:
+    """No guard."""
+
+
 class Uploader:
     """Uploads pending files until none is left. One per control process."""
 
@@ -68,8 +76,13 @@ class Uploader:
         pause_max_s: float = 60.0,
         poll_s: float = 30.0,
         told: Callable[[str], None] = lambda recording: None,
+        guard: Guard = _anywhere,
     ) -> None:
-        """`concurrency` is per destination; `told` is called with a recording that has new events."""
+        """`concurrency` is per destination; `told` is called with a recording that has new events.
+
+        `guard` is asked whenever a destination that a caller named is opened; not for those of apps, which are the
+        operator's.
+        """
         self._database = database
         self._box = box
         self._recordings = recordings
@@ -78,6 +91,7 @@ class Uploader:
         self._pause_max_s = pause_max_s
         self._poll_s = poll_s
         self._told = told
+        self._guard = guard
         self._lanes: dict[str, Lane] = {}
         self._playlists = Playlists()  # for the database's transactions only
         self._failing: set[str] = set()  # recordings that were told "upload.failing" last
@@ -123,7 +137,7 @@ class Uploader:
             if row is None:
                 return
             keys = (await session.scalars(select(File.key).where(File.recording == recording))).all()
-        storage = await self._open(row.destination or LOCAL)
+        storage = await self._open(_lane(row.destination, row.app))
         for key in keys:
             await storage.delete(key)
 
@@ -148,8 +162,8 @@ class Uploader:
     async def _look_at_all(self) -> None:
         try:
             rows, stuck = await self._database.run(pending.unfinished, reading=True)
-            for id_, destination in rows:
-                self._look(destination or LOCAL, id_)
+            for id_, destination, app in rows:
+                self._look(_lane(destination, app), id_)
             for id_ in stuck:
                 if await self._database.run(partial(_settle, id_)):
                     self._told(id_)
@@ -161,9 +175,11 @@ class Uploader:
             if len(self._destinations) > MAX_KNOWN:
                 self._destinations.clear()
                 unknown = recordings
-            query = select(RECORDINGS.c.id, RECORDINGS.c.destination).where(RECORDINGS.c.id.in_(unknown))
+            query = select(RECORDINGS.c.id, RECORDINGS.c.destination, RECORDINGS.c.app).where(
+                RECORDINGS.c.id.in_(unknown)
+            )
             rows = await self._database.run(lambda connection: connection.execute(query).all(), reading=True)
-            self._destinations |= {row.id: row.destination or LOCAL for row in rows}
+            self._destinations |= {row.id: _lane(row.destination, row.app) for row in rows}
         for id_ in recordings & self._destinations.keys():
             self._look(self._destinations[id_], id_)
 
@@ -174,7 +190,7 @@ class Uploader:
         lane.look(recording, 0)
         lane.wake.set()
         if lane.task is None:
-            lane.task = asyncio.create_task(self._serve(lane), name=f"uploads to {destination or 'local'}")
+            lane.task = asyncio.create_task(self._serve(lane), name=f"uploads to {destination}")
 
     async def _serve(self, lane: Lane) -> None:
         """Runs while the lane's recordings have something pending, now or later."""
@@ -400,17 +416,27 @@ class Uploader:
         lane.wake.set()
 
     async def _open(self, destination: str) -> Storage:
-        if destination == LOCAL:
-            return open_storage("fs", {"root": str(self._storage)})
+        if destination.startswith(LOCAL):
+            return open_storage("fs", {"root": str(local_root(self._storage, destination.removeprefix(LOCAL)))})
         async with self._database.reading() as session:
             row = await session.get(Destination, destination)
+            own = await session.scalar(select(App.id).where(App.destination == destination).limit(1))
         if row is None:
             raise StorageError(f"destination {destination} is not in the database any more")
         try:
             options = self._box.open(row.options)
         except SecretError as error:
             raise StorageError(str(error)) from error
+        if own is None:
+            try:
+                await self._guard(row.service, options)
+            except Exception as error:  # the guard's own kind, which this layer does not know
+                raise StorageError(str(error)) from error
         return open_storage(row.service, options)
+
+
+def _lane(destination: str | None, app: str) -> str:
+    return destination or LOCAL + app
 
 
 def _settle(recording: str, connection: Connection) -> bool:

@@ -104,7 +104,7 @@ async def test_a_recording_from_start_to_files(server: Server, api: httpx.AsyncC
     webm = next(one for one in files if one["format"] == "webm" and one["identity"] == "ann")
     content = (await anybody.get(webm["url"])).content
     assert len(content) == webm["bytes"]
-    assert (server.data / "storage" / webm["key"]).read_bytes() == content
+    assert (server.data / "storage" / "dev" / webm["key"]).read_bytes() == content
     timeline = (await api.get(f"{base}/timeline")).json()
     assert len(timeline["pauses"]) == 1 and timeline["pauses"][0]["to_ns"] > timeline["pauses"][0]["from_ns"]
     assert {one["identity"] for one in timeline["participants"]} == {"ann", "bob"}
@@ -124,7 +124,7 @@ async def test_a_recording_from_start_to_files(server: Server, api: httpx.AsyncC
     assert (await api.delete(base, params={"storage": "true"})).status_code == 204
     problem(await api.get(base), 404, "not-found")
     assert not (server.data / "recordings" / recording["id"]).exists()
-    assert not (server.data / "storage" / webm["key"]).exists()
+    assert not (server.data / "storage" / "dev" / webm["key"]).exists()
 
 
 async def verified(server: Server, recording: str) -> tuple[int | None, bool]:

@@ -80,6 +80,12 @@ async def test_a_region_in_front_of_the_path(server: Server, region: str) -> Non
         (b"[]", "application/json", 2),
         (b"\xff", "application/json", 2),
         (b"[" * 100_000, "application/json", 2),
+        (b'{"cname":"a","uid":"1","clientRequest":{"startParameter":{"a":"\\ud800"}}}', "application/json", 2),
+        (
+            b'{"cname":"a","uid":"1","clientRequest":{"startParameter":{"a":' + b"[" * 900 + b"]" * 900 + b"}}}",
+            "application/json",
+            2,
+        ),
         (b"{}", "text/plain", 8),
         (b" " * 300_000, "application/json", 2),
         (b'{"cname":"a","uid":1,"clientRequest":{}}', "application/json", 2),

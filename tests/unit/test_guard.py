@@ -35,7 +35,8 @@ def test_public_addresses_pass(address: str) -> None:
 @pytest.mark.parametrize(
     "url",
     ["ftp://1.1.1.1/", "file:///etc/passwd", "http://", "http://u:p@1.1.1.1/", "http://[::1", "http://1.1.1.1:99999/",
-     "http://127.0.0.1/", "http://0x7f000001/", "http://2130706433/", "http://" + "a" * 3000, "//1.1.1.1"],
+     "http://127.0.0.1/", "http://0x7f000001/", "http://2130706433/", "http://" + "a" * 3000, "//1.1.1.1",
+     "http://1.1.1.1/\r\nX: y", "http://1.1.1.1/a b", "http://1.1.1.1\\@2.2.2.2/", "http://1.1.1.1/\u00e9", "http://1.1.1.1\t/"],
 )  # fmt: skip
 async def test_urls_that_lead_elsewhere_are_refused(url: str) -> None:
     with pytest.raises(ControlError) as caught:

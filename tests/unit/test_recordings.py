@@ -1,5 +1,6 @@
 """What was answered with success is started in the end; what was refused leaves nothing behind."""
 
+import socket
 import time
 from pathlib import Path
 
@@ -113,6 +114,29 @@ async def test_what_is_refused_leaves_nothing_behind(made) -> None:
             await recordings.start(wrong)
     assert await recordings.list("a") == ([], "")
     assert recorders.prepared == []
+
+
+async def test_a_callback_whose_name_does_not_resolve_now_is_taken(made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked up, and checked, at each delivery."""
+
+    def away(*_: object, **__: object) -> None:
+        raise socket.gaierror("Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", away)
+    recordings, recorders = made
+    row = await recordings.start(new(callback=CallbackSpec("https://hooks.example.test/")))
+    assert row.callback is not None
+    assert recorders.started == [row.id]
+    with pytest.raises(ControlError, match="resolved"):
+        await recordings.start(new(destination=DestinationSpec("webdav", {"endpoint": "https://dav.example.test"})))
+
+
+async def test_times_beyond_every_clock_select_nothing_or_everything(made) -> None:
+    recordings, _ = made
+    row = await recordings.start(new())
+    for since, until, found in ((-(1 << 70), 1 << 70, [row.id]), (1 << 70, None, []), (None, -(1 << 70), [])):
+        rows, _ = await recordings.list("a", since_ns=since, until_ns=until)
+        assert [one.id for one in rows] == found
 
 
 async def test_apps_do_not_see_each_other(made) -> None:

@@ -6,6 +6,7 @@ from reelroom.control import destinations
 from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
 from reelroom.control.destinations import DestinationSpec
+from reelroom.deliver.storage import local_root
 from reelroom.store import tables
 
 
@@ -14,7 +15,8 @@ async def redirect(
 ) -> None:
     """What is not uploaded yet goes to `destination`. ControlError("invalid") when a caller may not name it."""
     settings = context.settings
-    checked = await destinations.check(destination, settings.storage, settings.allow_private, must_resolve=must_resolve)
+    root = local_root(settings.storage, app.id)
+    checked = await destinations.check(destination, root, settings.allow_private, must_resolve=must_resolve)
     row = destinations.row(app.id, checked, context.box)
     async with context.database.transaction() as session:
         found = await session.get_one(tables.Recording, recording, with_for_update=True)

@@ -27,6 +27,7 @@ from reelroom.dialects.agora.wire import Frame, parse
 log = structlog.get_logger("reelroom.agora")
 
 MAX_BODY = 256 * 1024
+MAX_DEPTH = 64  # of JSON within JSON
 REGIONS = ("na", "eu", "ap", "cn")  # an optional first path segment that the vendor's Python client writes
 
 _BASE = r"/v1/apps/(?P<appid>[^/]{1,128})/cloud_recording"
@@ -60,8 +61,7 @@ class Dialect:
         given = auth.basic(request.headers.get("authorization"))
         app = await self.context.apps.by_dialect("agora", appid)
         if app is None:
-            every = await self.context.apps.list()
-            known = any(auth.matches(given, other.secrets.get("agora")) for other in every)
+            known = any(auth.matches(given, other.secrets.get("agora")) for other in self.context.apps.known())
             raise errors.unknown_app() if known else errors.wrong_credentials()
         if not auth.matches(given, app.secrets.get("agora")):
             raise errors.wrong_credentials()
@@ -114,11 +114,23 @@ async def _frame(request: Request) -> Frame:
         raise errors.body_check_failed(str(error.detail)) from None
     try:
         data = json.loads(bytes(body))
+        json.dumps(data, ensure_ascii=False).encode()  # no half of a surrogate pair, which no text can hold
     except (ValueError, RecursionError):
         raise errors.body_check_failed("the body is not JSON") from None
+    if _depth(data) > MAX_DEPTH:
+        raise errors.body_check_failed(f"the body is nested deeper than {MAX_DEPTH}")
     if not isinstance(data, dict):
         raise errors.body_check_failed("the body must be a JSON object")
     return parse(Frame, data, "body")
+
+
+def _depth(data: Any) -> int:
+    """How deep JSON is nested: 1 for an object of plain values."""
+    depth, level = 0, [data]
+    while level := [value for value in level if isinstance(value, (dict, list))]:
+        depth += 1
+        level = [inner for value in level for inner in (value.values() if isinstance(value, dict) else value)]
+    return depth
 
 
 def _said(error: ControlError) -> errors.ServiceError:

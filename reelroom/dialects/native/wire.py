@@ -16,8 +16,9 @@ from reelroom.domain import recording as domain
 from reelroom.store import tables
 
 Identity = Annotated[str, Field(min_length=1, max_length=128)]
-Label = Annotated[str, Field(max_length=256)]
-LabelName = Annotated[str, Field(min_length=1, max_length=64)]
+_NO_NUL = r"^[^\x00]*$"  # which PostgreSQL takes in no text
+Label = Annotated[str, Field(max_length=256, pattern=_NO_NUL)]
+LabelName = Annotated[str, Field(min_length=1, max_length=64, pattern=_NO_NUL)]
 Option = Annotated[str, Field(max_length=16_384)]
 
 
@@ -107,7 +108,7 @@ class CreateRecording(_Strict):
     mode: Literal["individual", "mixed", "page", "snapshot"] = Field(
         default="individual", description="individual only"
     )
-    name: str = Field(default="", max_length=256)
+    name: str = Field(default="", max_length=256, pattern=_NO_NUL)
     labels: dict[LabelName, Label] = Field(default={}, max_length=32)
     subscription: Subscription = Subscription()
     formats: list[domain.Format] = Field(default=[domain.Format.HLS], min_length=1, max_length=7)
