@@ -119,15 +119,24 @@ class Chromium:
         options = {"width": width, "height": height, "fps": fps, "participant": participant}
         await self._call("startClock", {**options, "beepHz": beep_hz(participant), "toneHz": tone_hz(participant)})
 
-    async def publish(self, url: str, token: str | None, *, codec: str = "h264", bitrate: int = 1_500_000) -> None:
+    async def publish(
+        self, url: str, token: str | None, *, codec: str = "h264", bitrate: int = 1_500_000, simulcast: bool = False
+    ) -> None:
         """Publish the clock with one video codec (h264, vp8, vp9, av1) and return when it is connected.
 
+        `simulcast`: three layers by rid that share `bitrate`, f (the whole size), h (half) and q (a quarter).
         Raises playwright's Error with what failed.
         """
-        await self._call("publish", {"url": url, "bearer": token, "codec": codec, "bitrate": bitrate})
+        await self._call(
+            "publish", {"url": url, "bearer": token, "codec": codec, "bitrate": bitrate, "simulcast": simulcast}
+        )
+
+    async def set_active(self, rid: str, active: bool) -> None:
+        """Stop or begin again to send one simulcast layer."""
+        await self._call("setActive", {"rid": rid, "active": active})
 
     async def stats(self) -> dict[str, Any]:
-        """What was sent, by kind: codec, packets, frames, keyFrames, nacks, plis, …"""
+        """What was sent, by kind: codec, packets, frames, keyFrames, nacks, plis, … Simulcast: `layers`, by rid."""
         found: dict[str, Any] = await self._call("stats")
         return found
 
