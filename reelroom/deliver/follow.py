@@ -271,7 +271,7 @@ def _adopt(spec: RecordingSpec, connection: Connection) -> bool:
             room=spec.room,
             mode=str(spec.mode),
             state=str(State.STARTING),
-            spec=msgspec.to_builtins(spec),
+            spec=msgspec.to_builtins(spec.masked),
             dialect="native",
             created_ns=spec.requested_ns or now_ns(),
         )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from typing import Any, NamedTuple
 
+import msgspec
+
 from reelroom.domain import lines
 
 STARTED = "recording.started"
 PAUSED = "recording.paused"
 RESUMED = "recording.resumed"
+SCENE_CHANGED = "recording.scene_changed"
 STOPPED = "recording.stopped"
 FINISHED = "recording.finished"
 FAILED = "recording.failed"
@@ -31,6 +34,7 @@ TYPES = (
     STARTED,
     PAUSED,
     RESUMED,
+    SCENE_CHANGED,
     STOPPED,
     FINISHED,
     FAILED,
@@ -108,6 +112,8 @@ def of_line(number: int, at_ns: int, line: lines.AnyLine) -> Draft | None:
             return Draft(PAUSED, line.at_ns, {}, cause)
         case lines.Resumed():
             return Draft(RESUMED, line.at_ns, {}, cause)
+        case lines.SceneChanged():
+            return Draft(SCENE_CHANGED, line.at_ns, {"scene": msgspec.to_builtins(line.scene)}, cause)
         case lines.Stopped():
             return Draft(STOPPED, line.at_ns, {"reason": line.reason, "message": line.message}, cause)
         case _:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reelroom.domain.scene import Scene
 
@@ -14,6 +17,10 @@ MAX_SIDE_4K = 3840
 MAX_PUSHES = 8
 
 
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PUSH = re.compile(r"(rtmp|rtmps|srt)://[!-~]+\Z")
+
+
 class Push(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A live stream of the mix beside the recording. `url` is rtmp://, rtmps:// or srt:// and may hold a secret."""
 
@@ -21,8 +28,17 @@ class Push(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     url: str
 
     def __post_init__(self) -> None:
-        if not self.url.startswith(("rtmp://", "rtmps://", "srt://")):
-            raise ValueError("a push goes to an rtmp://, rtmps:// or srt:// address")
+        if not _PUSH.match(self.url):
+            raise ValueError("a push goes to an rtmp://, rtmps:// or srt:// URL of printable ASCII without spaces")
+        if not _ID.fullmatch(self.id):
+            raise ValueError(f"a push's id is 1 to 64 of A-Z, a-z, 0-9, '_', '-' and '.', not {self.id!r}")
+
+    @property
+    def masked(self) -> Push:
+        """As it may be shown: without what may be a stream's key."""
+        scheme, _, rest = self.url.partition("://")
+        host = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
+        return Push(id=self.id, url=f"{scheme}://{host}/***")
 
 
 class Mix(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,3 +86,8 @@ class Mix(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"mix.channels must be 1 or 2, not {self.channels}")
         if len(self.pushes) > MAX_PUSHES or len({push.id for push in self.pushes}) != len(self.pushes):
             raise ValueError(f"mix.pushes takes at most {MAX_PUSHES} pushes with ids of their own")
+
+    @property
+    def masked(self) -> Mix:
+        """As it may be shown and stored where secrets are not."""
+        return replace(self, pushes=tuple(push.masked for push in self.pushes))

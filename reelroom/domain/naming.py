@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from reelroom.domain import lines
-from reelroom.domain.recording import Format, Naming, RecordingSpec
+from reelroom.domain.recording import Format, Naming, RecordingSpec, Source
 
 #: Variables and what they stand for. `start` is the file's own beginning, in a prefix the recording's.
 VARIABLES: dict[str, str] = {
@@ -23,7 +23,7 @@ VARIABLES: dict[str, str] = {
     "recording": "recording id",
     "mode": "individual, mixed, page or snapshot",
     "identity": "participant",
-    "source": "camera or screen",
+    "source": "camera or screen; mixed",
     "kind": "av, audio or video",
     "output": "number of the output within the recording, three digits",
     "format": "hls, mp4, webm, flv, aac, mp3 or opus",
@@ -76,19 +76,27 @@ def check_naming(naming: Naming, formats: Iterable[Format]) -> None:
         ("naming.prefix", naming.prefix, _IN_PREFIX),
         ("naming.file", naming.file, frozenset(VARIABLES)),
         ("naming.segment", naming.segment, frozenset(VARIABLES)),
+        ("naming.mixed", naming.mixed, frozenset(VARIABLES)),
+        ("naming.mixed_segment", naming.mixed_segment, frozenset(VARIABLES)),
     ):
         _parse(where, pattern, allowed)
-    if not naming.file or not naming.segment:
-        raise ValueError("naming.file and naming.segment must not be empty")
     if naming.prefix and not naming.prefix.endswith("/"):
         raise ValueError(f"naming.prefix must be empty or end with '/', not {naming.prefix!r}")
-    for where, pattern in (("naming.file", naming.file), ("naming.segment", naming.segment)):
-        if pattern.endswith("/"):
-            raise ValueError(f"{where} must end with a file's name, not with '/'")
-    if not used(naming.segment) & {"sequence", "index", "start"}:
-        raise ValueError("naming.segment must have {sequence}, {index} or {start}: segments need names of their own")
-    if Format.HLS in tuple(formats) and "end" in used(naming.file):
-        raise ValueError("naming.file must not have {end} with format hls: a playlist's end is not known yet")
+    for where, pattern in (("naming.file", naming.file), ("naming.mixed", naming.mixed)):
+        _check_name(where, pattern)
+        if Format.HLS in tuple(formats) and "end" in used(pattern):
+            raise ValueError(f"{where} must not have {{end}} with format hls: a playlist's end is not known yet")
+    for where, pattern in (("naming.segment", naming.segment), ("naming.mixed_segment", naming.mixed_segment)):
+        _check_name(where, pattern)
+        if not used(pattern) & {"sequence", "index", "start"}:
+            raise ValueError(f"{where} must have {{sequence}}, {{index}} or {{start}}: each segment needs its own name")
+
+
+def _check_name(where: str, pattern: str) -> None:
+    if not pattern:
+        raise ValueError(f"{where} must not be empty")
+    if pattern.endswith("/"):
+        raise ValueError(f"{where} must end with a file's name, not with '/'")
 
 
 def used(pattern: str) -> frozenset[str]:
@@ -165,7 +173,8 @@ class Names:
             "sequence": segment.number,
             "index": segment.number - 1,
         }
-        name = self._key(self._naming.segment, output.identity, output.source, output.kind, output.output, values)
+        pattern = self._naming.mixed_segment if output.source == Source.MIXED else self._naming.segment
+        name = self._key(pattern, output.identity, output.source, output.kind, output.output, values)
         return name + SEGMENT_EXTENSIONS[segment.container]
 
     def file(self, file: lines.File) -> str:
@@ -177,14 +186,19 @@ class Names:
             "sequence": file.sequence,
             "index": file.sequence - 1,
         }
-        name = self._key(self._naming.file, file.identity, file.source, file.kind, file.output, values)
-        if file.sequence > 1 and not used(self._naming.file) & {"sequence", "index"}:
+        pattern = self._file(file.source)
+        name = self._key(pattern, file.identity, file.source, file.kind, file.output, values)
+        if file.sequence > 1 and not used(pattern) & {"sequence", "index"}:
             name += f"_{file.sequence}"
         return name + EXTENSIONS[file.format]
 
     def _stem(self, output: lines.OutputOpened) -> str:
         values: dict[str, str | int] = {"format": "hls", "start": output.start_ns, "sequence": 1, "index": 0}
-        return self._key(self._naming.file, output.identity, output.source, output.kind, output.output, values)
+        pattern = self._file(output.source)
+        return self._key(pattern, output.identity, output.source, output.kind, output.output, values)
+
+    def _file(self, source: str) -> str:
+        return self._naming.mixed if source == Source.MIXED else self._naming.file
 
     def _key(self, pattern: str, identity: str, source: str, kind: str, output: str, own: dict[str, str | int]) -> str:
         common = self._common | {"identity": identity, "source": source, "kind": kind, "output": output}

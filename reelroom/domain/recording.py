@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reelroom.domain.mix import Mix
 from reelroom.domain.names import check_name
@@ -182,7 +183,8 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a recorder needs to know, fixed at start; only the subscription and the scene can change later.
 
-    Holds no storage credentials and no callback address: a recorder never sees them.
+    Holds no storage credentials and no callback address: a recorder never sees them. The addresses that a mix is
+    pushed to may hold keys; `masked` has none.
     """
 
     id: str
@@ -229,3 +231,8 @@ class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError(f"split_s must be 0 or 10 to 86400 seconds, not {self.split_s}")
         if not 0 <= self.preroll_s <= 60:
             raise ValueError(f"preroll_s must be 0 to 60 seconds, not {self.preroll_s}")
+
+    @property
+    def masked(self) -> RecordingSpec:
+        """As it may be shown and stored where secrets are not."""
+        return self if self.mix is None else replace(self, mix=self.mix.masked)

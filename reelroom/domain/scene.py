@@ -6,9 +6,11 @@ Holds no geometry (`layout.py`) and no pixels (`record/mixed`).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reelroom.domain.names import check_name
 
@@ -279,6 +281,10 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if len(self.watermarks) > MAX_WATERMARKS:
             raise ValueError(f"a scene has at most {MAX_WATERMARKS} watermarks")
+        if len(self.placeholders) > MAX_PANES:
+            raise ValueError(f"a scene has placeholders for at most {MAX_PANES} participants")
+        for identity in self.placeholders:
+            check_name("identity", identity)
         if not self.background.color:
             raise ValueError("the background needs a colour")
         if not 0 <= self.hold_s <= 3600:
@@ -288,6 +294,24 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Names of all image files that it needs."""
         surfaces = (self.background, self.placeholder, *self.placeholders.values())
         return frozenset({s.image for s in surfaces} | {w.image for w in self.watermarks}) - {""}
+
+    def with_images(self, names: Mapping[str, str]) -> Scene:
+        """The same with each image's name replaced by `names`; "" there: without it, and so without its watermark."""
+
+        def surface(old: Surface) -> Surface:
+            return replace(old, image=names[old.image]) if old.image else old
+
+        return replace(
+            self,
+            background=surface(self.background),
+            placeholder=surface(self.placeholder),
+            placeholders={identity: surface(old) for identity, old in self.placeholders.items()},
+            watermarks=tuple(
+                replace(old, image=names[old.image]) if old.image else old
+                for old in self.watermarks
+                if not old.image or names[old.image]
+            ),
+        )
 
 
 def check_source(value: str) -> None:
