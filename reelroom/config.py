@@ -50,6 +50,9 @@ class Settings(BaseModel):
     workers: int = Field(1, ge=1, le=64, description="ingest processes, one UDP port each")
     ring_s: float = Field(10, ge=1, le=60, description="seconds of every track that are kept in memory")
     ring_bytes: int = Field(16 << 20, ge=1 << 16, le=1 << 30, description="bound of one track's ring")
+    mix_max_side: int = Field(
+        1920, ge=16, le=3840, description="longest side of a mixed recording's picture in pixels; 3840 for 4K"
+    )
     silent_s: float = Field(30, ge=2, le=3600, description="a silent participant leaves after this")
     database_url: str = Field("", description="SQLAlchemy URL; default SQLite in the data folder")
     allow_private: bool = Field(

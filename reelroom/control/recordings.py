@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,13 +22,18 @@ from reelroom.control.changes import Changes
 from reelroom.control.destinations import DestinationSpec
 from reelroom.control.errors import ControlError
 from reelroom.control.guard import Unresolved, check_url
+from reelroom.control.images import Images, ImageSource
 from reelroom.control.listing import after, next_cursor
+from reelroom.control.pushes import check_push
 from reelroom.control.recorders import Recorders
 from reelroom.deliver.storage import StorageError, local_root
 from reelroom.deliver.uploads import Uploader
-from reelroom.domain.lines import Change, Pause, Resume, Stop
+from reelroom.domain.layout import check_layout
+from reelroom.domain.lines import Change, ChangeScene, Pause, Resume, Stop
+from reelroom.domain.mix import Mix, Push
 from reelroom.domain.naming import check_naming
-from reelroom.domain.recording import ACTIVE, ENDED, Mode, RecordingSpec, State, Subscription
+from reelroom.domain.recording import ACTIVE, ENDED, Format, Mode, RecordingSpec, State, Subscription
+from reelroom.domain.scene import Scene
 from reelroom.store import tables
 from reelroom.store.db import Database
 from reelroom.store.secrets import SecretBox
@@ -68,6 +75,15 @@ class NewRecording:
     dialect_data: dict[str, Any] = field(default_factory=dict)
     idempotency_key: str | None = None
     must_resolve: bool = True  # the destination's host, now; False for providers' own, which no caller made up
+    images: Mapping[str, ImageSource] = field(default_factory=dict)  # of the scene, by the name that it has there
+
+
+@dataclass(frozen=True, slots=True)
+class SceneChange:
+    """Another scene for a mixed recording: what to make of the present one, and the images that it names."""
+
+    edit: Callable[[Scene], Scene]  # ValueError on what cannot be
+    images: Mapping[str, ImageSource] = field(default_factory=dict)
 
 
 class Recordings:
@@ -88,6 +104,8 @@ class Recordings:
         self._recorders = recorders
         self._changes = changes
         self._uploader = uploader
+        self._images = Images(settings.allow_private)
+        self._changing: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def start(self, new: NewRecording) -> tables.Recording:
         """See `start_once`."""
@@ -100,13 +118,14 @@ class Recordings:
         STARTING and `start_late` begins it when that is back: nothing that was answered with success is forgotten.
         """
         spec = new.spec
-        _check(spec, self._settings.ring_s)
+        _check(spec, self._settings)
         fingerprint = _fingerprint(new)
         if new.idempotency_key and (known := await self._known(new, fingerprint)):
             return known, True
-        row = await self._row(new)
         destination = await self._destination(new)
         try:
+            spec = await self._with_images(new)
+            row = await self._row(new, spec)
             async with self._database.transaction() as session:
                 if destination is not None:
                     session.add(destination)
@@ -126,12 +145,39 @@ class Recordings:
                         )
                     )
         except IntegrityError as error:  # somebody was faster with the same key, or the id is taken
+            await self._forget_images(new)
             if new.idempotency_key and (known := await self._known(new, fingerprint)):
                 return known, True
             raise ControlError("conflict", f"recording {row.id} exists already", "id") from error
+        except ControlError:
+            await self._forget_images(new)
+            raise
         await self._recorders.prepare(spec)
         await self._recorders.start(spec.id)
         return row, False
+
+    async def _with_images(self, new: NewRecording) -> RecordingSpec:
+        """The spec with its images' real names, once they are in its folder and where it pushes to is allowed."""
+        spec = new.spec
+        if spec.mix is None:
+            return spec
+        for number, push in enumerate(spec.mix.pushes):
+            await check_push(push, self._settings.allow_private, f"mix.pushes.{number}.url")
+        scene = spec.mix.scene
+        if not scene.images():
+            return spec
+        names = await self._images.load(self._recorders.folder(spec.id), _sources(scene, new.images))
+        mix = msgspec.structs.replace(spec.mix, scene=scene.with_images(names))
+        return msgspec.structs.replace(spec, mix=mix)
+
+    async def _forget_images(self, new: NewRecording) -> None:
+        """Remove what a start that failed had put into a folder, unless the folder is another recording's."""
+        if not new.images:
+            return
+        async with self._database.reading() as session:
+            if await session.get(tables.Recording, new.spec.id) is not None:
+                return
+        await self._recorders.remove(new.spec.id)
 
     async def _destination(self, new: NewRecording) -> tables.Destination | None:
         if new.destination is None:
@@ -145,7 +191,7 @@ class Recordings:
         )
         return destinations.row(new.app.id, checked, self._box)
 
-    async def _row(self, new: NewRecording) -> tables.Recording:
+    async def _row(self, new: NewRecording, spec: RecordingSpec) -> tables.Recording:
         callback = None
         if new.callback is not None:
             try:
@@ -170,11 +216,12 @@ class Recordings:
             message="",
             name=new.name,
             labels=dict(new.labels),
-            spec=msgspec.to_builtins(new.spec),
+            spec=msgspec.to_builtins(spec.masked),
             dialect=new.dialect,
             dialect_data=new.dialect_data,
             destination=new.app.destination,
             callback=callback,
+            pushes=self._sealed(spec),
             created_ns=new.spec.requested_ns or time.time_ns(),
             started_ns=None,
             stopped_ns=None,
@@ -225,11 +272,26 @@ class Recordings:
             if (folder / "journal.jsonl").exists():
                 continue  # it has begun: the fork server looks after it
             if not (folder / "spec.json").exists():
-                await self._recorders.prepare(msgspec.convert(late.spec, RecordingSpec))
+                await self._recorders.prepare(self._whole(late))
             if not await self._recorders.start(late.id):
                 break  # no fork server: the others would wait for it too
             started += 1
         return started
+
+    def _sealed(self, spec: RecordingSpec) -> bytes | None:
+        """The secrets that a row's spec does not show; `_whole` puts them back."""
+        if spec.mix is None or not spec.mix.pushes:
+            return None
+        return self._box.seal({push.id: push.url for push in spec.mix.pushes})
+
+    def _whole(self, row: tables.Recording) -> RecordingSpec:
+        """What a row's spec was before secrets were taken out of it."""
+        spec = msgspec.convert(row.spec, RecordingSpec)
+        if spec.mix is None or row.pushes is None:
+            return spec
+        urls = self._box.open(row.pushes)
+        pushes = tuple(Push(id=push.id, url=urls[push.id]) for push in spec.mix.pushes)
+        return msgspec.structs.replace(spec, mix=msgspec.structs.replace(spec.mix, pushes=pushes))
 
     async def get(self, app_id: str, id: str) -> tables.Recording:
         """ControlError("not_found") when it is not there or another app's."""
@@ -274,14 +336,43 @@ class Recordings:
         page = found[:limit]
         return page, next_cursor(page[-1].created_ns, page[-1].id) if len(found) > limit else ""
 
-    async def change(self, app_id: str, id: str, subscription: Subscription) -> tables.Recording:
-        """Record other participants from now on."""
-        await self._active(app_id, id)
-        async with self._database.transaction() as session:
-            row = await session.get_one(tables.Recording, id)
-            row.spec = {**row.spec, "subscription": msgspec.to_builtins(subscription)}
-        await self._recorders.command(id, Change(at_ns=time.time_ns(), subscription=subscription))
+    async def change(
+        self, app_id: str, id: str, subscription: Subscription | None = None, scene: SceneChange | None = None
+    ) -> tables.Recording:
+        """Record other participants from now on, or show another scene, or both; None: as it is.
+
+        One change after the other, so that what is shown last is what was asked for last.
+        """
+        async with self._changing.setdefault(id, asyncio.Lock()):
+            row = await self._active(app_id, id)
+            changed = None if scene is None else await self._edited(row, scene)
+            async with self._database.transaction() as session:
+                row = await session.get_one(tables.Recording, id, with_for_update=True)
+                spec = dict(row.spec)
+                if subscription is not None:
+                    spec["subscription"] = msgspec.to_builtins(subscription)
+                if changed is not None:
+                    spec["mix"] = {**spec["mix"], "scene": msgspec.to_builtins(changed)}
+                row.spec = spec
+            now = time.time_ns()
+            if subscription is not None:
+                await self._recorders.command(id, Change(at_ns=now, subscription=subscription))
+            if changed is not None:
+                await self._recorders.command(id, ChangeScene(at_ns=now, scene=changed))
         return await self.get(app_id, id)
+
+    async def _edited(self, row: tables.Recording, change: SceneChange) -> Scene:
+        """The scene after a change, its images in the recording's folder. ControlError."""
+        if row.mode != Mode.MIXED:
+            raise ControlError("invalid", f"a recording of mode {row.mode} has no scene", "scene")
+        mix = msgspec.convert(row.spec["mix"], Mix)
+        try:
+            scene = change.edit(mix.scene)
+            check_layout(scene.layout, mix.width, mix.height)
+        except ValueError as error:
+            raise ControlError("invalid", str(error), "scene") from error
+        wanted = _sources(scene, change.images)
+        return scene.with_images(await self._images.load(self._recorders.folder(row.id), wanted))
 
     async def pause(self, app_id: str, id: str) -> tables.Recording:
         """Leave out what follows, until `resume`. Pausing what is paused changes nothing."""
@@ -415,12 +506,14 @@ class Recordings:
         return row
 
 
-def _check(spec: RecordingSpec, ring_s: float) -> None:
+def _check(spec: RecordingSpec, settings: Settings) -> None:
     """What RecordingSpec cannot check by itself. ControlError."""
-    if spec.mode is not Mode.INDIVIDUAL:
-        raise ControlError("not_supported", f"mode {spec.mode} is not supported yet; use individual", "mode")
-    if spec.preroll_s > ring_s:
-        raise ControlError("invalid", f"must be at most the ring's length, {ring_s:g} s", "preroll_s")
+    if spec.mode not in (Mode.INDIVIDUAL, Mode.MIXED):
+        raise ControlError("not_supported", f"mode {spec.mode} is not supported; use individual or mixed", "mode")
+    if spec.preroll_s > settings.ring_s:
+        raise ControlError("invalid", f"must be at most the ring's length, {settings.ring_s:g} s", "preroll_s")
+    if spec.mix is not None:
+        _check_mix(spec, spec.mix, settings.mix_max_side)
     try:
         check_naming(spec.naming, spec.formats)
     except ValueError as error:
@@ -430,6 +523,23 @@ def _check(spec: RecordingSpec, ring_s: float) -> None:
 
 def _bounded(ns: int) -> int:
     return min(max(ns, 0), MAX_NS)
+
+
+def _check_mix(spec: RecordingSpec, mix: Mix, max_side: int) -> None:
+    for name, side in (("width", mix.width), ("height", mix.height)):
+        if side > max_side:
+            raise ControlError("invalid", f"must be at most {max_side} pixels on this server", f"mix.{name}")
+    if Format.HLS in spec.formats and mix.gop_s > spec.hls.segment_s:
+        raise ControlError("invalid", f"must be at most the segments' length, {spec.hls.segment_s:g} s", "mix.gop_s")
+    try:
+        check_layout(mix.scene.layout, mix.width, mix.height)
+    except ValueError as error:
+        raise ControlError("invalid", str(error), "mix.scene") from error
+
+
+def _sources(scene: Scene, given: Mapping[str, ImageSource]) -> dict[str, ImageSource]:
+    """Where each image of a scene comes from; what nobody gives, the recording must have already."""
+    return {name: given.get(name) or ImageSource(sha256=name, where="scene") for name in sorted(scene.images())}
 
 
 def _old_keys() -> Delete:

@@ -67,6 +67,7 @@ class Recording(Base):
     dialect_data: Mapped[dict[str, Any]] = mapped_column(default=dict)
     destination: Mapped[str | None] = mapped_column(ForeignKey("destinations.id"))
     callback: Mapped[bytes | None] = mapped_column(LargeBinary)  # encrypted JSON: url, secret, extra
+    pushes: Mapped[bytes | None] = mapped_column(LargeBinary)  # encrypted JSON: URLs by id, which `spec` has masked
     created_ns: Mapped[int]
     started_ns: Mapped[int | None]
     stopped_ns: Mapped[int | None]

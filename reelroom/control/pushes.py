@@ -1,0 +1,52 @@
+"""Where the mix of a recording is pushed to: which addresses are allowed. Sends nothing and keeps no secret."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from urllib.parse import parse_qsl, urlsplit
+
+from reelroom.control.errors import ControlError
+from reelroom.control.guard import MAX_URL, refusal
+from reelroom.domain.mix import Push
+
+_PORTS = {"rtmp": 1935, "rtmps": 443}  # srt has none of its own
+#: Of what libsrt can be told in a URL: nothing that listens, binds or reads a file.
+_SRT_OPTIONS = frozenset({"streamid", "passphrase", "pbkeylen", "latency", "mode", "transtype", "pkt_size", "maxbw"})
+
+
+async def check_push(push: Push, allow_private: bool, where: str) -> None:
+    """ControlError("invalid") unless the mix may be pushed there. A name that leads elsewhere later is not noticed:
+    the library that sends looks it up itself."""
+
+    def wrong(message: str) -> ControlError:
+        return ControlError("invalid", message, where)
+
+    if len(push.url) > MAX_URL:
+        raise wrong(f"URL longer than {MAX_URL} characters")
+    try:
+        parts = urlsplit(push.url)
+        host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
+    except ValueError as error:
+        raise wrong(f"not a URL: {error}") from error
+    if not host or not port:
+        raise wrong(f"{parts.scheme}:// needs a host" + ("" if parts.scheme in _PORTS else " and a port"))
+    if parts.scheme == "srt":
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if unknown := options.keys() - _SRT_OPTIONS:
+            raise wrong(
+                f"srt has no option {sorted(unknown)[0][:40]!r} here; there are " + ", ".join(sorted(_SRT_OPTIONS))
+            )
+        if options.get("mode", "caller") != "caller":
+            raise wrong("srt's mode must be caller")
+    elif parts.path.strip("/") == "":
+        raise wrong("needs an application and a stream's name after the host")
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise wrong(f"host {host!r} cannot be resolved") from error
+    for info in found:
+        address = ipaddress.ip_address(str(info[4][0]).partition("%")[0])
+        if reason := refusal(address, allow_private):
+            raise wrong(f"host {host!r}: {address} {reason}")
