@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 
 from reelroom.control.errors import ControlError
@@ -92,6 +92,7 @@ class Apps:
         self._by_id: dict[str, AppContext] = {}
         self._by_key: dict[str, AppContext] = {}
         self._by_public: dict[tuple[str, str], AppContext] = {}
+        self._opened: dict[str, tuple[bytes, dict[str, dict[str, str]]]] = {}  # sealed and open credentials
         self._loaded = -_RELOAD_S
 
     async def add(
@@ -106,20 +107,9 @@ class Apps:
             check_name("app", id)
         except ValueError as error:
             raise ControlError("invalid", str(error), "app") from error
-        merged = make_credentials(id)
-        for dialect, given in (credentials or {}).items():
-            if dialect not in merged:
-                raise ControlError("invalid", f"no dialect {dialect!r}", f"credentials.{dialect}")
-            if unknown := given.keys() - merged[dialect].keys():
-                known = ", ".join(merged[dialect])
-                raise ControlError("invalid", f"{dialect} has {known}", f"credentials.{dialect}.{min(unknown)}")
-            merged[dialect] |= given
+        merged = _merged(make_credentials(id), credentials or {})
         await self.load()
-        for dialect, public in PUBLIC.items():
-            if dialect != "native" and (dialect, merged[dialect][public]) in self._by_public:
-                raise ControlError("conflict", f"another app has this {dialect} {public}", "credentials")
-        if _hash(merged["native"]["key"]) in self._by_key:
-            raise ControlError("conflict", "another app has this native key", "credentials.native.key")
+        self._check_free(id, merged)
         row = tables.App(
             id=id,
             secrets=self._box.seal(merged),
@@ -139,6 +129,60 @@ class Apps:
         await self.load()
         return self._by_id[id]
 
+    async def change(
+        self,
+        id: str,
+        credentials: dict[str, dict[str, str]] | None = None,
+        defaults: dict[str, Any] | None = None,
+        destination: tables.Destination | None = None,
+        no_destination: bool = False,
+    ) -> AppContext:
+        """Replace what is given of an app and leave the rest; `defaults` as a whole.
+
+        ControlError("not_found") without such an app, "conflict" when a credential is another's. A server that runs
+        sees it within seconds. Recordings go on to where they were started with.
+        """
+        await self.load()
+        app = self._by_id.get(id)
+        if app is None:
+            raise ControlError("not_found", f"no app {id!r}"[:160], "app")
+        merged = _merged(app.secrets, credentials or {})
+        self._check_free(id, merged)
+        async with self._database.transaction() as session:
+            row = await session.get_one(tables.App, id, with_for_update=True)
+            if credentials:
+                row.secrets, row.key_hash = self._box.seal(merged), _hash(merged["native"]["key"])
+            if defaults is not None:
+                row.defaults = defaults
+            before = row.destination
+            if destination is not None:
+                session.add(destination)
+                await session.flush()
+                row.destination = destination.id
+            elif no_destination:
+                row.destination = None
+            await session.flush()
+            if before is not None and before != row.destination:
+                used = select(tables.Recording.id).where(tables.Recording.destination == before).limit(1)
+                if await session.scalar(used) is None:  # else it goes with the last recording
+                    await session.execute(delete(tables.Destination).where(tables.Destination.id == before))
+        await self.load()
+        return self._by_id[id]
+
+    def _check_free(self, id: str, credentials: dict[str, dict[str, str]]) -> None:
+        """ControlError unless no other app has one of these."""
+        for dialect, fields in credentials.items():
+            for name, value in fields.items():
+                if not value:
+                    raise ControlError("invalid", "must not be empty", f"credentials.{dialect}.{name}")
+        for dialect, public in PUBLIC.items():
+            other = dialect != "native" and self._by_public.get((dialect, credentials[dialect][public]))
+            if other and other.id != id:
+                raise ControlError("conflict", f"another app has this {dialect} {public}", "credentials")
+        other = self._by_key.get(_hash(credentials["native"]["key"]))
+        if other and other.id != id:
+            raise ControlError("conflict", "another app has this native key", "credentials.native.key")
+
     async def ensure_dev(self) -> None:
         """Make the app `dev` unless it is there."""
         await self.load()
@@ -154,10 +198,12 @@ class Apps:
         return tuple(self._by_id.values())
 
     async def load(self) -> None:
-        """Read all apps again."""
+        """Read all apps again; those are opened that changed."""
         async with self._database.reading() as session:
             rows = (await session.scalars(select(tables.App).order_by(tables.App.created_ns))).all()
-        contexts = [AppContext(row.id, self._box.open(row.secrets), row.defaults, row.destination) for row in rows]
+        opened = {row.id: self._secrets(row) for row in rows}
+        self._opened = {row.id: (row.secrets, opened[row.id]) for row in rows}
+        contexts = [AppContext(row.id, opened[row.id], row.defaults, row.destination) for row in rows]
         self._by_id = {context.id: context for context in contexts}
         self._by_key = {row.key_hash: self._by_id[row.id] for row in rows}
         self._by_public = {
@@ -167,6 +213,12 @@ class Apps:
             if dialect != "native" and dialect in context.secrets
         }
         self._loaded = time.monotonic()
+
+    def _secrets(self, row: tables.App) -> dict[str, dict[str, str]]:
+        sealed, secrets = self._opened.get(row.id, (b"", {}))
+        if sealed != row.secrets:
+            secrets = self._box.open(row.secrets)
+        return secrets
 
     async def by_id(self, id: str) -> AppContext | None:
         if id not in self._by_id:
@@ -194,6 +246,19 @@ class Apps:
     async def _look_again(self) -> None:
         if time.monotonic() - self._loaded >= _RELOAD_S:
             await self.load()
+
+
+def _merged(known: dict[str, dict[str, str]], given: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """`known` with `given` put in; ControlError for what no dialect has."""
+    merged = {dialect: dict(fields) for dialect, fields in known.items()}
+    for dialect, fields in given.items():
+        if dialect not in merged:
+            raise ControlError("invalid", f"no dialect {dialect!r}", f"credentials.{dialect}")
+        if unknown := fields.keys() - merged[dialect].keys():
+            has = ", ".join(merged[dialect])
+            raise ControlError("invalid", f"{dialect} has {has}", f"credentials.{dialect}.{min(unknown)}")
+        merged[dialect] |= fields
+    return merged
 
 
 def _hash(key: str) -> str:

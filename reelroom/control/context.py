@@ -24,26 +24,27 @@ from reelroom.deliver.uploads import Uploader
 from reelroom.record.paths import control_socket
 from reelroom.store.db import Database
 from reelroom.store.migrations import upgrade
-from reelroom.store.secrets import SecretBox
+from reelroom.store.secrets import SecretBox, SecretError
 
 log = structlog.get_logger("reelroom.control")
 
 FORGET_S = 3600.0  # how often old Idempotency-Keys are deleted
 
 
-async def _start_late(recordings: Recordings) -> None:
-    """Once at the beginning, and again and again: recordings that were accepted and not started."""
+async def _start_late(recordings: Recordings, apps: Apps) -> None:
+    """Again and again: recordings that were accepted and not started; apps that `reelroom app set` changed."""
     look = recordings.recover
     forgotten = time.monotonic()
     while True:
         try:
             await look()
             look = recordings.start_late  # type: ignore[assignment]
+            await apps.load()
             if time.monotonic() - forgotten > FORGET_S:
                 await recordings.forget_keys()
                 forgotten = time.monotonic()
-        except (OSError, SQLAlchemyError) as error:
-            log.error("recordings could not be started", error=repr(error))
+        except (OSError, SQLAlchemyError, SecretError) as error:
+            log.error("cannot look after recordings and apps", error=repr(error))
         await asyncio.sleep(LATE_S)
 
 
@@ -123,7 +124,7 @@ class Context:
         await callbacks.start()
         await uploader.start()
         await follower.start()
-        starting = asyncio.create_task(_start_late(recordings), name="start late")
+        starting = asyncio.create_task(_start_late(recordings, apps), name="start late")
         return cls(
             settings=settings,
             database=database,

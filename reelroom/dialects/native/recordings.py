@@ -74,9 +74,9 @@ async def start(
     response: Response,
     idempotency_key: Key = None,
 ) -> wire.Recording:
+    if wanted.mode not in (Mode.INDIVIDUAL, Mode.MIXED):
+        raise ControlError("not_supported", f"mode {wanted.mode} is not supported yet; use individual or mixed", "mode")
     new = wanted.to_domain(app, time.time_ns(), idempotency_key)
-    if new.spec.mode is not Mode.INDIVIDUAL:
-        raise ControlError("not_supported", f"mode {wanted.mode} is not supported yet; use individual", "mode")
     (row, replayed), plan = await asyncio.gather(ctx.recordings.start_once(new), _plan(ctx, new.spec))
     if replayed:
         response.status_code = 200
@@ -119,13 +119,18 @@ async def get(id: Id, ctx: ContextDep, app: AppDep) -> wire.Recording:
     return (await _shown(ctx, [await ctx.recordings.get(app.id, id)]))[0]
 
 
-@router.patch("/{id}", summary="Record other participants from now on")
+@router.patch("/{id}", summary="Change whom it records, or what a mix shows, from now on")
 async def change(id: Id, wanted: wire.ChangeRecording, ctx: ContextDep, app: AppDep) -> wire.Recording:
-    try:
-        subscription = wanted.subscription.to_domain()
-    except ValueError as error:
-        raise ControlError("invalid", str(error), "subscription") from error
-    return (await _shown(ctx, [await ctx.recordings.change(app.id, id, subscription)]))[0]
+    if wanted.subscription is None and wanted.scene is None:
+        raise ControlError("invalid", "give subscription, scene or both")
+    subscription = None
+    if wanted.subscription is not None:
+        try:
+            subscription = wanted.subscription.to_domain()
+        except ValueError as error:
+            raise ControlError("invalid", str(error), "subscription") from error
+    scene = None if wanted.scene is None else wanted.scene.to_domain()
+    return (await _shown(ctx, [await ctx.recordings.change(app.id, id, subscription, scene)]))[0]
 
 
 @router.post("/{id}/pause", summary="Leave out what follows")
