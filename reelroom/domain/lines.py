@@ -101,7 +101,8 @@ class Gap(Line, frozen=True, kw_only=True):
     identity: str
     from_ns: int
     to_ns: int
-    reason: str  # "loss", "mute", "left", "reconnect", "ring", "ingest_restart", "unsubscribed", "stall"
+    #: "loss", "mute", "left", "reconnect", "ring", "ingest_restart", "unsubscribed", "stall"; of a mix also "overload"
+    reason: str
     packets: int = 0
     filled: str = ""  # "silence", "last", "black" where the recording asked for it
 

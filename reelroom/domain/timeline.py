@@ -21,7 +21,7 @@ STEP_NS = {"video": 11_112, "audio": 20_834}
 #: How long the last frame of a track lasts when nothing says so.
 LAST_NS = {"video": 33_333_333, "audio": 20_000_000}
 #: Of several things that happened in one gap, the reason written down is the first of these.
-PRECEDENCE = ("ingest_restart", "ring", "unsubscribed", "left", "reconnect", "mute", "loss", "stall")
+PRECEDENCE = ("ingest_restart", "ring", "overload", "unsubscribed", "left", "reconnect", "mute", "loss", "stall")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,19 @@ class Pauses:
     def media_ns(self, start_ns: int, room_ns: int) -> int:
         """Media time of a room time in an output that started at `start_ns`; negative before its start."""
         return room_ns - start_ns - self.between(start_ns, room_ns)
+
+    def room_ns(self, start_ns: int, media_ns: int) -> int | None:
+        """The room time of a media time, after a pause that it falls on; None when it lies behind an open pause."""
+        room_ns = start_ns + media_ns
+        for begin, end in self.spans:
+            if end is not None and end <= start_ns:
+                continue
+            if room_ns < begin:
+                break
+            if end is None:
+                return None
+            room_ns += end - max(begin, start_ns)
+        return room_ns
 
     def last_end_between(self, from_ns: int, to_ns: int) -> int | None:
         """The end of the last pause that lies wholly within a span, None when there is none."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -24,6 +25,9 @@ from reelroom.record.worker import Worker
 from reelroom.rooms import protocol
 from reelroom.rooms.protocol import FRAME, FRAME_HEADER, KEY, MAX_MESSAGE, PREFIX
 from reelroom.rooms.ring import MAX_AUDIO_NS
+
+if TYPE_CHECKING:  # what mixes is loaded where something is mixed
+    from reelroom.record.mixed.feed import Feed
 
 ENDED_NS = 120 * SECOND  # longer than any ring
 _WAIT_NS = SECOND // 2  # how long an output waits for its other kind of track before it begins
@@ -50,6 +54,7 @@ class Intake:
         worker: Worker,
         send: Callable[[Struct], None],
         on_hello: Callable[[protocol.Hello, int], None],
+        feed: Feed | None = None,
     ) -> None:
         self.tracks: dict[int, TrackIn] = {}
         self.outputs: dict[Key, Output] = {}
@@ -66,6 +71,8 @@ class Intake:
         self._worker = worker
         self._send = send
         self._on_hello = on_hello
+        self._feed = feed  # of a mixed recording: it is given everything, and twice what came before
+        self._keeps = spec.mix is None or spec.mix.individual  # participants have outputs
         self._ingest = ""
         self._told: set[int | tuple[str, str]] = set()  # tracks with a state, and participants, of this connection
         self._beginnings: dict[Key, Beginning] = {}
@@ -79,7 +86,7 @@ class Intake:
         buffer, view, position, end = bus.buffer, bus.view, bus.begin, bus.end
         tracks, unpack, flush_bytes = self.tracks, FRAME_HEADER.unpack_from, FLUSH_BYTES
         prefix, header = PREFIX.size, FRAME_HEADER.size
-        frames = 0
+        frames, feed = 0, self._feed
         while end - position >= prefix:
             after = position + 4 + int.from_bytes(buffer[position : position + 4], "big")
             if after > end:
@@ -89,7 +96,9 @@ class Intake:
             if buffer[position + 4] == FRAME:
                 if after - position < header:
                     raise BusError("a frame shorter than its header")
-                _, _, flags, number, seq, room_ns, _, _ = unpack(buffer, position)
+                _, _, flags, number, seq, room_ns, _, level = unpack(buffer, position)
+                if feed is not None:
+                    feed.frame(number, flags, seq, room_ns, level, view[position + header : after])
                 track = tracks.get(number)
                 if track is not None and seq > track.last_seq:
                     track.last_seq = seq
@@ -121,6 +130,8 @@ class Intake:
             return
         if self.before_ns is not None and room_ns >= self.before_ns:
             track.done = True
+            return
+        if not self._keeps:
             return
         if track.needs_key:
             if not flags & KEY:
@@ -269,6 +280,8 @@ class Intake:
 
     def message(self, message: Struct, now_ns: int) -> None:
         """Everything but frames."""
+        if self._feed is not None:
+            self._feed.message(message)
         match message:
             case protocol.Hello():
                 self._on_hello(message, now_ns)

@@ -17,6 +17,7 @@ import signal
 import socket
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -36,6 +37,9 @@ from reelroom.record.paths import Paths
 from reelroom.record.worker import FULL, Stopping, Worker
 from reelroom.rooms import protocol
 from reelroom.rooms.placement import ingest_index
+
+if TYPE_CHECKING:
+    from reelroom.record.mixed.recording import MixedRecording
 
 log = structlog.get_logger()
 LOCKED = 75  # exit code: another process records this one
@@ -90,7 +94,16 @@ class Recorder:
         now = time.time_ns()
         requested = self.spec.requested_ns or now
         since = requested - round(self.spec.preroll_s * SECOND)
-        self._intake = Intake(where, self.spec, since, self._worker, self._send, self._hello)
+        self._mixed: MixedRecording | None = None
+        if self.spec.mix is not None:
+            from reelroom.record.mixed.recording import MixedRecording
+
+            self._mixed = MixedRecording(
+                where, self.spec, since, self._worker, self._send, self._room_now, self._wake_self
+            )
+        feed = self._mixed.feed if self._mixed is not None else None
+        self._intake = Intake(where, self.spec, since, self._worker, self._send, self._hello, feed)
+        self._told_gaps = [entry.body for entry in entries if isinstance(entry.body, lines.Gap)]
         self._since_ns = since
         self._limits = LimitWatch(self.spec.limits, self._found.started_ns or requested)
         self._disk = DiskWatch(where.folder)
@@ -121,7 +134,12 @@ class Recorder:
                 self._open_epoch(self._found.ingest, resumed=True)
             if self._found.stopped is None:
                 self._restore_commands()
-                recovery.adopt(self._found, self._where, self._worker, self._intake, time.monotonic_ns())
+                now = time.monotonic_ns()
+                recovery.adopt(self._found, self._where, self._worker, self._intake, now)
+                if self._mixed is not None:
+                    self._mixed.adopt(self._found, self._told_gaps, now)
+                    self._mixed.start()
+                self._told_gaps.clear()
                 self._journal.forget()
                 self._loop()
             if self._terminated:
@@ -165,10 +183,16 @@ class Recorder:
                     self._intake.pauses = self._intake.pauses.pause(at_ns)
                 case lines.Resume(at_ns=at_ns):
                     self._intake.pauses = self._intake.pauses.resume(at_ns)
-                case lines.Change(subscription=subscription):
+                case lines.Change(at_ns=at_ns, subscription=subscription):
                     self._intake.subscription = subscription
+                    if self._mixed is not None:
+                        self._mixed.subscribe(at_ns, subscription)
+                case lines.ChangeScene(at_ns=at_ns, scene=scene) if self._mixed is not None:
+                    self._mixed.show(at_ns, scene)
                 case _:
                     pass
+        if self._mixed is not None:
+            self._mixed.set_pauses(self._intake.pauses)
 
     def _loop(self) -> None:
         tick_ns = second_ns = batch_ns = 0
@@ -192,16 +216,23 @@ class Recorder:
                 raise self._worker.error
             if self._terminated:
                 self._intake.keep()
+                if self._mixed is not None:
+                    self._mixed.keep(now)
                 return
             if now >= tick_ns:
                 tick_ns = now + _TICK_NS
-                self._guarded(lambda now=now: self._intake.tick(now, self._room_ns(now)))
+                self._guarded(lambda now=now: self._tick(now))
             if now >= second_ns:
                 second_ns = now + SECOND
                 self._each_second(now)
             if self._stop is not None and self._may_stop(now):
                 self._end(now)
                 return
+
+    def _tick(self, now: int) -> None:
+        self._intake.tick(now, self._room_ns(now))
+        if self._mixed is not None:
+            self._mixed.tick(now, self._room_ns(now))
 
     def _drain(self, sock: object) -> None:
         assert isinstance(sock, socket.socket)
@@ -249,8 +280,8 @@ class Recorder:
                 room=self.spec.room,
                 recording=self.spec.id,
                 subscription=self._intake.subscription,
-                since_ns=self._since_ns,
-                resume=self._intake.positions(),
+                since_ns=self._mixed.since_ns() if self._mixed is not None else self._since_ns,
+                resume=(self._mixed.feed if self._mixed is not None else self._intake).positions(),
                 ingest=self._ingest,
             )
         )
@@ -280,6 +311,8 @@ class Recorder:
             self._selector.unregister(bus)
             bus.close()
             self._bus = None
+            if self._mixed is not None:
+                self._mixed.feed.disconnected()
         return received
 
     def _guarded(self, work: object) -> None:
@@ -317,6 +350,9 @@ class Recorder:
     def _room_ns(self, now: int) -> int:
         return now + self._room_offset_ns
 
+    def _room_now(self) -> int:
+        return time.monotonic_ns() + self._room_offset_ns
+
     # commands and the end
 
     def _carry_out(self, command: lines.AnyCommand, now: int) -> None:
@@ -324,26 +360,43 @@ class Recorder:
         match command:
             case lines.Pause():
                 self._guarded(lambda: self._intake.pause(at_ns, now))
+                self._mix_pauses()
                 self._worker.lines([lines.Paused(at_ns=at_ns)])
             case lines.Resume():
                 self._intake.resume(at_ns, now)
+                self._mix_pauses()
                 self._worker.lines([lines.Resumed(at_ns=at_ns)])
             case lines.Change(subscription=subscription):
                 self._intake.subscription = subscription
+                if self._mixed is not None:
+                    self._mixed.subscribe(at_ns, subscription)
                 self._send(protocol.Update(subscription=subscription))
                 self._worker.lines([lines.Subscribed(at_ns=at_ns, subscription=subscription)])
+            case lines.ChangeScene(scene=scene):
+                if self._mixed is not None:  # control refuses it for other recordings
+                    self._mixed.show(at_ns, scene)
+                self._worker.lines([lines.SceneChanged(at_ns=at_ns, scene=scene)])
             case lines.Stop():
                 self._begin_stop(command, now)
+
+    def _mix_pauses(self) -> None:
+        if self._mixed is not None:
+            self._mixed.set_pauses(self._intake.pauses)
 
     def _begin_stop(self, stop: lines.Stop, now: int) -> None:
         at_ns = min(stop.at_ns, self._room_ns(now) + _DRAIN_NS)  # no later than is waited for
         self._stop = lines.Stop(at_ns=at_ns, reason=stop.reason, message=stop.message)
         self._stop_deadline_ns = now + _DRAIN_NS
         self._intake.end_at(at_ns)
+        if self._mixed is not None:
+            self._stop_deadline_ns = now + self._mixed.STOP_NS
+            self._mixed.stop(at_ns)
 
     def _may_stop(self, now: int) -> bool:
         if self._full or now >= self._stop_deadline_ns:
             return True
+        if self._mixed is not None:  # it renders what has come until then
+            return self._mixed.done
         return self._intake.reached_end()
 
     def _end(self, now: int) -> None:
@@ -356,13 +409,18 @@ class Recorder:
             self._bus.close()
             self._bus = None
         try:
-            self._intake.finish(now, giving_up=self._full)
+            self._finish_outputs(now)
         except OSError as error:
             if error.errno not in FULL:
                 raise
             self._full = True
-            self._intake.finish(now, giving_up=True)
+            self._finish_outputs(now)
         self._worker.lines([lines.Stopped(at_ns=stop.at_ns, reason=stop.reason, message=stop.message)])
+
+    def _finish_outputs(self, now: int) -> None:
+        self._intake.finish(now, giving_up=self._full)
+        if self._mixed is not None:
+            self._mixed.finish(now, self._intake.before_ns, giving_up=self._full)
 
     # from the worker thread
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -10,15 +10,16 @@ import structlog
 from reelroom.domain import lines
 from reelroom.domain.media import TrackInfo
 from reelroom.domain.recording import RecordingSpec
-from reelroom.domain.timeline import LAST_NS
+from reelroom.domain.timeline import LAST_NS, Pauses
 from reelroom.record.closing import Close, OutputWriter, Patiently, RenditionState, gap_reason
 from reelroom.record.intake import ENDED_NS, Intake
 from reelroom.record.journal import Entry
+from reelroom.record.mixed.frames import LIFE, OUTPUT
 from reelroom.record.output import TrackIn
 from reelroom.record.paths import Paths
 from reelroom.record.wal import Contents, Frame, Wal, WalError
 from reelroom.record.worker import Worker
-from reelroom.rooms.protocol import TrackAdded
+from reelroom.rooms.protocol import TrackAdded, TrackRemoved
 
 log = structlog.get_logger()
 
@@ -37,7 +38,9 @@ class Found:
     muted: set[int] = field(default_factory=set)
     present: set[tuple[str, str]] = field(default_factory=set)
     through: dict[int, int] = field(default_factory=dict)  # track → seq in closed segments, of `ingest`
-    ended: dict[int, tuple[TrackInfo, int]] = field(default_factory=dict)  # tracks that went: what, when
+    mixed: dict[int, int] = field(default_factory=dict)  # the same of the mix's own tracks, whatever the ingest
+    orders: dict[str, None] = field(default_factory=dict)  # identities by when their first track came
+    ended: dict[int, tuple[TrackInfo, int, str]] = field(default_factory=dict)  # tracks that went: what, when, why
     ends: dict[str, int] = field(default_factory=dict)  # output → end of its last segment
 
 
@@ -57,11 +60,12 @@ def read(entries: Iterable[Entry]) -> Found:
             case lines.Track(info=info, change=change) as track:
                 if change == "added":
                     found.tracks[info.track] = info
+                    found.orders.setdefault(info.identity)
                     found.ended.pop(info.track, None)
                 elif change == "removed":
                     found.tracks.pop(info.track, None)
                     if track.reason != "unsubscribed":
-                        found.ended[info.track] = (info, track.at_ns)
+                        found.ended[info.track] = (info, track.at_ns, track.reason)
                     found.muted.discard(info.track)
                 elif change == "muted":
                     found.muted.add(info.track)
@@ -71,8 +75,9 @@ def read(entries: Iterable[Entry]) -> Found:
                 (found.present.add if joined else found.present.discard)((identity, session))
             case lines.Segment(through=through) as segment:
                 found.ends[segment.output] = segment.end_ns
+                done = found.mixed if segment.output == OUTPUT else found.through
                 for number, seq in through.items():
-                    found.through[number] = max(seq, found.through.get(number, 0))
+                    done[number] = max(seq, done.get(number, 0))
             case lines.Paused() | lines.Resumed() | lines.Subscribed() | lines.SceneChanged():
                 found.commands += 1
             case lines.Stopped() as stopped:
@@ -106,7 +111,8 @@ def writers(
                 writer = made[segment.output]
                 state = writer.renditions.setdefault(segment.rendition, RenditionState(segment.container))
                 state.container, state.number = segment.container, segment.number
-                state.through.setdefault(ingest, {}).update(segment.through)
+                life = LIFE if segment.output == OUTPUT else ingest
+                state.through.setdefault(life, {}).update(segment.through)
                 writer.media_end_ns = segment.media_end_ns
                 for kind, frames in (("video", segment.video_frames), ("audio", segment.audio_frames)):
                     if frames:
@@ -147,7 +153,9 @@ class Left:
     contents: Contents
     first: dict[int, int] = field(default_factory=dict)  # track → seq
     last: dict[int, int] = field(default_factory=dict)
+    last_ns: dict[int, int] = field(default_factory=dict)  # track → room time
     added: dict[int, TrackAdded] = field(default_factory=dict)
+    removed: set[int] = field(default_factory=set)  # tracks whose end it says
 
     def held(self, from_ns: int) -> list[tuple[int, int, int, bytes]]:
         """Room time, track, seq and message of the sound from a room time on: it may belong behind the next cut."""
@@ -174,8 +182,11 @@ def leftovers(paths: Paths) -> dict[str, list[Left]]:
             if isinstance(record, Frame):
                 left.first.setdefault(record.track, record.seq)
                 left.last[record.track] = record.seq
+                left.last_ns[record.track] = record.room_ns
             elif isinstance(record, TrackAdded):
                 left.added[record.info.track] = record
+            elif isinstance(record, TrackRemoved):
+                left.removed.add(record.track)
         found.setdefault(contents.header.output, []).append(left)
     return found
 
@@ -191,7 +202,7 @@ def opened_of(left: Left) -> lines.OutputOpened:
     )
 
 
-def _submit(left: list[Left], count: int, opened: lines.OutputOpened, worker: Worker, intake: Intake) -> None:
+def submit(left: list[Left], count: int, opened: lines.OutputOpened, worker: Worker, pauses: Pauses) -> None:
     """Make segments of the first `count` of an output's logs."""
     for this, after in list(zip(left, [*left[1:], None][: len(left)], strict=True))[:count]:
         header = this.contents.header
@@ -202,20 +213,24 @@ def _submit(left: list[Left], count: int, opened: lines.OutputOpened, worker: Wo
             end_ns=after.contents.header.start_ns if after is not None and follows else None,
             moved=after.first if after is not None and follows else {},
             codecs=codecs,
+            removed=unsaid(this, later, found),
             adopted=True,
             salvaged=True,
         )
-        worker.close(job, opened, intake.pauses)
+        worker.close(job, opened, pauses)
 
 
 def adopt(found: Found, paths: Paths, worker: Worker, intake: Intake, now_ns: int) -> None:
-    """Go on where the predecessor stopped, with the same ingest: the newest log of each output is open again."""
-    left = leftovers(paths)
-    opened = dict(found.outputs)
+    """Go on where the predecessor stopped, with the same ingest: the newest log of each output is open again.
+
+    The mix looks after its own output.
+    """
+    left = {output: logs for output, logs in leftovers(paths).items() if output != OUTPUT}
+    opened = {output: line for output, line in found.outputs.items() if output != OUTPUT}
     for output, logs in left.items():
         opened.setdefault(output, opened_of(logs[0]))
-    newest_ns = max((at_ns for _, at_ns in found.ended.values()), default=0)
-    gone = {number: info for number, (info, at_ns) in found.ended.items() if newest_ns - at_ns < ENDED_NS}
+    newest_ns = max((at_ns for _, at_ns, _ in found.ended.values()), default=0)
+    gone = {number: info for number, (info, at_ns, _) in found.ended.items() if newest_ns - at_ns < ENDED_NS}
     infos = {number: TrackAdded(info=info, room_ns=0) for number, info in (gone | found.tracks).items()}
     last = dict(found.through)
     for logs in left.values():
@@ -248,7 +263,7 @@ def adopt(found: Found, paths: Paths, worker: Worker, intake: Intake, now_ns: in
             newest = logs[-1]
             if any(seq > found.through.get(number, 0) for number, seq in newest.last.items()):
                 current = newest  # else its segment is in the journal already
-        _submit(logs, len(logs) - (current is not None), opened[output], worker, intake)
+        submit(logs, len(logs) - (current is not None), opened[output], worker, intake.pauses)
         made.wals = max((one.contents.header.number for one in logs), default=0)
         for track in [*intake.tracks.values(), *(track for track, _ in intake.ended.values())]:
             if intake.outputs.get(intake.key_of(track)) is made:
@@ -257,6 +272,8 @@ def adopt(found: Found, paths: Paths, worker: Worker, intake: Intake, now_ns: in
             tracks = {added.info.kind == "video": n for n, added in current.added.items() if n in current.last}
             target_ns = current.contents.header.start_ns + made.segmenter.target_ns
             made.adopt(Wal.reopen(current.contents, set(current.added)), tracks, current.held(target_ns), now_ns)
+            for end in unsaid(current, (), found):
+                made.note(made.tracks[end.track], end)
         elif intake.pauses.spans and found.ends.get(output, 0) <= (intake.pauses.spans[-1][1] or 0):
             made.resume(intake.pauses.spans[-1][1] or 0)  # nothing came after the pause yet: wait for a key frame
         made.refresh()

@@ -1,0 +1,182 @@
+"""A mixed recording within the recorder's process: what mixes, and what the main thread has to do with it.
+
+All methods are for the main thread. Owns no bus, no journal and no outputs but the mix's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+
+from reelroom.domain import lines
+from reelroom.domain.media import TrackInfo
+from reelroom.domain.recording import RecordingSpec, Subscription
+from reelroom.domain.scene import Scene
+from reelroom.domain.timeline import SECOND, Pauses
+from reelroom.record import recovery
+from reelroom.record.mixed.decoder import PictureDecoder
+from reelroom.record.mixed.encoder import PictureEncoder
+from reelroom.record.mixed.feed import Feed
+from reelroom.record.mixed.frames import OUTPUT, Resume
+from reelroom.record.mixed.images import Images
+from reelroom.record.mixed.mixer import Mixer, Stages
+from reelroom.record.mixed.output import MixedOutput
+from reelroom.record.mixed.sound import SoundMixer
+from reelroom.record.mixed.soundstage import SoundStage
+from reelroom.record.mixed.stage import Stage
+from reelroom.record.mixed.voice import SoundEncoder
+from reelroom.record.paths import Paths
+from reelroom.record.worker import Worker
+
+_BEFORE_NS = 2 * SECOND  # what is heard and seen again after a restart, so that decoders have settled
+_SHORTEST_NS = 20_000_000  # no encoder's frame is shorter
+
+
+class MixedRecording:
+    """`now` is the room time, `wake` wakes the main thread."""
+
+    STOP_NS = 60 * SECOND  # whoever is behind at the stop gets so long to render the rest
+
+    def __init__(
+        self,
+        paths: Paths,
+        spec: RecordingSpec,
+        since_ns: int,
+        worker: Worker,
+        send: Callable[[Struct], None],
+        now: Callable[[], int],
+        wake: Callable[[], None],
+    ) -> None:
+        assert spec.mix is not None
+        self._mix = spec.mix
+        self._spec = spec
+        self._paths = paths
+        self._worker = worker
+        self._since_ns = since_ns
+        self._send = send
+        self._now = now
+        self._wake = wake
+        self._pauses = Pauses()
+        self._resume: Resume | None = None
+        self._scenes: list[tuple[int, Scene]] = [(0, spec.mix.scene)]
+        wanted = spec.subscription
+        self._sound = SoundMixer(self._mix.sample_rate, self._mix.channels) if wanted.audio is not None else None
+        self.feed = Feed(
+            wanted,
+            self._decoder if wanted.video is not None else None,
+            self._sound,
+            worker.lines,
+            send,
+            gaps_of="" if spec.mix.individual else OUTPUT,
+        )
+        self._output = MixedOutput(paths, spec, worker, lambda: self._pauses)
+        self._mixer: Mixer | None = None
+
+    # life
+
+    def adopt(self, found: recovery.Found, gaps: Iterable[lines.Gap], now_ns: int) -> None:
+        """What a predecessor has left, if there was one."""
+        self._resume = self._output.adopt(found, now_ns)
+        self.feed.restore(found.orders, gaps)
+
+    def start(self) -> None:
+        """Begin to mix, once everything that is known from before has been told."""
+        self._mixer = Mixer(
+            self._mix.fps if self._spec.subscription.video is not None else 0,
+            self.feed,
+            self._stages,
+            self._now,
+            self._wake,
+            self._since_ns,
+            self._resume,
+        )
+        self._mixer.set_pauses(self._pauses)
+        self._mixer.start()
+
+    def since_ns(self) -> int:
+        """The room time from which on the ingest should send what it still has."""
+        mixer = self._mixer
+        if mixer is not None and mixer.at_ns:
+            return mixer.at_ns - _BEFORE_NS
+        if self._resume is not None:
+            return self._resumed_ns(self._resume) - _BEFORE_NS
+        return self._since_ns
+
+    def tick(self, now_ns: int, room_ns: int) -> None:
+        """Every 100 ms. Raises OSError (a full disk) and what ended the mixing thread."""
+        mixer = self._mixer
+        if mixer is None:
+            return
+        if mixer.error is not None:
+            raise mixer.error
+        self._output.take(mixer, now_ns)
+        self._output.tick(now_ns, room_ns)
+        self.feed.ask_for_keys(now_ns)
+        while mixer.notices:
+            code, message = mixer.notices.popleft()
+            self._worker.lines([lines.Notice(code=code, message=message, output=OUTPUT)])
+
+    # commands
+
+    def set_pauses(self, pauses: Pauses) -> None:
+        """A pause or a resume."""
+        self._pauses = self.feed.pauses = pauses
+        if self._mixer is not None:
+            self._mixer.set_pauses(pauses)
+
+    def subscribe(self, at_ns: int, subscription: Subscription) -> None:
+        self.feed.subscribe(at_ns, subscription)
+
+    def show(self, at_ns: int, scene: Scene) -> None:
+        """Another scene from then on."""
+        self._scenes.append((at_ns, scene))
+
+    def stop(self, at_ns: int) -> None:
+        if self._mixer is not None:
+            self._mixer.stop_at(at_ns)
+
+    @property
+    def done(self) -> bool:
+        return self._mixer is None or self._mixer.done
+
+    def finish(self, now_ns: int, before_ns: int | None, giving_up: bool) -> None:
+        """The recording is stopped: write what was made, close what is open. `giving_up`: the disk is full."""
+        if self._mixer is not None:
+            self._mixer.abandon()
+            if not giving_up:
+                self._output.take(self._mixer, now_ns)
+        self._output.finish(before_ns, giving_up)
+        self.feed.close()
+
+    def keep(self, now_ns: int) -> None:
+        """This process ends and another one will go on."""
+        if self._mixer is not None:
+            self._mixer.abandon()
+            self._output.take(self._mixer, now_ns)
+        self._output.keep()
+        self.feed.close()
+
+    # in the mixing thread
+
+    def _decoder(self, info: TrackInfo, on_key_wanted: Callable[[], None]) -> PictureDecoder:
+        return PictureDecoder(info.codec, on_key_wanted)
+
+    def _stages(self) -> Stages:
+        picture = sound = None
+        if self._spec.subscription.video is not None:
+            picture = Stage(
+                self._mix,
+                self._scenes,
+                self.feed,
+                Images(self._paths.folder / "images"),
+                lambda: PictureEncoder(self._mix),
+            )
+        if self._sound is not None:
+            sound = SoundStage(self._mix, self._sound, lambda: SoundEncoder(self._mix))
+        return Stages(picture, sound)
+
+    def _resumed_ns(self, resume: Resume) -> int:
+        """About where it goes on; of sound alone not after that."""
+        media_ns = resume.picture * SECOND // self._mix.fps if resume.picture else resume.sound * _SHORTEST_NS
+        return self._pauses.room_ns(resume.start_ns, media_ns) or self._now()

@@ -1,0 +1,108 @@
+"""The picture of a mixed recording at a room time: scene, people and panes brought together, drawn and encoded.
+
+Runs in the mixing thread. Knows no ticks but the ones it is asked for, and no sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from reelroom.domain.layout import Pane, Person, Speaker, arrange
+from reelroom.domain.mix import Mix
+from reelroom.domain.scene import Scene
+from reelroom.domain.timeline import SECOND
+from reelroom.record.mixed.canvas import Canvas
+from reelroom.record.mixed.decoder import Picture
+from reelroom.record.mixed.encoder import Encoded, PictureEncoder
+from reelroom.record.mixed.feed import Feed
+from reelroom.record.mixed.images import Images
+
+_LOOK_NS = SECOND // 5  # how often it is asked who speaks
+
+
+class Stage:
+    """Draws and encodes. `scenes` are (room time, what is shown from then on); another thread may append to them."""
+
+    def __init__(
+        self,
+        mix: Mix,
+        scenes: Sequence[tuple[int, Scene]],
+        feed: Feed,
+        images: Images,
+        encoder: Callable[[], PictureEncoder],
+    ) -> None:
+        self._mix = mix
+        self._feed = feed
+        self._images = images
+        self._canvas = Canvas(mix.width, mix.height)
+        self.encoder = encoder()
+        self._scenes = scenes
+        self._index = 0
+        self._scene: Scene | None = None
+        self._speaker = Speaker()
+        self._spoke: dict[str, int] = {}
+        self._look_ns = 0
+        self._people: tuple[Person, ...] | None = None
+        self._sizes: dict[tuple[str, str], tuple[int, int]] = {}
+        self._panes: tuple[Pane, ...] = ()
+        self._seen: list[tuple[str, str]] = []  # whose pictures are in the panes
+
+    def render(self, tick: int, at_ns: int, key: bool) -> list[Encoded]:
+        """The picture of a room time, encoded; what comes out may be that of earlier ticks."""
+        scene = self._at(at_ns)
+        people = self._feed.people(at_ns)
+        follow = scene.layout.follow_speaker and at_ns >= self._look_ns
+        if people is not self._people or scene is not self._scene or follow:
+            self._arrange(scene, people, at_ns)
+        eyes = self._feed.eyes
+        pictures: dict[tuple[str, str], Picture | None] = {}
+        again = False
+        for place in self._seen:
+            decoder = eyes.get(place)
+            picture = pictures[place] = decoder.at(at_ns) if decoder is not None else None
+            if picture is not None:
+                frame = picture.frame
+                size = (frame.height, frame.width) if picture.rotation % 180 else (frame.width, frame.height)
+                if self._sizes.get(place) != size:
+                    self._sizes[place] = size
+                    again = True
+        if again:
+            self._arrange(scene, people, at_ns)
+        self._canvas.draw(self._panes, pictures, scene, self._images, at_ns)
+        return self.encoder.encode(self._canvas.frame, tick, key)
+
+    def _at(self, at_ns: int) -> Scene:
+        scenes = self._scenes
+        while self._index + 1 < len(scenes) and scenes[self._index + 1][0] <= at_ns:
+            self._index += 1
+        return scenes[self._index][1]
+
+    def _arrange(self, scene: Scene, people: tuple[Person, ...], at_ns: int) -> None:
+        self._scene, self._people = scene, people
+        layout = scene.layout
+        if layout.follow_speaker:
+            self._look_ns = at_ns + _LOOK_NS
+            self._spoke = self._feed.spoke(at_ns)
+        shown = [
+            person._replace(
+                width=self._sizes.get((person.identity, person.source), (0, 0))[0],
+                height=self._sizes.get((person.identity, person.source), (0, 0))[1],
+                spoke_ns=self._spoke.get(person.identity, 0) if person.source == "camera" else 0,
+            )
+            for person in people
+            if person.picture or scene.without_picture
+        ]
+        speaker = self._speaker.choose(shown, at_ns) if layout.follow_speaker else ""
+        self._panes = arrange(layout, self._mix.width, self._mix.height, shown, at_ns, speaker)
+        sending = {(person.identity, person.source) for person in shown if person.picture}
+        sizes: dict[tuple[str, str], tuple[int, int]] = {}
+        for pane in self._panes:
+            place = (pane.identity, pane.source)
+            if place in sending:
+                width, height = sizes.get(place, (0, 0))
+                sizes[place] = (max(width, pane.width), max(height, pane.height))
+        self._seen = list(sizes)
+        for place, decoder in self._feed.eyes.items():
+            decoder.show(place in sizes)
+            if place in sizes:
+                decoder.size(*sizes[place])
