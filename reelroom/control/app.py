@@ -12,7 +12,7 @@ from reelroom.dialects.agora import routes as agora
 from reelroom.dialects.native import files, health, recordings, rooms, whip
 
 DESCRIPTION = """
-Record WebRTC rooms: every participant in files of their own.
+Record WebRTC rooms: every participant in files of their own, or everybody mixed into one.
 
 Authenticate with `Authorization: Bearer KEY`, the app's native key. Publishers and viewers use room tokens
 (JWT) at `/whip` and `/whep` instead. Errors are problem details (RFC 9457).

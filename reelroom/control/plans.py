@@ -29,10 +29,14 @@ def fate(spec: RecordingSpec, format: Format, codec: str) -> str:
 
 
 def by_codec(spec: RecordingSpec) -> dict[str, dict[str, str]]:
-    """For each format asked for, each wanted codec's fate."""
-    codecs = ((*VIDEO_CODECS,) if spec.subscription.video else ()) + (
-        (*AUDIO_CODECS,) if spec.subscription.audio else ()
-    )
+    """For each format asked for, each wanted codec's fate; of a mix, that of the codecs that it is encoded in."""
+    video: tuple[str, ...] = VIDEO_CODECS
+    audio: tuple[str, ...] = AUDIO_CODECS
+    if spec.mix is not None:
+        alone = not spec.mix.individual
+        video = (spec.mix.video_codec, *(() if alone else (c for c in video if c != spec.mix.video_codec)))
+        audio = (spec.mix.audio_codec, *(() if alone else (c for c in audio if c != spec.mix.audio_codec)))
+    codecs = (video if spec.subscription.video else ()) + (audio if spec.subscription.audio else ())
     return {str(format): {codec: fate(spec, format, codec) for codec in codecs} for format in spec.formats}
 
 
@@ -43,13 +47,17 @@ def present(spec: RecordingSpec, participants: list[dict[str, Any]]) -> list[dic
         for track in participant["tracks"]:
             if not spec.subscription.wants(participant["identity"], Source(track["source"])):
                 continue
-            found.append(
-                {
-                    "identity": participant["identity"],
-                    "source": track["source"],
-                    "kind": track["kind"],
-                    "codec": track["codec"],
-                    "formats": {str(format): fate(spec, format, track["codec"].lower()) for format in spec.formats},
-                }
-            )
+            plan = {
+                "identity": participant["identity"],
+                "source": track["source"],
+                "kind": track["kind"],
+                "codec": track["codec"],
+                "formats": {str(format): fate(spec, format, track["codec"].lower()) for format in spec.formats},
+            }
+            if spec.mix is not None:
+                codec = spec.mix.video_codec if track["kind"] == "video" else spec.mix.audio_codec
+                plan["mixed"] = f"transcode to {codec}"
+                if not spec.mix.individual:
+                    plan["formats"] = {}  # there are no files of its own
+            found.append(plan)
     return found

@@ -235,7 +235,7 @@ async def test_bad_starts_say_where(api: httpx.AsyncClient, body: dict, where: s
 
 
 async def test_modes_that_do_not_exist_yet_are_said_to(api: httpx.AsyncClient) -> None:
-    for mode in ("mixed", "page", "snapshot"):
+    for mode in ("page", "snapshot"):
         answer = await api.post("/api/v1/recordings", json={"room": "x", "mode": mode})
         problem(answer, 422, "not-supported")
 

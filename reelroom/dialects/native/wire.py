@@ -12,6 +12,7 @@ from reelroom.control.destinations import DestinationSpec
 from reelroom.control.errors import ControlError
 from reelroom.control.listing import new_id
 from reelroom.control.recordings import CallbackSpec, NewRecording
+from reelroom.dialects.native.mixed import ChangeScene, Images, Mix
 from reelroom.domain import recording as domain
 from reelroom.store import tables
 
@@ -74,6 +75,8 @@ class Naming(_Strict):
     prefix: str = Field(default="{recording}/", max_length=512)
     file: str = Field(default="{identity}_{source}", max_length=512)
     segment: str = Field(default="{identity}_{source}_{sequence:05d}", max_length=512)
+    mixed: str = Field(default="mixed", max_length=512, description="as `file`, of the mix")
+    mixed_segment: str = Field(default="mixed_{sequence:05d}", max_length=512, description="as `segment`, of the mix")
 
 
 class Limits(_Strict):
@@ -106,8 +109,9 @@ class CreateRecording(_Strict):
 
     room: Identity
     mode: Literal["individual", "mixed", "page", "snapshot"] = Field(
-        default="individual", description="individual only"
+        default="individual", description="individual or mixed; page and snapshot are not supported yet"
     )
+    mix: Mix | None = Field(default=None, description="with mode mixed; default: all of its defaults")
     name: str = Field(default="", max_length=256, pattern=_NO_NUL)
     labels: dict[LabelName, Label] = Field(default={}, max_length=32)
     subscription: Subscription = Subscription()
@@ -129,6 +133,10 @@ class CreateRecording(_Strict):
 
     def to_domain(self, app: AppContext, now_ns: int, idempotency_key: str | None) -> NewRecording:
         """ControlError("invalid") on what only the domain's rules refuse."""
+        images = Images()
+        mix = self.mix
+        if mix is None and self.mode == "mixed":
+            mix = Mix()
         try:
             spec = domain.RecordingSpec(
                 id=new_id(),
@@ -148,6 +156,7 @@ class CreateRecording(_Strict):
                 preroll_s=self.preroll_s,
                 limits=domain.Limits(**self.limits.model_dump()),
                 requested_ns=now_ns,
+                mix=None if mix is None else mix.to_domain(images),
             )
         except ValueError as error:
             raise ControlError("invalid", str(error)) from error
@@ -166,13 +175,24 @@ class CreateRecording(_Strict):
             destination=destination,
             callback=callback,
             idempotency_key=idempotency_key,
+            images=images.sources,
         )
 
 
 class ChangeRecording(_Strict):
-    """Replaces the subscription as a whole, from now on."""
+    """What is given changes from now on; the rest stays."""
 
-    subscription: Subscription
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {
+                "scene": {"layout": {"preset": "vertical", "focus": "teacher"}, "background": {"color": "#102030"}}
+            }
+        },
+    )
+
+    subscription: Subscription | None = Field(default=None, description="replaces the one before as a whole")
+    scene: ChangeScene | None = Field(default=None, description="of a recording of mode mixed")
 
 
 class Plan(BaseModel):
