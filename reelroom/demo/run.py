@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import signal
 import sys
@@ -83,6 +84,7 @@ class _Demo:
         server = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "reelroom", *arguments, "--json",
             stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True,
+            env=_defaults(), cwd=self.data,
         )  # fmt: skip
         log.close()
         assert server.stdout is not None
@@ -183,6 +185,11 @@ class _Demo:
         waiting = asyncio.create_task(ended.wait())
         await asyncio.wait({waiting, asyncio.create_task(server.wait())}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
+
+
+def _defaults() -> dict[str, str]:
+    """The environment without our own settings: a demo must not write into the database of a real server."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("REELROOM_")}
 
 
 def _table(files: list[dict[str, Any]]) -> Table:
