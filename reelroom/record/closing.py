@@ -37,6 +37,7 @@ class Close:
     end_ns: int | None = None  # room time of the cut; None: the end of its last frame
     moved: dict[int, int] = field(default_factory=dict)  # track → seq from which on frames are in the next log
     codecs: dict[str, str] = field(default_factory=dict)  # kind → codec of the tracks published now
+    removed: tuple[TrackRemoved, ...] = ()  # what the log was to say at its end
     last: bool = False  # of the output: encoders are flushed
     adopted: bool = False  # a killed recorder's: parts of it may be in the journal already
     salvaged: bool = False
@@ -91,6 +92,8 @@ class Part:
 
 def gap_reason(removed: str) -> str:
     """The gap's reason for a track that went: by itself, by wish, or by a lost connection ("reconnect")."""
+    if removed == "ingest_stopped":  # in order, but everybody has to come again all the same
+        return "ingest_restart"
     if removed in ("left", "unsubscribed", "ingest_restart"):
         return removed
     return "left" if removed == "unpublished" else "reconnect"
@@ -122,6 +125,8 @@ class OutputWriter:
         header = contents.header
         found: list[lines.AnyLine] = [] if self.in_journal else [self.opened]
         taken, holes = self._read(contents, job)
+        for end in job.removed:
+            self._note(end)
         if not any(taken.values()):
             return []
         states = self._plan(job)

@@ -202,9 +202,42 @@ def opened_of(left: Left) -> lines.OutputOpened:
     )
 
 
-def submit(left: list[Left], count: int, opened: lines.OutputOpened, worker: Worker, pauses: Pauses) -> None:
-    """Make segments of the first `count` of an output's logs."""
-    for this, after in list(zip(left, [*left[1:], None][: len(left)], strict=True))[:count]:
+def unsaid(this: Left, later: Sequence[Left], found: Found) -> tuple[TrackRemoved, ...]:
+    """Ends of tracks that a log does not tell, since its recorder was killed first, and that explain the gap after it.
+
+    The journal has them, or they follow from another ingest's coming. A track that another one of its kind has
+    followed in the same log is none: its gap is over.
+    """
+    ingest = this.contents.header.ingest
+    over = (later[0].contents.header.ingest if later else found.ingest) != ingest
+    ends = []
+    for number, at_ns in this.last_ns.items():
+        if number in this.removed or number not in this.added:
+            continue
+        if any(number in one.last and one.contents.header.ingest == ingest for one in later):
+            continue
+        kind = this.added[number].info.kind
+        if any(ns > at_ns and this.added[n].info.kind == kind for n, ns in this.last_ns.items() if n in this.added):
+            continue
+        if over:
+            ends.append(TrackRemoved(track=number, room_ns=at_ns, reason="ingest_restart"))
+        elif ingest == found.ingest and number in found.ended:
+            ends.append(TrackRemoved(track=number, room_ns=at_ns, reason=found.ended[number][2]))
+    return tuple(ends)
+
+
+def submit(
+    left: list[Left],
+    count: int,
+    opened: lines.OutputOpened,
+    worker: Worker,
+    pauses: Pauses,
+    found: Found | None = None,
+) -> None:
+    """Make segments of the first `count` of an output's logs; `found` says what ended its tracks, if that matters."""
+    for index, this in enumerate(left[:count]):
+        later = left[index + 1 :]
+        after = later[0] if later else None
         header = this.contents.header
         follows = after is not None and after.contents.header.ingest == header.ingest
         codecs = {added.info.kind: added.info.codec for added in this.added.values()}
@@ -213,7 +246,7 @@ def submit(left: list[Left], count: int, opened: lines.OutputOpened, worker: Wor
             end_ns=after.contents.header.start_ns if after is not None and follows else None,
             moved=after.first if after is not None and follows else {},
             codecs=codecs,
-            removed=unsaid(this, later, found),
+            removed=unsaid(this, later, found) if found is not None else (),
             adopted=True,
             salvaged=True,
         )
@@ -263,7 +296,7 @@ def adopt(found: Found, paths: Paths, worker: Worker, intake: Intake, now_ns: in
             newest = logs[-1]
             if any(seq > found.through.get(number, 0) for number, seq in newest.last.items()):
                 current = newest  # else its segment is in the journal already
-        submit(logs, len(logs) - (current is not None), opened[output], worker, intake.pauses)
+        submit(logs, len(logs) - (current is not None), opened[output], worker, intake.pauses, found)
         made.wals = max((one.contents.header.number for one in logs), default=0)
         for track in [*intake.tracks.values(), *(track for track, _ in intake.ended.values())]:
             if intake.outputs.get(intake.key_of(track)) is made:

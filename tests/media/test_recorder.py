@@ -16,6 +16,7 @@ from reelroom.domain.recording import Format, Gaps, Hls, Limits, Selection, Subs
 from reelroom.fleet import client
 from reelroom.record import paths
 from reelroom.record.verify import verify
+from reelroom.record.wal import Contents
 from reelroom.rooms import protocol
 from tests.fakebus import MS, FakeBus, Track, camera, microphone, video_frames
 from tests.media.recorderkit import Fleet, Recording, even, pair, uneven, wait
@@ -109,6 +110,40 @@ def test_a_ring_that_no_longer_reaches_back_is_a_gap(fleet: Fleet, serve) -> Non
     gaps = recording.lines(lines.Gap)
     assert sorted((gap.kind, gap.reason) for gap in gaps) == [("audio", "ring"), ("video", "ring")]
     assert all(1_300 * MS < gap.to_ns - gap.from_ns < 2_600 * MS for gap in gaps)
+
+
+@pytest.mark.parametrize("reason", ["ingest_stopped", "timeout"])
+def test_an_end_that_only_the_journal_tells_explains_the_gap(fleet: Fleet, serve, reason: str) -> None:
+    """The recorder is killed after its journal has the tracks' ends and before its log has."""
+    bus = serve(pair())
+    recording = Recording(fleet, hls=Hls(segment_s=6))
+    pid = recording.start()
+    time.sleep(1.5)
+    for track in (1, 2):
+        bus.say(protocol.TrackRemoved(track=track, room_ns=time.time_ns(), reason=reason))
+    wait(lambda: len([t for t in recording.lines(lines.Track) if t.change == "removed"]) == 2, 10)
+    fleet.process.kill()
+    os.kill(pid, signal.SIGKILL)
+    fleet.process.wait()
+    bus.close()
+    for path in recording.where.wal.glob("*.wal"):
+        contents, end = Contents(path), 0
+        for record in contents.records():
+            if isinstance(record, protocol.TrackRemoved):
+                os.truncate(path, end)
+                break
+            end = contents.end
+    time.sleep(0.5)
+    same = reason == "timeout"  # they come back to the same ingest
+    serve(pair(ago_s=0.0, first=3), ingest="life1" if same else "life2")
+    fleet.process = fleet.spawn()
+    wait(lambda: len([t for t in recording.lines(lines.Track) if t.change == "added"]) == 4, 10)
+    time.sleep(1)
+    recording.stop()
+    recording.sound()
+    gaps = recording.lines(lines.Gap)
+    wanted = "reconnect" if same else "ingest_restart"
+    assert sorted((gap.kind, gap.reason) for gap in gaps) == [("audio", wanted), ("video", wanted)]
 
 
 def test_a_restarted_ingest_is_a_gap_and_the_same_output(fleet: Fleet, serve) -> None:
