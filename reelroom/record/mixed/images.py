@@ -1,0 +1,59 @@
+"""Images of backgrounds, placeholders and watermarks: read from the recording's folder, bounded. Draws nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import structlog
+from PIL import Image, ImageOps
+
+from reelroom.domain.scene import Fit
+from reelroom.record.mixed.fitting import place
+
+MAX_PIXELS = 34_000_000  # of one image: 8K
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
+
+log = structlog.get_logger(__name__)
+
+
+class Images:
+    """The folder's files, each named by its SHA-256. One that cannot be shown is told once, then left out."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._loaded: dict[str, Image.Image | None] = {}
+
+    def get(self, name: str) -> Image.Image | None:
+        """The image in RGBA, upright; None when it is not there or is none that is taken."""
+        if name not in self._loaded:
+            try:
+                self._loaded[name] = load_image(self._folder / name)
+            except (OSError, ValueError) as error:
+                log.warning("image cannot be shown", image=name, error=str(error))
+                self._loaded[name] = None
+        return self._loaded[name]
+
+    def keep(self, names: frozenset[str]) -> None:
+        """Let go of all others."""
+        for name in self._loaded.keys() - names:
+            del self._loaded[name]
+
+
+def load_image(path: Path) -> Image.Image:
+    """The first picture of a PNG, JPEG, WebP or GIF in RGBA, turned as its EXIF says. OSError or ValueError if none."""
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"it has {image.width}x{image.height} pixels, more than {MAX_PIXELS}")
+            return ImageOps.exif_transpose(image).convert("RGBA")
+    except (SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises for some broken files
+        raise ValueError(str(error)) from error
+
+
+def fitted(image: Image.Image, width: int, height: int, fit: Fit) -> Image.Image:
+    """`image` scaled onto an RGBA sheet of that even size, transparent where it does not reach."""
+    placed = place(image.width, image.height, width, height, fit)
+    scaled = image.resize((placed.width, placed.height), Image.Resampling.LANCZOS)
+    sheet = Image.new("RGBA", (width, height))
+    sheet.paste(scaled, (placed.x - placed.left, placed.y - placed.top))
+    return sheet
