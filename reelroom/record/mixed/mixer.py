@@ -27,8 +27,6 @@ log = structlog.get_logger()
 LATENCY_NS = 450_000_000  # a lost packet is sent again within this, a batch of the bus has come
 OVERLOAD_NS = 10 * SECOND
 _ALONE_NS = 5 * SECOND  # so long the mix waits for an ingest that does not answer
-_DECODE_NS = SECOND  # so long one tick waits for pictures that are being decoded
-_POLL_S = 0.004
 _AUDIO_TICKS = 10  # a second, of a mix without pictures
 
 
@@ -101,6 +99,8 @@ class Mixer:
         """End now; what is in the encoders is let go."""
         with self._changed:
             self._abandoned = True
+            if self._picture is not None:
+                self._picture.hurry = True
             self._changed.notify()
         if self._thread.ident is not None:
             self._thread.join()
@@ -183,20 +183,10 @@ class Mixer:
                 self._leave_out("overload", at_ns, self._now() - LATENCY_NS)
                 continue
             began_ns = time.monotonic_ns()
-            self._await_pictures(at_ns)
             self._render(at_ns, pauses)
             now_ns = time.monotonic_ns()
             self._adapt(self._load.look(now_ns, late_ns, now_ns - began_ns))
         self._finish()
-
-    def _await_pictures(self, at_ns: int) -> None:
-        """Whoever catches up is faster than the decoders."""
-        if self._picture is None:
-            return
-        self._feed.people(at_ns)
-        until_ns = time.monotonic_ns() + _DECODE_NS
-        while not self._feed.ready(at_ns) and not self._abandoned and time.monotonic_ns() < until_ns:
-            time.sleep(_POLL_S)
 
     def _render(self, at_ns: int, pauses: Pauses) -> None:
         if self._picture is not None:

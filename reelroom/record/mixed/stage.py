@@ -5,6 +5,7 @@ Runs in the mixing thread. Knows no ticks but the ones it is asked for, and no s
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 from reelroom.domain.layout import Pane, Person, Speaker, arrange
@@ -17,6 +18,9 @@ from reelroom.record.mixed.encoder import Encoded, PictureEncoder
 from reelroom.record.mixed.feed import Feed
 from reelroom.record.mixed.images import Images
 
+Place = tuple[str, str]  # identity, "camera" or "screen"
+_DECODE_NS = SECOND  # so long one tick waits for pictures that are being decoded
+_POLL_S = 0.004
 _LOOK_NS = SECOND // 5  # how often it is asked who speaks
 
 
@@ -36,6 +40,7 @@ class Stage:
         self._images = images
         self._canvas = Canvas(mix.width, mix.height)
         self.encoder = encoder()
+        self.hurry = False  # wait for nothing more
         self._scenes = scenes
         self._index = 0
         self._scene: Scene | None = None
@@ -43,9 +48,10 @@ class Stage:
         self._spoke: dict[str, int] = {}
         self._look_ns = 0
         self._people: tuple[Person, ...] | None = None
-        self._sizes: dict[tuple[str, str], tuple[int, int]] = {}
+        self._sizes: dict[Place, tuple[int, int]] = {}
+        self._resized = False
         self._panes: tuple[Pane, ...] = ()
-        self._seen: list[tuple[str, str]] = []  # whose pictures are in the panes
+        self._seen: list[Place] = []  # whose pictures are in the panes
 
     def render(self, tick: int, at_ns: int, key: bool) -> list[Encoded]:
         """The picture of a room time, encoded; what comes out may be that of earlier ticks."""
@@ -54,22 +60,35 @@ class Stage:
         follow = scene.layout.follow_speaker and at_ns >= self._look_ns
         if people is not self._people or scene is not self._scene or follow:
             self._arrange(scene, people, at_ns)
-        eyes = self._feed.eyes
-        pictures: dict[tuple[str, str], Picture | None] = {}
-        again = False
-        for place in self._seen:
-            decoder = eyes.get(place)
-            picture = pictures[place] = decoder.at(at_ns) if decoder is not None else None
-            if picture is not None:
-                frame = picture.frame
-                size = (frame.height, frame.width) if picture.rotation % 180 else (frame.width, frame.height)
-                if self._sizes.get(place) != size:
-                    self._sizes[place] = size
-                    again = True
-        if again:
+        self._await(at_ns)
+        pictures = self._look(at_ns)
+        if self._resized:
             self._arrange(scene, people, at_ns)
+            self._await(at_ns)
+            pictures = self._look(at_ns)
         self._canvas.draw(self._panes, pictures, scene, self._images, at_ns)
         return self.encoder.encode(self._canvas.frame, tick, key)
+
+    def _await(self, at_ns: int) -> None:
+        """Decoders are behind whoever catches up, and when somebody is shown who was not."""
+        if self._feed.ready(at_ns):
+            return
+        until_ns = time.monotonic_ns() + _DECODE_NS
+        while not self._feed.ready(at_ns) and not self.hurry and time.monotonic_ns() < until_ns:
+            time.sleep(_POLL_S)
+
+    def _look(self, at_ns: int) -> dict[Place, Picture | None]:
+        """The newest picture of everybody in the panes."""
+        eyes, sizes = self._feed.eyes, self._sizes
+        found: dict[Place, Picture | None] = {}
+        self._resized = False
+        for place in self._seen:
+            decoder = eyes.get(place)
+            picture = found[place] = decoder.at(at_ns) if decoder is not None else None
+            if picture is not None and sizes.get(place) != (size := turned(picture)):
+                sizes[place] = size
+                self._resized = True
+        return found
 
     def _at(self, at_ns: int) -> Scene:
         scenes = self._scenes
@@ -83,26 +102,23 @@ class Stage:
         if layout.follow_speaker:
             self._look_ns = at_ns + _LOOK_NS
             self._spoke = self._feed.spoke(at_ns)
-        shown = [
-            person._replace(
-                width=self._sizes.get((person.identity, person.source), (0, 0))[0],
-                height=self._sizes.get((person.identity, person.source), (0, 0))[1],
-                spoke_ns=self._spoke.get(person.identity, 0) if person.source == "camera" else 0,
-            )
-            for person in people
-            if person.picture or scene.without_picture
-        ]
+        shown = []
+        for person in people:
+            if person.picture or scene.without_picture:
+                place = (person.identity, person.source)
+                width, height = self._sizes.get(place, (0, 0))
+                spoke_ns = self._spoke.get(person.identity, 0) if person.source == "camera" else 0
+                shown.append(person._replace(width=width, height=height, spoke_ns=spoke_ns))
         speaker = self._speaker.choose(shown, at_ns) if layout.follow_speaker else ""
         self._panes = arrange(layout, self._mix.width, self._mix.height, shown, at_ns, speaker)
         sending = {(person.identity, person.source) for person in shown if person.picture}
-        sizes: dict[tuple[str, str], tuple[int, int]] = {}
-        for pane in self._panes:
-            place = (pane.identity, pane.source)
-            if place in sending:
-                width, height = sizes.get(place, (0, 0))
-                sizes[place] = (max(width, pane.width), max(height, pane.height))
-        self._seen = list(sizes)
+        panes = {(pane.identity, pane.source) for pane in self._panes}
+        self._seen = [place for place in panes if place in sending]
         for place, decoder in self._feed.eyes.items():
-            decoder.show(place in sizes)
-            if place in sizes:
-                decoder.size(*sizes[place])
+            decoder.show(place in panes and place in sending)
+
+
+def turned(picture: Picture) -> tuple[int, int]:
+    """Width and height as it is seen."""
+    frame = picture.frame
+    return (frame.height, frame.width) if picture.rotation % 180 else (frame.width, frame.height)
