@@ -219,7 +219,6 @@ class Mixer:
         if self._picture is not None:
             for encoded in self._picture.encoder.flush():
                 self._pictured(encoded.tick, encoded.key, encoded.payload)
-            self._picture.renew()
         self.made.extend(self._sounds)
         self._sounds.clear()
 

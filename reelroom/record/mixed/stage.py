@@ -36,6 +36,7 @@ class Stage:
         encoder: Callable[[], PictureEncoder],
     ) -> None:
         self._mix = mix
+        self._half_ns = SECOND // mix.fps // 2
         self._feed = feed
         self._images = images
         self._canvas = Canvas(mix.width, mix.height)
@@ -60,12 +61,13 @@ class Stage:
         follow = scene.layout.follow_speaker and at_ns >= self._look_ns
         if people is not self._people or scene is not self._scene or follow:
             self._arrange(scene, people, at_ns)
-        self._await(at_ns)
-        pictures = self._look(at_ns)
+        seen_ns = at_ns + self._half_ns  # the nearest picture, so that it is as often early as late
+        self._await(seen_ns)
+        pictures = self._look(seen_ns)
         if self._resized:
             self._arrange(scene, people, at_ns)
-            self._await(at_ns)
-            pictures = self._look(at_ns)
+            self._await(seen_ns)
+            pictures = self._look(seen_ns)
         self._canvas.draw(self._panes, pictures, scene, self._images, at_ns)
         return self.encoder.encode(self._canvas.frame, tick, key)
 
