@@ -28,7 +28,7 @@ MAX_BYTES = 5_000_000
 MAX_PIXELS = 16_777_216  # 4096 x 4096: 48 MiB decoded
 MAX_SIDE = 8192
 MAX_IMAGES = 48  # of one call
-FETCH_S = 6.0  # for one of them; Agora's clients hang up after 10
+FETCH_S = 6.0  # for all that are fetched by one call; Agora's clients hang up after 10
 AT_ONCE = 4
 REDIRECTS = 3
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
@@ -46,6 +46,7 @@ class ImageSource:
     sha256: str = ""
     optional: bool = False
     where: str = ""
+    max_bytes: int = MAX_BYTES
 
     @property
     def reference(self) -> str:
@@ -58,9 +59,8 @@ class ImageSource:
 class Images:
     """Gets the images of scenes. Holds no connection between calls."""
 
-    def __init__(self, allow_private: bool, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, allow_private: bool) -> None:
         self._allow_private = allow_private
-        self._max_bytes = max_bytes
 
     async def load(self, folder: Path, wanted: Mapping[str, ImageSource]) -> dict[str, str]:
         """Put the images into `folder`/images; return their SHA-256 by reference ("": optional, and not to be had).
@@ -73,11 +73,12 @@ class Images:
             return {}
         gate = asyncio.Semaphore(AT_ONCE)
         context = httpx.create_ssl_context(trust_env=False)
+        until = asyncio.get_running_loop().time() + FETCH_S
 
         async def one(source: ImageSource) -> str:
             async with gate:
                 try:
-                    return await self._one(folder, source, context)
+                    return await self._one(folder, source, context, until)
                 except ControlError as error:
                     if not source.optional:
                         raise
@@ -92,7 +93,7 @@ class Images:
                 raise result
         return {reference: result for reference, result in found.items() if isinstance(result, str)}
 
-    async def _one(self, folder: Path, source: ImageSource, context: object) -> str:
+    async def _one(self, folder: Path, source: ImageSource, context: object, until: float) -> str:
         if source.sha256:
             if not await asyncio.to_thread((folder / "images" / source.sha256).is_file):
                 raise ControlError("invalid", "the recording has no image of this SHA-256", source.where)
@@ -100,15 +101,15 @@ class Images:
         data = source.data
         if source.url:
             try:
-                async with asyncio.timeout(FETCH_S):
+                async with asyncio.timeout_at(until):
                     data = await self._fetch(source, context)
             except TimeoutError:
                 raise ControlError("invalid", f"no image within {FETCH_S:g} s", source.where) from None
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
                 message = f"the image cannot be fetched: {type(error).__name__}: {error}"[:300]
                 raise ControlError("invalid", message, source.where) from error
-        if len(data) > self._max_bytes:
-            raise ControlError("invalid", f"the image is larger than {self._max_bytes} bytes", source.where)
+        if len(data) > source.max_bytes:
+            raise ControlError("invalid", f"the image is larger than {source.max_bytes} bytes", source.where)
         try:
             await asyncio.to_thread(check_image, data)
         except ValueError as error:
@@ -141,16 +142,17 @@ class Images:
                         continue
                     if answer.status_code != 200:
                         raise ControlError("invalid", f"its server answered {answer.status_code}", source.where)
-                    return await self._read(answer, source.where)
+                    return await _read(answer, source)
         raise ControlError("invalid", f"more than {REDIRECTS} redirects", source.where)
 
-    async def _read(self, answer: httpx.Response, where: str) -> bytes:
-        data = bytearray()
-        async for chunk in answer.aiter_bytes(65_536):
-            data += chunk
-            if len(data) > self._max_bytes:
-                raise ControlError("invalid", f"the image is larger than {self._max_bytes} bytes", where)
-        return bytes(data)
+
+async def _read(answer: httpx.Response, source: ImageSource) -> bytes:
+    data = bytearray()
+    async for chunk in answer.aiter_bytes(65_536):
+        data += chunk
+        if len(data) > source.max_bytes:
+            raise ControlError("invalid", f"the image is larger than {source.max_bytes} bytes", source.where)
+    return bytes(data)
 
 
 async def _said(task: object) -> str | ControlError:

@@ -78,6 +78,7 @@ def check_naming(naming: Naming, formats: Iterable[Format]) -> None:
         ("naming.segment", naming.segment, frozenset(VARIABLES)),
         ("naming.mixed", naming.mixed, frozenset(VARIABLES)),
         ("naming.mixed_segment", naming.mixed_segment, frozenset(VARIABLES)),
+        ("naming.mixed_file", naming.mixed_file, frozenset(VARIABLES)),
     ):
         _parse(where, pattern, allowed)
     if naming.prefix and not naming.prefix.endswith("/"):
@@ -86,6 +87,8 @@ def check_naming(naming: Naming, formats: Iterable[Format]) -> None:
         _check_name(where, pattern)
         if Format.HLS in tuple(formats) and "end" in used(pattern):
             raise ValueError(f"{where} must not have {{end}} with format hls: a playlist's end is not known yet")
+    if naming.mixed_file:
+        _check_name("naming.mixed_file", naming.mixed_file)
     for where, pattern in (("naming.segment", naming.segment), ("naming.mixed_segment", naming.mixed_segment)):
         _check_name(where, pattern)
         if not used(pattern) & {"sequence", "index", "start"}:
@@ -144,6 +147,7 @@ class Names:
     def __init__(self, spec: RecordingSpec) -> None:
         check_naming(spec.naming, spec.formats)
         self._naming = spec.naming
+        self._together = spec.tracks == "together"
         self._common: dict[str, str | int] = {
             "app": spec.app,
             "room": spec.room,
@@ -186,7 +190,8 @@ class Names:
             "sequence": file.sequence,
             "index": file.sequence - 1,
         }
-        pattern = self._file(file.source)
+        mixed = file.source == Source.MIXED
+        pattern = (self._naming.mixed_file if mixed else "") or self._file(file.source)
         name = self._key(pattern, file.identity, file.source, file.kind, file.output, values)
         if file.sequence > 1 and not used(pattern) & {"sequence", "index"}:
             name += f"_{file.sequence}"
@@ -203,7 +208,8 @@ class Names:
     def _key(self, pattern: str, identity: str, source: str, kind: str, output: str, own: dict[str, str | int]) -> str:
         common = self._common | {"identity": identity, "source": source, "kind": kind, "output": output}
         name = expand(pattern, common | own)
-        if kind != "av" and not used(pattern) & {"kind", "output"}:
+        alone = source == Source.MIXED and self._together  # there is one mix: nothing is to be told apart
+        if kind != "av" and not alone and not used(pattern) & {"kind", "output"}:
             name += f"_{kind}"  # audio and video apart share everything else
         prefix = expand(self._naming.prefix, common | {"start": self._common["started"]})
         key = (prefix + name) if prefix else name

@@ -167,6 +167,7 @@ class Naming(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     segment: str = "{identity}_{source}_{sequence:05d}"
     mixed: str = "mixed"  # of the mixed output, whose `{identity}` is empty and whose `{source}` is "mixed"
     mixed_segment: str = "mixed_{sequence:05d}"
+    mixed_file: str = ""  # of its finished files; "": as `mixed`, which names its playlist
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

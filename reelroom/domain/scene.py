@@ -296,7 +296,8 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return frozenset({s.image for s in surfaces} | {w.image for w in self.watermarks}) - {""}
 
     def with_images(self, names: Mapping[str, str]) -> Scene:
-        """The same with each image's name replaced by `names`; "" there: without it, and so without its watermark."""
+        """The same with each image's name replaced by `names`; "" there: without it, and so without its watermark,
+        and without somebody's own placeholder of which nothing is left."""
 
         def surface(old: Surface) -> Surface:
             return replace(old, image=names[old.image]) if old.image else old
@@ -305,7 +306,11 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             self,
             background=surface(self.background),
             placeholder=surface(self.placeholder),
-            placeholders={identity: surface(old) for identity, old in self.placeholders.items()},
+            placeholders={
+                identity: surface(old)
+                for identity, old in self.placeholders.items()
+                if old.color or not old.image or names[old.image]
+            },
             watermarks=tuple(
                 replace(old, image=names[old.image]) if old.image else old
                 for old in self.watermarks

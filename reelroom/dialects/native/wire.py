@@ -77,6 +77,7 @@ class Naming(_Strict):
     segment: str = Field(default="{identity}_{source}_{sequence:05d}", max_length=512)
     mixed: str = Field(default="mixed", max_length=512, description="as `file`, of the mix")
     mixed_segment: str = Field(default="mixed_{sequence:05d}", max_length=512, description="as `segment`, of the mix")
+    mixed_file: str = Field(default="", max_length=512, description="of the mix's finished files; default: as `mixed`")
 
 
 class Limits(_Strict):
