@@ -100,7 +100,7 @@ def _check_files(running: Server, stem: str) -> None:
     """Every index ends, names slices of Agora's form that are there, and plays; the codecs are Agora's."""
     import re
 
-    root = running.data / "storage" / "dev"
+    root = running.data / "storage" / "agora"
     for uid in ("41", "57"):
         for kind, codecs in zip(KINDS, ({"aac"}, {"h264"}, {"aac", "h264"}), strict=True):
             index = root / f"{stem}{uid}__uid_e_{kind}.m3u8"
