@@ -69,7 +69,9 @@ def test_numbers_types_and_ssrc_are_the_viewers_and_the_media_the_publishers() -
     stream = source.add(Outgoing(1000, "v", 96, 90000))
     film(world, source, stream, 0, 90)
     world.run(1 * S)
-    text = offer_text(direction="recvonly").replace("96", "35").replace("97", "36")
+    offered = offer_text(direction="recvonly").splitlines(keepends=True)
+    hashed = "a=fingerprint"  # may well have a 96 in it
+    text = "".join(x if x.startswith(hashed) else x.replace("96", "35").replace("97", "36") for x in offered)
     _, link, asked = watch(world, publisher, text=text)
     world.run(4 * S)
     packets = seen(link, 35)
