@@ -16,7 +16,14 @@ from tests.live.calls import Call
 
 #: Small, so that a loaded machine keeps up.
 CANVAS = (640, 360)
-MIX: dict[str, Any] = {"width": CANVAS[0], "height": CANVAS[1], "fps": 30, "video_bitrate": 1_200_000}
+MIX: dict[str, Any] = {
+    "width": CANVAS[0],
+    "height": CANVAS[1],
+    "fps": 30,
+    "video_bitrate": 1_200_000,
+    "scene": {"layout": {"fit": "fit"}},  # so that whole bar codes are seen
+}
+LAYOUT = Layout(fit=Fit.FIT)
 
 
 def start_mixed(people: Call, *, mix: Mapping[str, Any] | None = None, **body: Any) -> str:
@@ -36,10 +43,10 @@ async def end_mixed(people: Call, recording: str, folder: Path) -> tuple[dict[st
     return people.timeline(recording), files
 
 
-def panes(identities: list[str], layout: Layout | None = None, canvas: tuple[int, int] = CANVAS) -> dict[str, Pane]:
+def panes(identities: list[str], layout: Layout = LAYOUT, canvas: tuple[int, int] = CANVAS) -> dict[str, Pane]:
     """Where each stands when all of them send pictures."""
     there = [Person(identity, "camera", order, True) for order, identity in enumerate(identities)]
-    return {pane.identity: pane for pane in arrange(layout or Layout(), *canvas, there, 0)}
+    return {pane.identity: pane for pane in arrange(layout, *canvas, there, 0)}
 
 
 def whole(pane: Pane, size: tuple[int, int] = (320, 180)) -> Rect:
