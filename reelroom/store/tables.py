@@ -15,10 +15,14 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite autoincrements INTEGER only
+
+
+_ONE = text("match IS NOT NULL AND state IN ('starting', 'recording', 'paused')")
 
 
 class Base(DeclarativeBase):
@@ -68,6 +72,8 @@ class Recording(Base):
     destination: Mapped[str | None] = mapped_column(ForeignKey("destinations.id"))
     callback: Mapped[bytes | None] = mapped_column(LargeBinary)  # encrypted JSON: url, secret, extra
     pushes: Mapped[bytes | None] = mapped_column(LargeBinary)  # encrypted JSON: URLs by id, which `spec` has masked
+    library: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # domain/library.py's LibrarySpec
+    match: Mapped[str | None] = mapped_column(String(80))  # domain/rules.py's Match.key, of what a rule started
     created_ns: Mapped[int]
     started_ns: Mapped[int | None]
     stopped_ns: Mapped[int | None]
@@ -79,6 +85,9 @@ class Recording(Base):
         Index("recordings_list", "app", "created_ns"),
         Index("recordings_room", "app", "room", "created_ns"),
         Index("recordings_state", "state"),
+        Index("recordings_match", "match", "created_ns"),
+        # What makes two recordings of one match impossible, whoever is killed when.
+        Index("recordings_one", "match", unique=True, sqlite_where=_ONE, postgresql_where=_ONE),
     )
 
 
@@ -164,6 +173,110 @@ class DialectState(Base):
     data: Mapped[dict[str, Any]]
     created_ns: Mapped[int]
     expires_ns: Mapped[int] = mapped_column(index=True)
+
+
+class Media(Base):
+    """A finished file in an app's library. It outlives its recording; `key` is its main object in storage."""
+
+    __tablename__ = "media"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)  # domain/library.py's media_id
+    app: Mapped[str] = mapped_column(String(128))
+    recording: Mapped[str] = mapped_column(String(64), index=True)
+    dialect: Mapped[str] = mapped_column(String(16))  # of the recording, as are `mode` and `data`
+    mode: Mapped[str] = mapped_column(String(16))
+    room: Mapped[str] = mapped_column(String(128))
+    identity: Mapped[str] = mapped_column(String(128))  # "": the mix
+    source: Mapped[str] = mapped_column(String(16))
+    kind: Mapped[str] = mapped_column(String(8))  # "av", "audio", "video"
+    stream: Mapped[str] = mapped_column(String(255))
+    name: Mapped[str] = mapped_column(String(255))
+    tags: Mapped[list[str]]
+    data: Mapped[dict[str, Any]] = mapped_column(default=dict)  # the recording's dialect_data
+    format: Mapped[str] = mapped_column(String(8))
+    destination: Mapped[str | None] = mapped_column(ForeignKey("destinations.id"))  # None: the server's own storage
+    key: Mapped[str]
+    bytes: Mapped[int]  # with all of its segments
+    sha256: Mapped[str] = mapped_column(String(64))  # of the main object
+    duration_ns: Mapped[int]
+    start_ns: Mapped[int]  # room time of its content
+    end_ns: Mapped[int]
+    video_codec: Mapped[str] = mapped_column(String(16))
+    audio_codec: Mapped[str] = mapped_column(String(16))
+    width: Mapped[int]
+    height: Mapped[int]
+    created_ns: Mapped[int]
+    expires_ns: Mapped[int]  # 0: never
+    __table_args__ = (
+        Index("media_list", "app", "created_ns"),
+        Index("media_names", "app", "name"),
+        Index("media_expiry", "expires_ns"),
+    )
+
+
+class MediaObject(Base):
+    """An object that goes with a media file's main one: a playlist's segments."""
+
+    __tablename__ = "media_objects"
+    media: Mapped[str] = mapped_column(ForeignKey("media.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(1024), primary_key=True)
+
+
+class Template(Base):
+    """A start that is kept by name. `body` is the encrypted JSON of what its dialect calls a start."""
+
+    __tablename__ = "templates"
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    app: Mapped[str] = mapped_column(String(128))
+    dialect: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(String(255))
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    created_ns: Mapped[int]
+    changed_ns: Mapped[int]
+    __table_args__ = (Index("templates_list", "app", "dialect", "created_ns"),)
+
+
+class Rule(Base):
+    """An auto-record rule; `rule` is domain/rules.py's."""
+
+    __tablename__ = "rules"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    app: Mapped[str] = mapped_column(String(128), index=True)
+    dialect: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(String(255))
+    template: Mapped[str] = mapped_column(ForeignKey("templates.id"), index=True)
+    rule: Mapped[dict[str, Any]]
+    created_ns: Mapped[int]
+
+
+class Queue(Base):
+    """A message queue of an app."""
+
+    __tablename__ = "queues"
+    app: Mapped[str] = mapped_column(String(128), primary_key=True)
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    visibility_s: Mapped[int]  # how long a received message is hidden from others
+    retention_s: Mapped[int]  # how long a message is kept
+    created_ns: Mapped[int]
+
+
+class Message(Base):
+    """A message in a queue; `receipt` is of the last one who received it."""
+
+    __tablename__ = "messages"
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
+    app: Mapped[str] = mapped_column(String(128))
+    queue: Mapped[str] = mapped_column(String(128))
+    cause: Mapped[str] = mapped_column(String(64))  # the same cause puts one message only, while that is there
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    receipt: Mapped[str] = mapped_column(String(64), default="")
+    received: Mapped[int] = mapped_column(default=0)
+    first_ns: Mapped[int] = mapped_column(default=0)  # when it was received first
+    visible_ns: Mapped[int]
+    created_ns: Mapped[int]
+    __table_args__ = (
+        UniqueConstraint("app", "queue", "cause", name="messages_cause"),
+        Index("messages_next", "app", "queue", "visible_ns"),
+    )
 
 
 #: The tables that change with every segment, for statements without the ORM.
