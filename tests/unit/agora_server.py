@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,12 +43,19 @@ STORAGE = {
 class Recorders:
     """Takes the place of processes: keeps what it was told and ends a recording as soon as it hears Stop."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, recordings: Path = Path("/nowhere")) -> None:
         self.database = database
+        self.recordings = recordings
         self.commands: list[lines.AnyCommand] = []
         self.specs: list[Any] = []
         self.end = State.FINISHED
         self.obeys = True
+
+    def folder(self, recording: str) -> Path:
+        return self.recordings / recording
+
+    async def remove(self, recording: str) -> None:
+        shutil.rmtree(self.folder(recording), ignore_errors=True)
 
     async def prepare(self, spec: Any) -> None:
         self.specs.append(spec)
@@ -91,9 +99,11 @@ class Server(SimpleNamespace):
         assert answer.status_code == 200, answer.text
         return str(answer.json()["resourceId"])
 
-    async def start(self, resource_id: str, uid: str = "900001", **request: Any) -> httpx.Response:
+    async def start(
+        self, resource_id: str, uid: str = "900001", mode: str = "individual", **request: Any
+    ) -> httpx.Response:
         body = {"cname": "room-7", "uid": uid, "clientRequest": {"storageConfig": STORAGE, **request}}
-        return await self.http.post(f"{BASE}/resourceid/{resource_id}/mode/individual/start", json=body)
+        return await self.http.post(f"{BASE}/resourceid/{resource_id}/mode/{mode}/start", json=body)
 
     async def started(self, uid: str = "900001", **request: Any) -> tuple[str, str]:
         resource_id = await self.acquire(uid)
@@ -102,9 +112,15 @@ class Server(SimpleNamespace):
         return resource_id, answer.json()["sid"]
 
     async def call(
-        self, what: str, resource_id: str, sid: str, request: dict[str, Any] | None = None, **names: str
+        self,
+        what: str,
+        resource_id: str,
+        sid: str,
+        request: dict[str, Any] | None = None,
+        mode: str = "individual",
+        **names: str,
     ) -> httpx.Response:
-        url = f"{BASE}/resourceid/{resource_id}/sid/{sid}/mode/individual/{what}"
+        url = f"{BASE}/resourceid/{resource_id}/sid/{sid}/mode/{mode}/{what}"
         if what == "query":
             return await self.http.get(url)
         body = {"cname": "room-7", "uid": "900001", "clientRequest": request or {}, **names}
@@ -122,20 +138,23 @@ class Server(SimpleNamespace):
 
 
 @contextlib.asynccontextmanager
-async def serving() -> AsyncIterator[Server]:
-    """Agora's routes over the real use cases, for the app `dev`, without a limit of requests."""
+async def serving(recordings: Path = Path("/nowhere")) -> AsyncIterator[Server]:
+    """Agora's routes over the real use cases, for the app `dev`, without a limit of requests.
+
+    `recordings`: where images of mixed recordings go.
+    """
     database = Database("sqlite://")
     async with database.engine.begin() as connection:
         await connection.run_sync(tables.Base.metadata.create_all)
     settings = Settings(dev=True, data=Path("/nowhere"))  # type: ignore[call-arg]
-    box, recorders, rooms = SecretBox(KEY), Recorders(database), Rooms()
+    box, recorders, rooms = SecretBox(KEY), Recorders(database, recordings), Rooms()
     apps = Apps(database, box)
     await apps.ensure_dev()
-    recordings = Recordings(settings, database, box, recorders, Changes(), SimpleNamespace())  # type: ignore[arg-type]
+    cases = Recordings(settings, database, box, recorders, Changes(), SimpleNamespace())  # type: ignore[arg-type]
     app = FastAPI()
     app.include_router(router)
     app.state.context = SimpleNamespace(
-        settings=settings, database=database, box=box, apps=apps, recordings=recordings, rooms=rooms
+        settings=settings, database=database, box=box, apps=apps, recordings=cases, rooms=rooms
     )
     (await apps.list())[0].defaults["agora"] = {"requests_per_second": 0}
     transport = httpx.ASGITransport(app)

@@ -53,7 +53,7 @@ async def test_paths_that_are_none(server: Server, method: str, path: str) -> No
     assert (answer.status_code, answer.json()) == (404, {"message": "no Route matched with those values"})
 
 
-@pytest.mark.parametrize("mode", ["mix", "web", "raw"])
+@pytest.mark.parametrize("mode", ["web", "raw"])
 async def test_other_modes_are_not_supported(server: Server, mode: str) -> None:
     body = {"cname": "room-7", "uid": "900001", "clientRequest": {}}
     resource_id = await server.acquire()
@@ -61,10 +61,12 @@ async def test_other_modes_are_not_supported(server: Server, mode: str) -> None:
     refused(answer, 400, 2, f"not supported: mode {mode}")
 
 
-async def test_update_layout_exists_for_mix_only_and_is_not_supported(server: Server) -> None:
+async def test_update_layout_exists_for_mix_only(server: Server) -> None:
     body = {"cname": "room-7", "uid": "900001", "clientRequest": {}}
     answer = await server.http.post(f"{BASE}/resourceid/x/sid/y/mode/mix/updateLayout", json=body)
-    refused(answer, 400, 2, "not supported")
+    refused(answer, 400, 1001)
+    answer = await server.http.post(f"{BASE}/resourceid/x/sid/y/mode/individual/updateLayout", json=body)
+    assert (answer.status_code, answer.json()) == (404, {"message": "no Route matched with those values"})
 
 
 @pytest.mark.parametrize("region", ["na", "eu", "ap", "cn"])

@@ -27,7 +27,7 @@ SID = "9f0c6a1e2b7d4835a1c0de55f0e4b621"
 def spec(recording: dict[str, Any] | None = None, prefix: str = "", **more: Any) -> RecordingSpec:
     body = {"storageConfig": STORAGE, "recordingConfig": recording, **more}
     request = parse(StartRequest, body, "clientRequest")
-    return translate.spec(request, sid=SID, app="dev", cname="room-7", prefix=prefix, requested_ns=1)
+    return translate.spec(request, sid=SID, app="dev", cname="room-7", prefix=prefix, requested_ns=1)[0]
 
 
 def refused(recording: dict[str, Any] | None = None, **more: Any) -> str:
@@ -63,7 +63,7 @@ def test_channel_names_stay_as_they_are_in_file_names(cname: str) -> None:
     from reelroom.domain import lines
 
     request = parse(StartRequest, {"storageConfig": STORAGE}, "clientRequest")
-    made = translate.spec(request, sid=SID, app="dev", cname=cname, prefix="", requested_ns=1)
+    made, _ = translate.spec(request, sid=SID, app="dev", cname=cname, prefix="", requested_ns=1)
     output = lines.OutputOpened(output="001", identity="41", source="camera", kind="audio", start_ns=0)
     assert Names(made).playlist(output) == f"{SID}_{cname}__uid_s_41__uid_e_audio.m3u8"
 
@@ -170,9 +170,9 @@ def test_update_replaces_the_whole_subscription() -> None:
 
 def test_update_needs_something_to_update() -> None:
     with pytest.raises(ServiceError, match="streamSubscribe or storageConfig"):
-        translate.check_update(parse(UpdateRequest, {}, "x"))
+        translate.check_update(parse(UpdateRequest, {}, "x"), "individual")
     with pytest.raises(ServiceError, match="mode web"):
-        translate.check_update(parse(UpdateRequest, {"webRecordingConfig": {"onhold": True}}, "x"))
+        translate.check_update(parse(UpdateRequest, {"webRecordingConfig": {"onhold": True}}, "x"), "individual")
 
 
 @pytest.mark.parametrize("hours", [0, 721, -1])

@@ -1,4 +1,4 @@
-"""Recordings and their files → the `serverResponse` of query and stop, individual mode. Reads no database.
+"""Recordings and their files → the `serverResponse` of query and stop. Reads no database.
 
 Source: sections 2.3 and 2.6. Official clients decode these strictly: no key more, no key less, never null.
 """
@@ -18,9 +18,12 @@ FAILED = 20
 TRACK_TYPES = {"audio": "audio", "video": "video", "av": "audio_and_video"}
 
 
+MIXED_UID = "0"
+
+
 @dataclass(frozen=True, slots=True)
 class Index:
-    """One playlist of a recording: whose, of what, and when it begins (UTC nanoseconds)."""
+    """A playlist or an MP4 of a recording: whose ("": everybody's, the mix), of what, when it begins (UTC ns)."""
 
     key: str
     identity: str
@@ -28,9 +31,17 @@ class Index:
     start_ns: int
 
     @property
+    def mixed(self) -> bool:
+        return not self.identity
+
+    @property
+    def uid(self) -> str:
+        return self.identity or MIXED_UID
+
+    @property
     def playable(self) -> bool:
-        """As the vendor's samples have it: sound plays by itself, a picture without sound does not."""
-        return self.kind != "video"
+        """As the vendor's samples have it: sound plays by itself and a mix does, somebody's picture alone does not."""
+        return self.mixed or self.kind != "video"
 
 
 def status(state: State, uploaded: bool) -> int:
@@ -56,8 +67,8 @@ def file_list(indexes: Iterable[Index]) -> list[dict[str, Any]]:
         {
             "fileName": index.key,
             "trackType": TRACK_TYPES[index.kind],
-            "uid": index.identity,
-            "mixedAllUser": False,
+            "uid": index.uid,
+            "mixedAllUser": index.mixed,
             "isPlayable": index.playable,
             "sliceStartTime": index.start_ns // 1_000_000,
         }
@@ -65,15 +76,22 @@ def file_list(indexes: Iterable[Index]) -> list[dict[str, Any]]:
     ]
 
 
-def query(state: State, uploaded: bool, indexes: list[Index]) -> dict[str, Any]:
+def _listed(indexes: list[Index], only: str | None) -> dict[str, Any]:
+    """`fileListMode` and `fileList`, whose JSON types belong together: clients choose their decoder by them."""
+    if only is None:
+        return {"fileListMode": "json", "fileList": file_list(indexes)}
+    return {"fileListMode": "string", "fileList": only}
+
+
+def query(state: State, uploaded: bool, indexes: list[Index], only: str | None = None) -> dict[str, Any]:
+    """`only`: the playlist's name of a mix without MP4, which is all that is listed then."""
     return {
         "status": status(state, uploaded),
-        "fileListMode": "json",
-        "fileList": file_list(indexes),
+        **_listed(indexes, only),
         "sliceStartTime": min((index.start_ns for index in indexes), default=0) // 1_000_000,
     }
 
 
-def stop(uploading: str, indexes: list[Index]) -> dict[str, Any]:
+def stop(uploading: str, indexes: list[Index], only: str | None = None) -> dict[str, Any]:
     """`uploading`: "uploaded", "backuped" (some of it will follow by itself) or "unknown" (asked not to wait)."""
-    return {"fileListMode": "json", "fileList": file_list(indexes), "uploadingStatus": uploading}
+    return {**_listed(indexes, only), "uploadingStatus": uploading}

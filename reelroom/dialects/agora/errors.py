@@ -112,6 +112,10 @@ def not_of_resource(what: str) -> ServiceError:
     return ServiceError(400, 1003, f"{what} does not belong to the resource id")
 
 
+def bad_layout(why: str) -> ServiceError:
+    return ServiceError(400, 1028, why)
+
+
 def no_worker(**identifiers: str) -> ServiceError:
     return ServiceError(404, 404, "failed to find worker", **identifiers)
 

@@ -1,4 +1,4 @@
-"""Agora's file names in individual mode (section 5.1) as the domain's patterns, and its rules for names in
+"""Agora's file names in modes individual and mix (section 5.1) as the domain's patterns, and its rules for names in
 requests. Makes no names itself: `domain/naming.py` does, from these patterns.
 """
 
@@ -29,10 +29,19 @@ def check_uid(uid: str) -> str:
 
 
 def naming(prefix: str) -> Naming:
-    """`<sid>_<cname>__uid_s_<uid>__uid_e_<type>` with, for slices, the UTC start to the millisecond.
+    """`<sid>_<cname>__uid_s_<uid>__uid_e_<type>` with, for slices, the UTC start to the millisecond; of a mix
+    `<sid>_<cname>`, for slices with the start, for MP4 with the index from 0.
 
     `prefix` is `fileNamePrefix` joined ("" or "a/b/"). A participant's screen, which in Agora would be another uid,
     gets its output's number at the end because the plain name is taken.
     """
     stem = "{recording}_{room}__uid_s_{identity}__uid_e_{kind}"
-    return Naming(prefix=prefix, file=stem, segment=stem + "_{start:digits}")
+    mixed = "{recording}_{room}"
+    return Naming(
+        prefix=prefix,
+        file=stem,
+        segment=stem + "_{start:digits}",
+        mixed=mixed,
+        mixed_segment=mixed + "_{start:digits}",
+        mixed_file=mixed + "_{index}",
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from reelroom.dialects.agora.answers import TRACK_TYPES, Index, file_list
+from reelroom.dialects.agora.answers import MIXED_UID, TRACK_TYPES, Index, file_list
 from reelroom.domain import events
 from reelroom.domain.recording import StopReason
 
@@ -73,8 +73,8 @@ def _slice_start(data: dict[str, Any], start_ns: int, discontinued_ns: int) -> N
         "recorder_slice_start",
         startUtcMs=start_ns // 1_000_000,
         discontinueUtcMs=discontinued_ns // 1_000_000,
-        mixedAllUser=False,
-        streamUid=data["identity"],
+        mixedAllUser=not data["identity"],
+        streamUid=data["identity"] or MIXED_UID,
         trackType=TRACK_TYPES[data["kind"]],
     )
 
@@ -128,7 +128,7 @@ def _ended(event: _Event) -> list[Notice]:
     indexes = [
         Index(file["key"], file["identity"], file["kind"], file["start_ns"])
         for file in event.data.get("files", ())
-        if file["role"] in ("playlist", "joined")
+        if file["role"] in ("playlist", "joined") or (file["role"] == "file" and not file["identity"])  # a mix's MP4
     ]
     made = []
     if indexes:

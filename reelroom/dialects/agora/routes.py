@@ -22,6 +22,7 @@ from reelroom.control.errors import ControlError
 from reelroom.dialects.agora import auth, errors, limits
 from reelroom.dialects.agora.sessions import Sessions
 from reelroom.dialects.agora.settings import settings
+from reelroom.dialects.agora.translate import INDIVIDUAL, MIX
 from reelroom.dialects.agora.wire import Frame, parse
 
 log = structlog.get_logger("reelroom.agora")
@@ -73,21 +74,21 @@ class Dialect:
         call, names = _route(request.method, path)
         app = await self.app(request, names["appid"])
         frame = None if call == "query" else await _frame(request)
-        if names.get("mode", "individual") != "individual":
-            raise errors.not_supported(f"mode {names['mode']}: this server records in mode individual")
+        if names.get("mode", INDIVIDUAL) not in (INDIVIDUAL, MIX):
+            raise errors.not_supported(f"mode {names['mode']}: this server records in modes individual and mix")
         return await self._call(call, app, names, frame)
 
     async def _call(self, call: str, app: AppContext, names: dict[str, str], frame: Frame | None) -> dict[str, Any]:
-        sessions, appid = self.sessions, names["appid"]
+        sessions, appid, mode = self.sessions, names["appid"], names.get("mode", INDIVIDUAL)
         if call == "query":
-            return await sessions.query(app, appid, names["resource"], names["sid"])
+            return await sessions.query(app, appid, names["resource"], names["sid"], mode)
         assert frame is not None  # every other call is a POST
         if call == "acquire":
             return await sessions.acquire(app, appid, frame)
         if call == "start":
-            return await sessions.start(app, appid, names["resource"], frame)
-        act = sessions.update if call == "update" else sessions.stop
-        return await act(app, appid, names["resource"], names["sid"], frame)
+            return await sessions.start(app, appid, names["resource"], mode, frame)
+        act = {"update": sessions.update, "updateLayout": sessions.update_layout, "stop": sessions.stop}[call]
+        return await act(app, appid, names["resource"], names["sid"], mode, frame)
 
 
 def _route(method: str, path: str) -> tuple[str, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Agora's five calls as use cases: acquire, start, query, update, stop. Holds no HTTP and no wire types' rules.
+"""Agora's six calls as use cases: acquire, start, query, update, updateLayout, stop. Holds no HTTP, no wire types.
 
 The rules about identifiers, lifetimes and what each call says in each state are here (sections 1.9, 2 and 7.1).
 """
@@ -12,6 +12,7 @@ import weakref
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import structlog
 from sqlalchemy import delete, select
 
@@ -19,11 +20,12 @@ from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
 from reelroom.control.destinations import DestinationSpec
 from reelroom.control.errors import ControlError
-from reelroom.control.recordings import NewRecording
-from reelroom.dialects.agora import answers, errors, naming, translate
+from reelroom.control.recordings import NewRecording, SceneChange
+from reelroom.dialects.agora import answers, errors, mixing, naming, translate
 from reelroom.dialects.agora.redirect import redirect
 from reelroom.dialects.agora.resource import PURPOSE, Resource, ResourceIds, new_nonce
 from reelroom.dialects.agora.settings import callback, settings
+from reelroom.dialects.agora.translate import INDIVIDUAL
 from reelroom.dialects.agora.wire import (
     AcquireRequest,
     Frame,
@@ -32,7 +34,9 @@ from reelroom.dialects.agora.wire import (
     UpdateRequest,
     parse,
 )
-from reelroom.domain.recording import ACTIVE, ENDED, State, StopReason
+from reelroom.domain.lines import OutputOpened
+from reelroom.domain.naming import Names
+from reelroom.domain.recording import ACTIVE, ENDED, Format, RecordingSpec, Source, State, StopReason
 from reelroom.store import tables
 
 log = structlog.get_logger("reelroom.agora")
@@ -95,14 +99,16 @@ class Sessions:
 
     # start
 
-    async def start(self, app: AppContext, appid: str, resource_id: str, frame: Frame) -> dict[str, Any]:
+    async def start(self, app: AppContext, appid: str, resource_id: str, mode: str, frame: Frame) -> dict[str, Any]:
         resource = self._open(app, appid, resource_id)
         if (frame.cname, frame.uid) != (resource.cname, resource.uid):
             raise errors.identity_mismatch("cname" if frame.cname != resource.cname else "uid")
         async with self._lock(app, resource.cname, resource.uid):
-            return await self._start(app, resource, resource_id, frame)
+            return await self._start(app, resource, resource_id, mode, frame)
 
-    async def _start(self, app: AppContext, resource: Resource, resource_id: str, frame: Frame) -> dict[str, Any]:
+    async def _start(
+        self, app: AppContext, resource: Resource, resource_id: str, mode: str, frame: Frame
+    ) -> dict[str, Any]:
         names = {"cname": resource.cname, "uid": resource.uid, "resourceId": resource_id}
         now = time.time_ns()
         sid = await self._claimed(resource)
@@ -117,8 +123,8 @@ class Sessions:
         request = parse(StartRequest, frame.clientRequest, "clientRequest")
         storage = translate.where_to(request.storageConfig, now // 10**9)
         sid = sid or uuid.uuid4().hex
-        spec = translate.spec(
-            request, sid=sid, app=app.id, cname=resource.cname, prefix=storage.prefix, requested_ns=now
+        spec, images = translate.spec(
+            request, sid=sid, app=app.id, cname=resource.cname, prefix=storage.prefix, requested_ns=now, mode=mode
         )
         if await self._conflict(app, resource):
             raise errors.task_conflict(**names)
@@ -135,9 +141,11 @@ class Sessions:
                 "uid": resource.uid,
                 "nonce": resource.nonce,
                 "expires_ns": now + resource.expired_hour * HOUR_NS,
+                "mode": mode,
                 "stream_types": request.recordingConfig.streamTypes,
                 "prefix": storage.prefix,
             },
+            images=images,
         )
         await self._context.recordings.start(new)
         if taken:
@@ -163,22 +171,22 @@ class Sessions:
 
     # query, update, stop
 
-    async def query(self, app: AppContext, appid: str, resource_id: str, sid: str) -> dict[str, Any]:
-        session = await self._session(app, appid, resource_id, sid)
+    async def query(self, app: AppContext, appid: str, resource_id: str, sid: str, mode: str) -> dict[str, Any]:
+        session = await self._session(app, appid, resource_id, sid, mode)
         state = State(session.row.state)
         if state in ENDED or session.row.reason == StopReason.ERROR:
             raise errors.no_worker(**session.identifiers)
         if session.stopped and state in ACTIVE:
             state = State.FINISHING  # the recorder has not said so yet
         indexes, uploaded, _ = await self._files(sid)
-        return {**session.identifiers, "serverResponse": answers.query(state, uploaded, indexes)}
+        return {**session.identifiers, "serverResponse": answers.query(state, uploaded, indexes, _only(session.row))}
 
-    async def update(self, app: AppContext, appid: str, resource_id: str, sid: str, frame: Frame) -> dict[str, Any]:
-        session = await self._session(app, appid, resource_id, sid, frame)
-        if session.stopped or State(session.row.state) not in ACTIVE:
-            raise errors.no_worker(**session.identifiers)
+    async def update(
+        self, app: AppContext, appid: str, resource_id: str, sid: str, mode: str, frame: Frame
+    ) -> dict[str, Any]:
+        session = await self._running_session(app, appid, resource_id, sid, mode, frame)
         request = parse(UpdateRequest, frame.clientRequest, "clientRequest")
-        translate.check_update(request)
+        translate.check_update(request, mode)
         subscription = None
         if request.streamSubscribe is not None:
             stream_types = int(session.row.dialect_data["stream_types"])
@@ -187,6 +195,14 @@ class Sessions:
             await self._refresh_storage(app, session, request)
         if subscription is not None:
             await self._context.recordings.change(app.id, sid, subscription)
+        return session.identifiers
+
+    async def update_layout(
+        self, app: AppContext, appid: str, resource_id: str, sid: str, mode: str, frame: Frame
+    ) -> dict[str, Any]:
+        session = await self._running_session(app, appid, resource_id, sid, mode, frame)
+        shown = mixing.update_layout(frame.clientRequest)
+        await self._context.recordings.change(app.id, sid, scene=SceneChange(lambda _: shown.scene, shown.images))
         return session.identifiers
 
     async def _refresh_storage(self, app: AppContext, session: Session, request: UpdateRequest) -> None:
@@ -200,12 +216,14 @@ class Sessions:
         if destination is not None:
             await redirect(self._context, app, session.row.id, destination, must_resolve=not storage.ours)
 
-    async def stop(self, app: AppContext, appid: str, resource_id: str, sid: str, frame: Frame) -> dict[str, Any]:
-        session = await self._session(app, appid, resource_id, sid, frame)
+    async def stop(
+        self, app: AppContext, appid: str, resource_id: str, sid: str, mode: str, frame: Frame
+    ) -> dict[str, Any]:
+        session = await self._session(app, appid, resource_id, sid, mode, frame)
         request = parse(StopRequest, frame.clientRequest, "clientRequest")
         recordings = self._context.recordings
         async with self._lock(app, sid):
-            session = await self._session(app, appid, resource_id, sid, frame)
+            session = await self._session(app, appid, resource_id, sid, mode, frame)
             if session.stopped:
                 raise errors.already_leaving(**session.identifiers)
             state = State(session.row.state)
@@ -217,7 +235,7 @@ class Sessions:
             await self._mark_stopped(sid)
         if request.async_stop:
             indexes, _, _ = await self._files(sid)
-            return {**session.identifiers, "serverResponse": answers.stop("unknown", indexes)}
+            return {**session.identifiers, "serverResponse": answers.stop("unknown", indexes, _only(session.row))}
         for wait_s in (BACKUP_AFTER_S, STOP_WAIT_S - BACKUP_AFTER_S):
             state = State((await recordings.wait(app.id, sid, ENDED, wait_s)).state)
             indexes, _, failing = await self._files(sid)
@@ -228,7 +246,7 @@ class Sessions:
         if not indexes:
             raise errors.no_recorded_data(**session.identifiers)
         uploading = "uploaded" if state in ENDED else "backuped"
-        return {**session.identifiers, "serverResponse": answers.stop(uploading, indexes)}
+        return {**session.identifiers, "serverResponse": answers.stop(uploading, indexes, _only(session.row))}
 
     async def _mark_stopped(self, sid: str) -> None:
         """Note that `stop` was called: the recorder takes a moment to say so itself."""
@@ -248,8 +266,16 @@ class Sessions:
             raise errors.not_of_resource("appid")
         return resource
 
+    async def _running_session(
+        self, app: AppContext, appid: str, resource_id: str, sid: str, mode: str, frame: Frame
+    ) -> Session:
+        session = await self._session(app, appid, resource_id, sid, mode, frame)
+        if session.stopped or State(session.row.state) not in ACTIVE:
+            raise errors.no_worker(**session.identifiers)
+        return session
+
     async def _session(
-        self, app: AppContext, appid: str, resource_id: str, sid: str, frame: Frame | None = None
+        self, app: AppContext, appid: str, resource_id: str, sid: str, mode: str, frame: Frame | None = None
     ) -> Session:
         """The recording that a call after start names; every way in which it does not name one is an error."""
         resource = self._open(app, appid, resource_id)
@@ -261,6 +287,8 @@ class Sessions:
         if row.dialect_data.get("nonce") != resource.nonce:
             raise errors.not_of_resource("sid")
         session = Session(resource, resource_id, row)
+        if row.dialect_data.get("mode", INDIVIDUAL) != mode:
+            raise errors.no_worker(**session.identifiers)  # no recorder of that mode answers
         if time.time_ns() >= int(row.dialect_data["expires_ns"]):
             raise errors.no_worker(**session.identifiers)
         return session
@@ -289,21 +317,22 @@ class Sessions:
         return any(row.dialect_data.get("uid") == resource.uid for row in active)
 
     async def _files(self, sid: str) -> tuple[list[answers.Index], bool, bool]:
-        """Playlists of outputs that have a slice; whether anything is in storage; whether an upload fails now."""
+        """Playlists of outputs that have a slice, a mix's MP4; is anything in storage; does an upload fail now."""
         file = tables.File
         mine = file.recording == sid
         async with self._context.database.reading() as session:
             sliced = set(
                 (await session.scalars(select(file.output).where(mine, file.role == "segment").distinct())).all()
             )
-            indexes = (await session.scalars(select(file).where(mine, file.role.in_(("playlist", "joined"))))).all()
+            found = select(file).where(mine, file.role.in_(("playlist", "joined", "file")))
+            indexes = (await session.scalars(found)).all()
             uploaded = await session.scalar(select(file.id).where(mine, file.state == "uploaded").limit(1))
             waiting = file.state.in_(("pending", "uploading"))
             failing = await session.scalar(select(file.id).where(mine, waiting, file.error != "").limit(1))
         listed = [
             answers.Index(row.key, row.line["identity"], row.line["kind"], row.line["start_ns"])
             for row in indexes
-            if row.role == "joined" or row.output in sliced
+            if row.role != "playlist" or row.output in sliced
         ]
         return listed, uploaded is not None, failing is not None
 
@@ -330,3 +359,12 @@ class Sessions:
                     expires_ns=now + resource.expired_hour * HOUR_NS,
                 )
             )
+
+
+def _only(row: tables.Recording) -> str | None:
+    """The playlist of a mix without MP4, known before there is one: clients make its name themselves (section 2.3)."""
+    spec = msgspec.convert(row.spec, RecordingSpec)
+    if spec.mix is None or Format.MP4 in spec.formats:
+        return None
+    output = OutputOpened(output="001", identity="", source=Source.MIXED, kind="av", start_ns=0)
+    return Names(spec).playlist(output)

@@ -6,8 +6,11 @@ Every rule raises ServiceError code 2 with the JSON path of what is wrong and wh
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import TypedDict
 
-from reelroom.dialects.agora import errors, naming
+from reelroom.control.images import ImageSource
+from reelroom.dialects.agora import errors, mixing, naming
 from reelroom.dialects.agora.storage import Storage, storage
 from reelroom.dialects.agora.wire import (
     AcquireRequest,
@@ -19,13 +22,27 @@ from reelroom.dialects.agora.wire import (
     Subscriptions,
     UpdateRequest,
 )
-from reelroom.domain.recording import Format, Hls, Limits, RecordingSpec, Selection, Subscription
+from reelroom.domain.recording import Format, Hls, Limits, Mode, Naming, RecordingSpec, Selection, Subscription
 
 EVERYBODY = "#allstream#"
 SLICE_S = 15.0  # section 5.3: at least 15 seconds and a key frame
 AUDIO_BITRATE = 48_000  # section 3.3: AAC-LC, 48 kbps
 AUDIO, VIDEO, BOTH = 0, 1, 2
+INDIVIDUAL, MIX = "individual", "mix"  # as paths have them
+MP4_S = 7200.0  # the next MP4 begins after so long (section 5.3)
 _SCENES = {1: "scene 1 (web page recording)", 2: "scene 2 (postponed transcoding or mixing)"}
+
+
+class _Common(TypedDict):
+    """What both modes have."""
+
+    id: str
+    app: str
+    room: str
+    subscription: Subscription
+    naming: Naming
+    limits: Limits
+    requested_ns: int
 
 
 def check_acquire(request: AcquireRequest) -> None:
@@ -38,8 +55,17 @@ def check_acquire(request: AcquireRequest) -> None:
         raise errors.invalid("clientRequest.region must be CN, AP, EU or NA")
 
 
-def spec(request: StartRequest, *, sid: str, app: str, cname: str, prefix: str, requested_ns: int) -> RecordingSpec:
-    """What to record. `prefix`: of file names, from the storage configuration."""
+def spec(
+    request: StartRequest,
+    *,
+    sid: str,
+    app: str,
+    cname: str,
+    prefix: str,
+    requested_ns: int,
+    mode: str = INDIVIDUAL,
+) -> tuple[RecordingSpec, Mapping[str, ImageSource]]:
+    """What to record, and the images that it shows. `prefix`: of file names, from the storage configuration."""
     where = "clientRequest"
     for name in ("snapshotConfig", "appsCollection", "transcodeOptions"):
         value = getattr(request, name)
@@ -47,24 +73,33 @@ def spec(request: StartRequest, *, sid: str, app: str, cname: str, prefix: str, 
             raise errors.not_supported(f"{where}.{name}; leave it out")
     config = request.recordingConfig
     _check_recording_config(config, f"{where}.recordingConfig")
-    _check_files(request.recordingFileConfig, f"{where}.recordingFileConfig.avFileType")
-    original = config.streamMode == "original" and config.streamTypes == AUDIO
-    return RecordingSpec(
+    formats = _formats(request.recordingFileConfig, mode, f"{where}.recordingFileConfig.avFileType")
+    common = _Common(
         id=sid,
         app=app,
         room=cname,
         subscription=subscription(config, config.streamTypes, f"{where}.recordingConfig"),
-        formats=(Format.HLS,),
+        naming=naming.naming(prefix),
+        limits=Limits(idle_s=config.maxIdleTime),
+        requested_ns=requested_ns,
+    )
+    if mode == MIX:
+        mix, images = mixing.mix(config, f"{where}.recordingConfig")
+        hls = Hls(container="ts", segment_s=SLICE_S)
+        mixed = RecordingSpec(**common, mode=Mode.MIXED, mix=mix, formats=formats, hls=hls, split_s=MP4_S)
+        return mixed, images
+    original = config.streamMode == "original" and config.streamTypes == AUDIO
+    individual = RecordingSpec(
+        **common,
+        formats=formats,
         # Sound as it was sent is Opus, which HLS has in fMP4 only; everything else is Agora's TS.
         hls=Hls(container="fmp4" if original else "ts", segment_s=SLICE_S),
         tracks="apart",
         joined=config.streamMode == "standard",
         audio_codec="auto" if original else "aac",
         audio_bitrate=AUDIO_BITRATE,
-        naming=naming.naming(prefix),
-        limits=Limits(idle_s=config.maxIdleTime),
-        requested_ns=requested_ns,
     )
+    return individual, {}
 
 
 def where_to(config: StorageConfig, now_s: int) -> Storage:
@@ -92,10 +127,15 @@ def _check_recording_config(config: RecordingConfig, where: str) -> None:
             raise errors.not_supported(f"{where}.privateParams.correctEXTINF false: playlists follow RFC 8216")
 
 
-def _check_files(config: RecordingFileConfig, where: str) -> None:
-    """Individual mode makes HLS and nothing else (section 3.5)."""
-    if sorted(set(config.avFileType)) != ["hls"]:
-        raise errors.invalid(f'{where} must be ["hls"] in mode individual')
+def _formats(config: RecordingFileConfig, mode: str, where: str) -> tuple[Format, ...]:
+    """Individual mode makes HLS and nothing else; mix may make MP4 as well (section 3.5)."""
+    wanted = set(config.avFileType)
+    if wanted == {"hls"}:
+        return (Format.HLS,)
+    if wanted == {"hls", "mp4"} and mode == MIX:
+        return (Format.HLS, Format.MP4)
+    allowed = '["hls"] or ["hls","mp4"]' if mode == MIX else '["hls"]'
+    raise errors.invalid(f"{where} must be {allowed} in mode {mode}")
 
 
 def _default_apps(value: object) -> bool:
@@ -146,9 +186,9 @@ def update_subscription(request: StreamSubscribe, stream_types: int) -> Subscrip
     return subscription(lists, stream_types, where)
 
 
-def check_update(request: UpdateRequest) -> None:
+def check_update(request: UpdateRequest, mode: str) -> None:
     for name in ("webRecordingConfig", "rtmpPublishConfig"):
         if getattr(request, name) is not None:
-            raise errors.invalid(f"clientRequest.{name} is for mode web, not individual")
+            raise errors.invalid(f"clientRequest.{name} is for mode web, not {mode}")
     if request.streamSubscribe is None and request.storageConfig is None:
         raise errors.invalid("clientRequest must hold streamSubscribe or storageConfig")

@@ -1,4 +1,4 @@
-"""The JSON of Agora's requests, individual mode. Holds types and single-field ranges; rules between fields and
+"""The JSON of Agora's requests, modes individual and mix. Holds types and single-field ranges; rules between fields and
 meaning are in `translate.py`.
 
 Leniency as section 3 asks: unknown keys are ignored, null equals absent, "" equals absent where a string is
@@ -20,6 +20,7 @@ def _integral(value: Any) -> Any:
 
 
 Int = Annotated[int, BeforeValidator(_integral)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(max_length=4096)]
 Uids = Annotated[list[Annotated[str, Field(min_length=1, max_length=128)]], Field(min_length=1, max_length=32)]
 
@@ -94,6 +95,45 @@ class RecordingConfig(Subscriptions):
     maxIdleTime: Annotated[Int, Field(ge=5, le=2_592_000)] = 30
     subscribeUidGroup: Annotated[Int, Field(ge=0, le=5)] = 0
     privateParams: Text | None = None
+    audioProfile: Any = None  # these two are for mode mix; mode individual does not look at them
+    transcodingConfig: Any = None
+
+
+class Region(Wire):
+    """One entry of `layoutConfig` (section 4.5)."""
+
+    uid: Text | None = None
+    x_axis: Fraction
+    y_axis: Fraction
+    width: Fraction
+    height: Fraction
+    alpha: Fraction = 1.0
+    render_mode: Annotated[Int, Field(ge=0, le=1)] = 0
+
+
+class UserBackground(Wire):
+    uid: Text
+    image_url: Text
+    render_mode: Annotated[Int, Field(ge=0, le=1)] = 0
+
+
+class LayoutKeys(Wire):
+    """What a layout is, in `transcodingConfig` and in `updateLayout` (sections 2.5 and 3.4)."""
+
+    mixedVideoLayout: Annotated[Int, Field(ge=0, le=3)] = 0
+    maxResolutionUid: Text | None = None
+    backgroundColor: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#000000"
+    backgroundImage: Annotated[str, Field(max_length=2048)] | None = None
+    defaultUserBackgroundImage: Annotated[str, Field(max_length=2048)] | None = None
+    layoutConfig: Annotated[list[Region], Field(max_length=17)] | None = None
+    backgroundConfig: Annotated[list[UserBackground], Field(max_length=17)] | None = None
+
+
+class TranscodingConfig(LayoutKeys):
+    width: Annotated[Int, Field(ge=16, le=1920)] = 360
+    height: Annotated[Int, Field(ge=16, le=1920)] = 640
+    fps: Annotated[Int, Field(ge=1)] = 15
+    bitrate: Annotated[Int, Field(ge=50, le=6500)] = 500  # kbit/s
 
 
 class RecordingFileConfig(Wire):
