@@ -120,12 +120,12 @@ class Callbacks:
         queue.pokes += 1
         self._wake.set()
 
-    async def replay(self, app: str, event: str) -> bool:
-        """Deliver an event once more, whatever became of it; False: the app has no such event with a callback."""
+    async def replay(self, app: str, recording: str, event: str) -> bool:
+        """Deliver an event once more, whatever became of it; False: the recording has none such, or no callback."""
         async with self._database.transaction() as session:
             changed = await session.execute(
                 update(Event)
-                .where(Event.id == event, Event.app == app)
+                .where(Event.id == event, Event.recording == recording, Event.app == app)
                 .where(Event.recording.in_(select(Recording.id).where(Recording.callback.is_not(None))))
                 .values(state="pending", attempts=0, due_ns=0)
                 .returning(Event.recording)

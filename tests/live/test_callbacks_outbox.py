@@ -171,8 +171,9 @@ async def test_gone_is_given_up_and_the_next_event_still_goes(tmp_path: Path) ->
         async with house.database.reading() as session:
             given_up = await session.scalar(select(Event.id).where(Event.state == "given_up"))
         assert given_up is not None
-        assert await outbox.replay("somebody else", given_up) is False
-        assert await outbox.replay("app", given_up) is True
+        assert await outbox.replay("somebody else", written.spec.id, given_up) is False
+        assert await outbox.replay("app", "another recording", given_up) is False
+        assert await outbox.replay("app", written.spec.id, given_up) is True
         await until_delivered(house, written, 2)
         await outbox.stop()
 

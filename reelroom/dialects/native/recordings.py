@@ -193,8 +193,8 @@ async def replay(
 ) -> Response:
     """Whatever became of it. Its `Reelroom-Id` stays the same."""
     await ctx.recordings.get(app.id, id)
-    if not await ctx.callbacks.replay(app.id, event):
-        raise ControlError("not_found", "the app has no such event with a callback", "event")
+    if not await ctx.callbacks.replay(app.id, id, event):
+        raise ControlError("not_found", "the recording has no such event, or no callback", "event")
     return Response(status_code=202)
 
 
