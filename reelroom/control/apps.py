@@ -93,7 +93,7 @@ class Apps:
         self._by_key: dict[str, AppContext] = {}
         self._by_public: dict[tuple[str, str], AppContext] = {}
         self._opened: dict[str, tuple[bytes, dict[str, dict[str, str]]]] = {}  # sealed and open credentials
-        self._loaded = -_RELOAD_S
+        self._looked = -_RELOAD_S  # for an unknown credential; other looks do not keep us from that
 
     async def add(
         self,
@@ -212,7 +212,6 @@ class Apps:
             for dialect, public in PUBLIC.items()
             if dialect != "native" and dialect in context.secrets
         }
-        self._loaded = time.monotonic()
 
     def _secrets(self, row: tables.App) -> dict[str, dict[str, str]]:
         sealed, secrets = self._opened.get(row.id, (b"", {}))
@@ -244,7 +243,8 @@ class Apps:
         return self._by_public.get((dialect, public_id))
 
     async def _look_again(self) -> None:
-        if time.monotonic() - self._loaded >= _RELOAD_S:
+        if time.monotonic() - self._looked >= _RELOAD_S:
+            self._looked = time.monotonic()
             await self.load()
 
 
