@@ -34,6 +34,7 @@ class _Builder:
         self._epochs: list[dict[str, Any]] = []
         self._outputs: dict[str, dict[str, Any]] = {}
         self._pauses: list[dict[str, Any]] = []
+        self._scenes: list[dict[str, Any]] = []
         self._participants: dict[tuple[str, str], dict[str, Any]] = {}
         self._tracks: list[dict[str, Any]] = []
         self._notices: list[dict[str, Any]] = []
@@ -68,6 +69,8 @@ class _Builder:
             case lines.Resumed():
                 if self._pauses:
                     self._pauses[-1]["to_ns"] = line.at_ns
+            case lines.SceneChanged():
+                self._scenes.append({"at_ns": line.at_ns, "scene": msgspec.to_builtins(line.scene)})
             case lines.Participant():
                 self._participant(line)
             case lines.Track():
@@ -125,6 +128,7 @@ class _Builder:
             "epochs": self._epochs,
             "outputs": list(self._outputs.values()),
             "pauses": self._pauses,
+            "scenes": self._scenes,
             "participants": list(self._participants.values()),
             "tracks": self._tracks,
             "notices": self._notices,

@@ -1,4 +1,4 @@
-"""What the tests of mixed recordings share: a mixed call, its panes, and where in each a bar code lies. Judges little."""
+"""What the tests of mixed recordings share: a mixed call, its panes, and where in each a bar code lies."""
 
 from __future__ import annotations
 

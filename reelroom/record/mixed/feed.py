@@ -48,6 +48,7 @@ class Seen:
         "removed",
         "serial",
         "until_ns",
+        "wanted_ns",
     )
 
     def __init__(self, serial: int, info: TrackInfo) -> None:
@@ -57,6 +58,7 @@ class Seen:
         self.decoder: PictureDecoder | None = None
         self.heard = False  # the sound mixer has it
         self.announced = 0  # room time of the announcement
+        self.wanted_ns = 0  # when somebody wanted it: what came before is only decoded
         self.from_ns = FOREVER_NS  # its first frame
         self.until_ns = FOREVER_NS
         self.last_ns = 0  # of its last frame
@@ -67,7 +69,7 @@ class Seen:
         self.asked_ns = 0
 
     def begins_ns(self) -> int:
-        return min(self.from_ns, self.announced)
+        return max(min(self.from_ns, self.announced), self.wanted_ns)
 
     def muted(self, at_ns: int) -> bool:
         return next((muted for since_ns, muted in reversed(self.mutes) if since_ns <= at_ns), False)
@@ -98,6 +100,8 @@ class Feed:
         self._send = send
         self._gaps_of = gaps_of  # the output that participants' gaps are told of; "": nobody wants them
         self._gaps: dict[tuple[str, str], GapFinder] = {}
+        self._untold: list[lines.Gap] = []  # before the mix has begun
+        self._begun_ns: int | None = None
         self._tracks: dict[int, Seen] = {}  # by bus number: frames go there
         self._all: list[Seen] = []  # with those that have ended and are still to be rendered
         self._serial = 0
@@ -136,11 +140,12 @@ class Feed:
             self._version += 1
         if room_ns >= seen.until_ns:
             return
-        if self._gaps_of:
+        wanted = room_ns >= seen.wanted_ns
+        if self._gaps_of and wanted:
             self._count(seen, room_ns, payload)
         if seen.decoder is not None:
             seen.decoder.put(bytes(payload), room_ns, bool(flags & KEY), bool(flags & AFTER_GAP))
-        elif self._sound is not None and seen.heard:
+        elif self._sound is not None and seen.heard and wanted:
             self._sound.put(seen.serial, room_ns, bytes(payload), level)
 
     def message(self, message: Struct) -> None:
@@ -229,16 +234,18 @@ class Feed:
             return
         self._serial += 1
         seen = Seen(self._serial, info)
-        seen.announced = max(added.room_ns, wanted_ns)
+        seen.announced, seen.wanted_ns = max(added.room_ns, wanted_ns), wanted_ns
         earlier = [one for one in self._all if one.info.track == info.track and one.info.session == info.session]
         seen.last_seq = earlier[-1].last_seq if earlier else 0
-        if info.kind == "video":
-            if self._decoders is not None:
+        try:
+            if info.kind == "audio" and self._sound is not None:
+                self._sound.add(seen.serial, info.codec, info.clock_rate, info.channels)
+                seen.heard = True
+            elif info.kind == "video" and self._decoders is not None:
                 number = info.track
                 seen.decoder = self._decoders(info, lambda: self._wanted_keys.add(number))
-        elif self._sound is not None:
-            self._sound.add(seen.serial, info.codec, info.clock_rate, info.channels)
-            seen.heard = True
+        except ValueError as error:  # of no codec that is agreed to; the others are mixed
+            self._tell([lines.Notice(code="not_mixed", message=f"{info.identity}'s {info.source}: {error}")])
         self._tracks[info.track] = seen
         self._all.append(seen)
         self._seat(info.identity, seen.announced)
@@ -280,7 +287,17 @@ class Feed:
                     reason=hole.reason,
                     packets=hole.packets,
                 )
-                self._tell([line])
+                if self._begun_ns is None:
+                    self._untold.append(line)
+                else:
+                    self._tell([line])
+
+    def begun(self, start_ns: int) -> None:
+        """The mix has its output, which gaps are told of: those that reach beyond its begin."""
+        if self._begun_ns is None:
+            self._begun_ns = start_ns
+            self._tell([gap for gap in self._untold if gap.to_ns > start_ns])
+            self._untold.clear()
 
     # called by the mixing thread
 

@@ -47,6 +47,11 @@ class MixedOutput:
         self._rates = {True: 90_000, False: spec.mix.sample_rate}
         self._paused = False
 
+    @property
+    def opened(self) -> lines.OutputOpened | None:
+        """What the journal has of it, once it has begun."""
+        return self._output.opened if self._output is not None else None
+
     def take(self, mixer: Mixer, now_ns: int) -> None:
         """Everything that the mixing thread has made so far."""
         made = mixer.made

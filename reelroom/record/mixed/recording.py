@@ -112,6 +112,8 @@ class MixedRecording:
             raise mixer.error
         self._output.take(mixer, now_ns)
         self._output.tick(now_ns, room_ns)
+        if self._output.opened is not None:
+            self.feed.begun(self._output.opened.start_ns)
         self.feed.ask_for_keys(now_ns)
         while mixer.notices:
             code, message = mixer.notices.popleft()

@@ -1,0 +1,194 @@
+"""What happens in a call that is mixed: scenes and subscriptions change, pauses, people mute, leave and come back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from reelroom.domain.layout import Pane
+from reelroom.domain.scene import Fit, Layout, Preset
+from tests.judge import luma
+from tests.live.calls import Call, call
+from tests.live.mixed import end_mixed, judge_pane, panes, start_mixed
+from tests.servers import Server, running
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with running() as started:
+        yield started
+
+
+def change(people: Call, recording: str, **body: Any) -> None:
+    people.api.patch(f"/api/v1/recordings/{recording}", json=body).raise_for_status()
+
+
+def brightness(path: Path, x: int, y: int) -> list[tuple[float, float]]:
+    """Time and mean luma of the 8 × 8 pixels from there, picture by picture."""
+    with av.open(str(path)) as container:
+        return [
+            (float(frame.pts * frame.time_base), float(luma(frame)[y : y + 8, x : x + 8].mean()))
+            for frame in container.decode(video=0)
+        ]
+
+
+def even(path: Path, fps: int = 30) -> None:
+    """The picture's frames are exactly as far apart as they should be, from the first to the last."""
+    times = [time_s for time_s, _ in brightness(path, 0, 0)]
+    assert np.abs(np.array(times) - np.arange(len(times)) / fps).max() < 0.0005
+
+
+def moving(path: Path, pane: Pane, participant: int, from_s: float, to_s: float) -> int:
+    """How many different pictures of a participant are in a pane between two times of the file."""
+    shown = judge_pane(path, pane, participant).shown
+    return len({one.frame for one in shown if from_s <= one.file_s < to_s})
+
+
+async def test_scenes_change_at_the_time_of_the_call_without_a_cut(server: Server, tmp_path: Path) -> None:
+    with call(server, tmp_path) as people:
+        await people.join("ann", participant=5)
+        await people.join("bob", participant=9)
+        recording = start_mixed(people)
+        await asyncio.sleep(2.5)
+        change(people, recording, scene={"background": {"color": "#c0c0c0"}})
+        await asyncio.sleep(2)
+        change(people, recording, scene={"layout": {"preset": "vertical", "focus": "bob", "fit": "fit"}})
+        await asyncio.sleep(2.5)
+        timeline, files = await end_mixed(people, recording, tmp_path)
+    (output,) = timeline["outputs"]
+    light, moved = [(scene["at_ns"] - output["start_ns"]) / 1e9 for scene in timeline["scenes"]]
+    path = files["mp4"][0]
+    even(path)
+    corner = brightness(path, 0, 0)
+    assert all((value > 128) == (at_s >= light) for at_s, value in corner if at_s < moved)
+    names = {"ann": 5, "bob": 9}
+    for name, pane in panes(list(names)).items():
+        assert moving(path, pane, names[name], 0.2, moved) > (moved - 0.2) * 25
+        assert moving(path, pane, names[name], moved, 60) == 0
+    new = panes(list(names), Layout(preset=Preset.VERTICAL, focus="bob", fit=Fit.FIT))
+    for name, pane in new.items():
+        assert moving(path, pane, names[name], 0, moved) == 0
+        assert moving(path, pane, names[name], moved, moved + 2) >= 50
+
+
+async def test_a_pause_is_cut_out_and_the_rest_is_even_and_in_step(server: Server, tmp_path: Path) -> None:
+    with call(server, tmp_path) as people:
+        await people.join("ann", participant=5)
+        recording = start_mixed(people, hls={"segment_s": 2})
+        for wait_s, what in ((2.2, "pause"), (1.7, "resume"), (1.3, "pause"), (1.0, "resume"), (2.2, "")):
+            await asyncio.sleep(wait_s)
+            if what:
+                people.do(recording, what)
+        timeline, files = await end_mixed(people, recording, tmp_path)
+    (output,) = timeline["outputs"]
+    assert output["gaps"] == []
+    paused_s = sum(pause["to_ns"] - pause["from_ns"] for pause in timeline["pauses"]) / 1e9
+    assert paused_s == pytest.approx(2.7, abs=0.6)
+    assert len(files["hls"]) == len(files["mp4"]) == 1
+    path = files["mp4"][0]
+    even(path)
+    verdict = judge_pane(path, panes(["ann"])["ann"], 5)
+    assert verdict.audio_gaps == []
+    assert verdict.unreadable == 0
+    assert verdict.av_p95_ms <= 40, verdict.summary()
+    jumps = [b.frame - a.frame for a, b in pairwise(verdict.shown) if b.frame - a.frame > 5]
+    assert sum(jumps) / 30 == pytest.approx(paused_s, abs=0.2)
+    assert len(jumps) == 2
+
+
+async def test_who_is_left_out_is_neither_seen_nor_heard_from_that_time_on(server: Server, tmp_path: Path) -> None:
+    with call(server, tmp_path) as people:
+        await people.join("ann", participant=5)
+        await people.join("bob", participant=9)
+        recording = start_mixed(people)
+        await asyncio.sleep(3)
+        change(people, recording, subscription={"audio": {"exclude": ["bob"]}, "video": {"exclude": ["bob"]}})
+        await asyncio.sleep(2.5)
+        change(people, recording, subscription={"audio": {}, "video": {}})
+        await asyncio.sleep(4)
+        timeline, files = await end_mixed(people, recording, tmp_path)
+    path = files["mp4"][0]
+    even(path)
+    both = judge_pane(path, panes(["ann", "bob"])["bob"], 9)
+    alone = judge_pane(path, panes(["ann"])["ann"], 5)
+    (output,) = timeline["outputs"]
+    gaps = [gap for gap in output["gaps"] if gap["identity"] == "bob"]
+    assert {(gap["kind"], gap["reason"]) for gap in gaps} == {("audio", "unsubscribed"), ("video", "unsubscribed")}
+    out_s, in_s = [
+        (when - output["start_ns"]) / 1e9
+        for when in (min(gap["from_ns"] for gap in gaps), max(gap["to_ns"] for gap in gaps))
+    ]
+    assert all(not out_s + 0.1 < shown.file_s < in_s - 0.1 for shown in both.shown)
+    assert len([1 for shown in alone.shown if out_s + 0.1 < shown.file_s < in_s - 0.1]) > 60
+    assert any(shown.file_s > in_s + 1 for shown in both.shown)
+    assert all(not out_s + 0.1 < beep.file_s < in_s - 0.1 for beep in both.beeps)
+    ann = judge_pane(path, panes(["ann", "bob"])["ann"], 5)
+    assert ann.missing_beeps == []
+    assert ann.audio_gaps == []
+
+
+async def test_muted_cameras_show_the_placeholder_and_come_back(server: Server, tmp_path: Path) -> None:
+    with call(server, tmp_path) as people:
+        ann = await people.join("ann", participant=5, gop=15)
+        await people.join("bob", participant=9)
+        recording = start_mixed(people, mix={"scene": {"layout": {"fit": "fit"}, "placeholder": {"color": "#f0f0f0"}}})
+        await asyncio.sleep(2.5)
+        ann.mute("video")
+        await asyncio.sleep(4)
+        ann.unmute("video")
+        await asyncio.sleep(2.5)
+        timeline, files = await end_mixed(people, recording, tmp_path)
+    path = files["mp4"][0]
+    even(path)
+    (output,) = timeline["outputs"]
+    (gap,) = output["gaps"]
+    assert (gap["identity"], gap["kind"]) == ("ann", "video")
+    assert gap["reason"] in ("mute", "stall")
+    off_s, on_s = ((gap[name] - output["start_ns"]) / 1e9 for name in ("from_ns", "to_ns"))
+    pane = panes(["ann", "bob"])["ann"]
+    light = [at_s for at_s, value in brightness(path, pane.x + 8, pane.y + pane.height // 2) if value > 220]
+    placeheld = [at_s for at_s in light if off_s < at_s < on_s]
+    assert len(placeheld) > 30
+    shown = judge_pane(path, pane, 5).shown
+    assert len([1 for one in shown if one.file_s > on_s + 0.2]) > 45
+    bob = judge_pane(path, panes(["ann", "bob"])["bob"], 9)
+    assert bob.missing_beeps == []
+    assert bob.unreadable <= 2
+
+
+@pytest.mark.parametrize("comes_back", [{"codec": "vp8"}, {"size": (640, 360)}], ids=["codec", "size"])
+async def test_who_leaves_and_comes_back_differently_has_a_pane_again(
+    comes_back: dict[str, Any], server: Server, tmp_path: Path
+) -> None:
+    with call(server, tmp_path) as people:
+        first = await people.join("ann", participant=5)
+        await people.join("bob", participant=9)
+        recording = start_mixed(people)
+        await asyncio.sleep(2.5)
+        await people.leave(first)
+        await asyncio.sleep(1.5)
+        await people.join("ann", participant=5, **comes_back)
+        await asyncio.sleep(4)
+        timeline, files = await end_mixed(people, recording, tmp_path)
+    path = files["mp4"][0]
+    even(path)
+    assert [output["identity"] for output in timeline["outputs"]] == [""]
+    both = panes(["ann", "bob"])
+    ann = judge_pane(path, both["ann"], 5, comes_back.get("size", (320, 180)))
+    assert len([1 for one in ann.shown if one.file_s < 2.5]) > 55
+    assert len([1 for one in ann.shown if one.file_s > ann.duration_s - 2]) > 50
+    bob = judge_pane(path, panes(["bob"])["bob"], 9)
+    assert len(bob.shown) > 20  # alone for a while, and larger
+    assert judge_pane(path, both["bob"], 9).missing_beeps == []
+    assert {gap["reason"] for gap in timeline["outputs"][0]["gaps"] if gap["identity"] == "ann"} <= {
+        "left",
+        "reconnect",
+    }
+    assert all(gap["identity"] == "ann" for gap in timeline["outputs"][0]["gaps"])
