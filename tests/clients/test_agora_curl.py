@@ -30,7 +30,8 @@ JSON = ["-H", "Content-Type: application/json;charset=utf-8"]
 class Curl:
     """Agora's API by curl: status and JSON of each answer."""
 
-    def __init__(self, running: Server, cname: str, uid: str = "900001") -> None:
+    def __init__(self, running: Server, cname: str, uid: str = "900001", mode: str = "individual") -> None:
+        self.mode = mode
         self.base = f"{running.url}/v1/apps/{APPID}/cloud_recording"
         self.names = {"cname": cname, "uid": uid}
         self.resource_id = self.sid = ""
@@ -49,13 +50,13 @@ class Curl:
         self.resource_id = answer["resourceId"]
 
     def start(self, storage: dict[str, Any], **request: Any) -> tuple[int, dict[str, Any]]:
-        path = f"resourceid/{self.resource_id}/mode/individual/start"
+        path = f"resourceid/{self.resource_id}/mode/{self.mode}/start"
         status, answer = self(path, {"storageConfig": storage, **request})
         self.sid = answer.get("sid", self.sid)
         return status, answer
 
     def call(self, what: str, request: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-        path = f"resourceid/{self.resource_id}/sid/{self.sid}/mode/individual/{what}"
+        path = f"resourceid/{self.resource_id}/sid/{self.sid}/mode/{self.mode}/{what}"
         return self(path, None if what == "query" else request or {})
 
 

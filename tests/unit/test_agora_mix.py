@@ -308,7 +308,7 @@ def test_notices_of_a_mix_say_that_it_is_everybodys() -> None:
         "key": f"{name}.m3u8",
         "identity": "",
         "kind": "av",
-        "output": "001",
+        "output": "000",
         "start_ns": START_NS,
     }
     first = events.event_id(SID, f"uploaded {name}.m3u8")

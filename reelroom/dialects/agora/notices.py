@@ -85,7 +85,7 @@ def _file_uploaded(event: _Event) -> list[Notice]:
     if data["role"] != "playlist" or event.id != events.event_id(event.recording, f"uploaded {data['key']}"):
         return []
     made = [_slice_start(data, data["start_ns"], data["start_ns"])]
-    if data["output"] == "001":
+    if data["output"] == "001" or not data["identity"]:  # the first one's, or the mix's, which is the only one
         made.append(_notice(4, SERVICE, "cloud_recording_file_infos", fileList=data["key"]))
     return made
 

@@ -366,5 +366,5 @@ def _only(row: tables.Recording) -> str | None:
     spec = msgspec.convert(row.spec, RecordingSpec)
     if spec.mix is None or Format.MP4 in spec.formats:
         return None
-    output = OutputOpened(output="001", identity="", source=Source.MIXED, kind="av", start_ns=0)
+    output = OutputOpened(output="000", identity="", source=Source.MIXED, kind="av", start_ns=0)
     return Names(spec).playlist(output)
