@@ -9,13 +9,14 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from reelroom.control.errors import ControlError
 from reelroom.domain.names import check_name
 from reelroom.store import tables
 from reelroom.store.db import Database
+from reelroom.store.destinations import forget
 from reelroom.store.secrets import SecretBox
 
 #: The credential by which a request of each dialect says whose it is; nothing secret about it.
@@ -163,9 +164,7 @@ class Apps:
                 row.destination = None
             await session.flush()
             if before is not None and before != row.destination:
-                used = select(tables.Recording.id).where(tables.Recording.destination == before).limit(1)
-                if await session.scalar(used) is None:  # else it goes with the last recording
-                    await session.execute(delete(tables.Destination).where(tables.Destination.id == before))
+                await forget(session, before)  # else it goes with the last recording and file of the library
         await self.load()
         return self._by_id[id]
 

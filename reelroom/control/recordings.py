@@ -25,17 +25,20 @@ from reelroom.control.guard import Unresolved, check_url
 from reelroom.control.images import Images, ImageSource
 from reelroom.control.listing import after, next_cursor
 from reelroom.control.pushes import check_push
+from reelroom.control.queues import is_queue
 from reelroom.control.recorders import Recorders
 from reelroom.deliver.storage import StorageError, local_root
 from reelroom.deliver.uploads import Uploader
 from reelroom.domain.layout import check_layout
+from reelroom.domain.library import LibrarySpec
 from reelroom.domain.lines import Change, ChangeScene, Pause, Resume, Stop
 from reelroom.domain.mix import Mix, Push
-from reelroom.domain.naming import check_naming
+from reelroom.domain.naming import check_naming, used
 from reelroom.domain.recording import ACTIVE, ENDED, Format, Mode, RecordingSpec, State, Subscription
 from reelroom.domain.scene import Scene
 from reelroom.store import tables
 from reelroom.store.db import Database
+from reelroom.store.destinations import forget
 from reelroom.store.secrets import SecretBox
 
 IDEMPOTENCY_NS = 7 * 86_400 * 10**9  # for so long a key is remembered
@@ -76,6 +79,8 @@ class NewRecording:
     idempotency_key: str | None = None
     must_resolve: bool = True  # the destination's host, now; False for providers' own, which no caller made up
     images: Mapping[str, ImageSource] = field(default_factory=dict)  # of the scene, by the name that it has there
+    library: LibrarySpec | None = None  # finished files go into the app's library; then `destination` is None
+    match: str = ""  # a rule started it, for this (domain/rules.py's Match.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,7 @@ class Recordings:
         """
         spec = new.spec
         _check(spec, self._settings)
+        _check_library(new)
         fingerprint = _fingerprint(new)
         if new.idempotency_key and (known := await self._known(new, fingerprint)):
             return known, True
@@ -148,6 +154,8 @@ class Recordings:
             await self._forget_images(new)
             if new.idempotency_key and (known := await self._known(new, fingerprint)):
                 return known, True
+            if new.match and await self.active_match(new.match) is not None:
+                raise ControlError("conflict", "its rule's match is being recorded already", "match") from error
             raise ControlError("conflict", f"recording {row.id} exists already", "id") from error
         except ControlError:
             await self._forget_images(new)
@@ -195,7 +203,8 @@ class Recordings:
         callback = None
         if new.callback is not None:
             try:
-                await check_url(new.callback.url, self._settings.allow_private, "callback.url")
+                if not is_queue(new.callback.url, "callback.url"):
+                    await check_url(new.callback.url, self._settings.allow_private, "callback.url")
             except Unresolved:
                 pass  # name servers may be away. Each delivery looks the name up, checks it again, and is retried
             callback = self._box.seal(
@@ -222,6 +231,8 @@ class Recordings:
             destination=new.app.destination,
             callback=callback,
             pushes=self._sealed(spec),
+            library=None if new.library is None else msgspec.to_builtins(new.library),
+            match=new.match or None,
             created_ns=new.spec.requested_ns or time.time_ns(),
             started_ns=None,
             stopped_ns=None,
@@ -443,6 +454,20 @@ class Recordings:
         async with self._database.reading() as session:
             return (await session.scalars(query.order_by(file.number))).all()
 
+    async def active_match(self, match: str) -> tables.Recording | None:
+        """The recording that goes on for a rule's match; there is one at most."""
+        row = tables.Recording
+        async with self._database.reading() as session:
+            query = select(row).where(row.match == match, row.state.in_([str(state) for state in ACTIVE]))
+            return (await session.scalars(query.limit(1))).first()
+
+    async def last_match(self, match: str) -> tables.Recording | None:
+        """The newest recording for a rule's match, whatever became of it."""
+        row = tables.Recording
+        async with self._database.reading() as session:
+            query = select(row).where(row.match == match).order_by(row.created_ns.desc(), row.id.desc())
+            return (await session.scalars(query.limit(1))).first()
+
     async def app_of(self, id: str) -> str:
         """Whose recording this is, for those who show a signature instead of a key."""
         async with self._database.reading() as session:
@@ -475,7 +500,8 @@ class Recordings:
         return [(row, by_event[row.id]) for row in rows]
 
     async def delete(self, app_id: str, id: str, storage: bool = False) -> None:
-        """Delete an ended recording: its folder, then its rows; `storage`: its objects in storage before.
+        """Delete an ended recording: its folder, then its rows; `storage`: its objects in storage before, and what
+        the library has of them. Without, files in the library stay there.
 
         ControlError("conflict") before its end, "unavailable" when the storage does not delete.
         """
@@ -489,15 +515,10 @@ class Recordings:
                 raise ControlError("unavailable", f"the storage does not delete: {error}") from error
         await self._recorders.remove(id)
         async with self._database.transaction() as session:
+            if storage:
+                await session.execute(delete_rows(tables.Media).where(tables.Media.recording == id))
             await session.execute(delete_rows(tables.Recording).where(tables.Recording.id == id))
-            if row.destination and row.destination != await session.scalar(
-                select(tables.App.destination).where(tables.App.id == app_id)
-            ):
-                used = select(tables.Recording.id).where(tables.Recording.destination == row.destination)
-                if await session.scalar(used.limit(1)) is None:
-                    await session.execute(
-                        delete_rows(tables.Destination).where(tables.Destination.id == row.destination)
-                    )
+            await forget(session, row.destination)
 
     async def _active(self, app_id: str, id: str) -> tables.Recording:
         row = await self.get(app_id, id)
@@ -519,6 +540,16 @@ def _check(spec: RecordingSpec, settings: Settings) -> None:
     except ValueError as error:
         where, _, message = str(error).partition(" ")
         raise ControlError("invalid", message, where) from error
+
+
+def _check_library(new: NewRecording) -> None:
+    if new.library is None:
+        return
+    if new.destination is not None:
+        message = "files of the library are in the app's own storage: leave destination out"
+        raise ControlError("invalid", message, "destination")
+    if "recording" not in used(new.spec.naming.prefix):
+        raise ControlError("invalid", "must have {recording} for files of the library", "naming.prefix")
 
 
 def _bounded(ns: int) -> int:
@@ -556,5 +587,7 @@ def _fingerprint(new: NewRecording) -> str:
         new.callback.events,
         new.callback.extra,
     )
-    said = (spec, new.name, dict(sorted(new.labels.items())), destination, callback, new.dialect)
+    said: tuple[object, ...] = (spec, new.name, dict(sorted(new.labels.items())), destination, callback, new.dialect)
+    if new.library is not None:
+        said += (new.library,)
     return hashlib.sha256(msgspec.json.encode(said)).hexdigest()

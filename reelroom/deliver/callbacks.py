@@ -22,6 +22,7 @@ import structlog
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from reelroom.deliver import queues
 from reelroom.deliver.outbox import now_ns
 from reelroom.deliver.request import Poster, Result
 from reelroom.domain.events import Rendered
@@ -260,8 +261,8 @@ class Callbacks:
             await self._skip(event)
             return True
         at, result = now_ns(), Result(None, "", 0)
-        for request in requests:
-            result = await self._poster.post(request)
+        for number, request in enumerate(requests):
+            result = await self._send(event, number, request)
             if not result.ok:
                 break
         if result.ok:
@@ -270,6 +271,12 @@ class Callbacks:
             self._sick.add(host)
         await self._store(event, queue, result, at)
         return True
+
+    async def _send(self, event: Event, number: int, request: Rendered) -> Result:
+        if request.url.startswith(queues.SCHEME):
+            cause = f"{event.id}.{number}"
+            return await queues.deliver(self._database, event.app, request.url, request.body, cause)
+        return await self._poster.post(request)
 
     async def _render(self, event: Event, row: Recording, callback: dict[str, Any]) -> Sequence[Rendered]:
         made = self._renderer_of(row.dialect)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from reelroom.domain import events
 from reelroom.domain.events import Draft
+from reelroom.domain.library import media_id
 from reelroom.domain.recording import State, StopReason
 from reelroom.store.tables import EVENTS, FILES, RECORDINGS
 
@@ -17,7 +18,7 @@ NEVER_NS = (1 << 62) - 1  # due_ns of a row that something else will wake
 MAX_LISTED = 1000  # files that a "recording.finished" event names; the API lists the rest
 
 _LOCKED = (
-    select(RECORDINGS.c.id, RECORDINGS.c.state, RECORDINGS.c.stopped_ns)
+    select(RECORDINGS.c.id, RECORDINGS.c.state, RECORDINGS.c.stopped_ns, RECORDINGS.c.library)
     .where(RECORDINGS.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(RECORDINGS.c.id)
     .with_for_update()
@@ -30,9 +31,9 @@ _NUMBERED = (
     # Not `callback.is_not(None)`: SQLite 3.40 takes NULL for NOT NULL within RETURNING.
     .returning(RECORDINGS.c.event_seq, RECORDINGS.c.app, RECORDINGS.c.callback)
 )
-_ENDING = select(*(RECORDINGS.c[name] for name in ("state", "reason", "message", "started_ns", "stopped_ns"))).where(
-    RECORDINGS.c.id == bindparam("recording")
-)
+_ENDING = select(
+    *(RECORDINGS.c[name] for name in ("state", "reason", "message", "started_ns", "stopped_ns", "library"))
+).where(RECORDINGS.c.id == bindparam("recording"))
 _WAITING = (
     select(FILES.c.id)
     .where(FILES.c.recording == bindparam("recording"), FILES.c.state.in_(("pending", "uploading")))
@@ -45,7 +46,7 @@ def now_ns() -> int:
 
 
 def lock(connection: Connection, recordings: Iterable[str]) -> dict[str, Any]:
-    """Hold the recordings' rows until the transaction ends: id, state, stopped_ns of those that there are.
+    """Hold the recordings' rows until the transaction ends: id, state, stopped_ns, library of those that there are.
 
     Whoever adds events does this before it reads anything: numbers stay without holes. They are locked in the order
     of their ids, so no two transactions wait for each other. (On SQLite every writing transaction is alone anyway.)
@@ -108,7 +109,7 @@ def settle(connection: Connection, recording: str) -> bool:
         "message": message,
         "started_ns": row.started_ns,
         "stopped_ns": row.stopped_ns,
-        **_files(connection, recording),
+        **_files(connection, recording, row.library is not None),
     }
     add_events(connection, recording, [Draft(events.FAILED if failed else events.FINISHED, at, data, "finished")])
     return True
@@ -140,11 +141,11 @@ def file_data(row: Any) -> dict[str, Any]:
     }
 
 
-def _files(connection: Connection, recording: str) -> dict[str, Any]:
+def _files(connection: Connection, recording: str, library: bool) -> dict[str, Any]:
     file = FILES.c
     wanted = (file.recording == recording, file.role.in_(("playlist", "joined", "file")), file.state == "uploaded")
     rows = connection.execute(select(FILES).where(*wanted).order_by(file.output, file.id).limit(MAX_LISTED))
-    listed = [file_data(row) for row in rows]
+    listed = [file_data(row) | ({"media": media_id(recording, row.key)} if library else {}) for row in rows]
     total = len(listed)
     if total == MAX_LISTED:
         total = connection.scalar(select(func.count()).select_from(FILES).where(*wanted)) or total

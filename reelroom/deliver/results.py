@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, select, update
 
 from reelroom.deliver import joined
+from reelroom.deliver.library import register
 from reelroom.deliver.outbox import NEVER_NS, add_events, file_data, lock, now_ns, settle
 from reelroom.deliver.pending import Work, playlist_gap_ns, still_failing, tick_after, wake_playlists
 from reelroom.domain import events
@@ -70,7 +71,8 @@ def store(connection: Connection, results: Iterable[Result], failing: Collection
         by_recording[result.work.row.recording].append(result)
     stored = Stored()
     for recording, row in lock(connection, by_recording).items():
-        one = _Recording(connection, recording, row.stopped_ns is not None, stored, pause_max_s)
+        stopped, library = row.stopped_ns is not None, row.library is not None
+        one = _Recording(connection, recording, stopped, library, stored, pause_max_s)
         one.store(by_recording[recording], recording in failing)
         if row.state == "uploading" and settle(connection, recording):
             stored.told.add(recording)
@@ -82,11 +84,18 @@ class _Recording:
     """The results of one recording, whose row is locked."""
 
     def __init__(
-        self, connection: Connection, recording: str, stopped: bool, stored: Stored, pause_max_s: float
+        self,
+        connection: Connection,
+        recording: str,
+        stopped: bool,
+        library: bool,
+        stored: Stored,
+        pause_max_s: float,
     ) -> None:
         self._connection = connection
         self._recording = recording
         self._stopped = stopped
+        self._library = library
         self._stored = stored
         self._pause_max_s = pause_max_s
         self._at = now_ns()
@@ -127,7 +136,8 @@ class _Recording:
             self._connection.execute(_DONE, {"ids": [row.id for row in plain], "at": self._at})
         for row in plain:
             if row.role == "file":
-                self._drafts.append(Draft(events.FILE_UPLOADED, self._at, file_data(row), f"uploaded {row.key}"))
+                data = file_data(row) | self._shelved(row)
+                self._drafts.append(Draft(events.FILE_UPLOADED, self._at, data, f"uploaded {row.key}"))
             else:
                 self._wake(row)
 
@@ -146,12 +156,18 @@ class _Recording:
         if (first or built.ended) and joined.wake(self._connection, row):
             self._due(0)
         data = file_data(row) | {"bytes": len(work.data or b""), "segments": built.segments, "ended": built.ended}
+        if built.ended:
+            data |= self._shelved(row)
         if first:
             self._drafts.append(Draft(events.FILE_UPLOADED, self._at, data, f"uploaded {row.key}"))
         if built.ended:
             self._stored.ended.append(row.id)
             if not first:
                 self._drafts.append(Draft(events.FILE_UPLOADED, self._at, data, f"ended {row.key}"))
+
+    def _shelved(self, row: Any) -> dict[str, str]:
+        """A finished file goes into the library if its recording's files do; what its event says of that."""
+        return {"media": register(self._connection, row, self._at)} if self._library else {}
 
     def _left_out(self, work: Work, before: Any) -> None:
         """A playlist without segments: the first one in storage will wake it, unless there will be none."""
@@ -166,8 +182,9 @@ class _Recording:
         data = work.data or b""
         digest = hashlib.sha256(data).hexdigest()
         self._made(work, before, digest, 0)
+        shelved = self._shelved(work.row) if self._stopped else {}
         if before.uploaded_ns is None:
-            said = file_data(work.row) | {"bytes": len(data), "sha256": digest}
+            said = file_data(work.row) | {"bytes": len(data), "sha256": digest} | shelved
             self._drafts.append(Draft(events.FILE_UPLOADED, self._at, said, f"uploaded {work.row.key}"))
 
     def _made(self, work: Work, before: Any, digest: str, again_ns: int) -> None:

@@ -415,6 +415,10 @@ class Uploader:
             self._told(recording)
         lane.wake.set()
 
+    async def storage(self, destination: str | None, app: str) -> Storage:
+        """A destination, or an app's own part of the server's storage, opened anew. StorageError when it cannot be."""
+        return await self._open(_lane(destination, app))
+
     async def _open(self, destination: str) -> Storage:
         if destination.startswith(LOCAL):
             return open_storage("fs", {"root": str(local_root(self._storage, destination.removeprefix(LOCAL)))})
