@@ -6,15 +6,17 @@ from msgspec import Struct
 
 from reelroom.domain.recording import Format, Source
 
+#: What participants send. A mix is encoded in the codecs of `mix.py`.
 VIDEO_CODECS = ("h264", "h265", "vp8", "vp9", "av1")
 AUDIO_CODECS = ("opus", "pcmu", "pcma")
 
 #: Codecs that each format's container takes as they are; anything else is transcoded to `TARGET`.
 #: VP8 is kept in fMP4 segments of our own, but few players take it in MP4 or HLS files; G.711 is only taken as AAC.
+#: FLV would take MP3 at 44.1 kHz and no other rate of ours.
 COPIES: dict[str, frozenset[str]] = {
-    "fmp4": frozenset({"h264", "h265", "vp9", "av1", "opus", "aac"}),
-    "mp4": frozenset({"h264", "h265", "vp9", "av1", "opus", "aac"}),
-    "ts": frozenset({"h264", "h265", "aac"}),
+    "fmp4": frozenset({"h264", "h265", "vp9", "av1", "opus", "aac", "mp3"}),
+    "mp4": frozenset({"h264", "h265", "vp9", "av1", "opus", "aac", "mp3"}),
+    "ts": frozenset({"h264", "h265", "aac", "mp3"}),
     "webm": frozenset({"vp8", "vp9", "av1", "opus"}),
     "flv": frozenset({"h264", "aac"}),
     "aac": frozenset({"aac"}),

@@ -9,13 +9,12 @@ from pathlib import Path
 from reelroom.domain.recording import RecordingSpec
 from reelroom.finish.part import Made, settle
 from reelroom.finish.source import FinishError, Step
-from reelroom.finish.transcode import channels
-from reelroom.record.mux import Sample, TrackConfig
-from reelroom.record.mux.audio import AudioEncoder
+from reelroom.finish.transcode import channels, rate
+from reelroom.record.mux import silent
+from reelroom.record.mux.lengths import frame_samples
 from reelroom.record.mux.ts import adts
 
-_FRAME = {"aac": 1024, "mp3": 1152}
-_OPUS_SILENCE = b"\xf8\xff\xfe"
+_SECOND = 1_000_000_000
 
 
 def write(
@@ -28,17 +27,17 @@ def write(
 ) -> Made:
     """Write the file; media time `base_ns` is its time 0. Raises FinishError or OSError."""
     part = path.with_name(path.name + ".part")
-    length = _FRAME[format_]
-    expected = (base_ns * 6 + 62_500) // 125_000
+    expected_ns = base_ns  # where the next frame belongs
     sha256, size = hashlib.sha256(), 0
-    silences: dict[int, bytes] = {}
     try:
         with part.open("wb") as out:
             for step in steps:
                 piece = step.audio
                 if piece is None:
                     continue
-                many = channels(piece)
+                many, hertz, scale = channels(piece), rate(piece), piece.header.scale
+                length = frame_samples(format_, hertz) * scale // hertz
+                expected = (expected_ns * scale + _SECOND // 2) // _SECOND
                 data = piece.path.read_bytes()
                 block: list[bytes] = []
                 table = piece.table
@@ -48,12 +47,12 @@ def write(
                     if tick < expected - length // 2:
                         continue  # sound of before a split: in the file before
                     while tick - expected > length // 2:
-                        if many not in silences:
-                            silences[many] = _framed(format_, _silence(format_, many, spec), many)
-                        block.append(silences[many])
+                        silence = silent.frame(format_, many, hertz, spec.audio_bitrate)
+                        block.append(_framed(format_, silence, many, hertz))
                         expected += length
-                    block.append(_framed(format_, data[offset : offset + bytes_], many))
+                    block.append(_framed(format_, data[offset : offset + bytes_], many, hertz))
                     expected += length
+                expected_ns = expected * _SECOND // scale
                 whole = b"".join(block)
                 out.write(whole)
                 sha256.update(whole)
@@ -68,11 +67,5 @@ def write(
     return Made(size, sha256.hexdigest())
 
 
-def _framed(format_: str, data: bytes, many: int) -> bytes:
-    return adts(data, many) if format_ == "aac" else data
-
-
-def _silence(format_: str, many: int, spec: RecordingSpec) -> bytes:
-    encoder = AudioEncoder(format_, many, spec.audio_bitrate)
-    encoder.feed(TrackConfig("opus", many, 48_000), [Sample(i * 20_000_000, True, _OPUS_SILENCE) for i in range(12)])
-    return encoder.take()[4].data
+def _framed(format_: str, data: bytes, many: int, hertz: int) -> bytes:
+    return adts(data, many, hertz) if format_ == "aac" else data

@@ -35,6 +35,11 @@ def channels(piece: Piece) -> int:
     return int.from_bytes(entry[24:26], "big")
 
 
+def rate(piece: Piece) -> int:
+    """The sampling rate of an audio sample entry in Hz (ISO/IEC 14496-12 §12.2.3)."""
+    return int.from_bytes(piece.header.entries[0][32:34], "big")
+
+
 class Transcoder:
     """Turns one kind of track of a whole file from its pieces' codecs to `target`."""
 
@@ -60,7 +65,7 @@ class Transcoder:
         if self._kind == "video":
             job.video, job.video_samples = TrackConfig(codec), samples(piece, codec)
         else:
-            job.audio, job.audio_samples = TrackConfig(codec, channels(piece), 48_000), samples(piece, codec)
+            job.audio, job.audio_samples = TrackConfig(codec, channels(piece), rate(piece)), samples(piece, codec)
         self._count += 1
         path = self._scratch / f"{self._kind}{self._count}.m4s"
         muxed = self._rendition.write(job, path)

@@ -12,6 +12,8 @@ import av.error
 import numpy as np
 from av.audio.codeccontext import AudioCodecContext
 
+from reelroom.record.mux.entries import audio_specific_config
+from reelroom.record.mux.lengths import scale
 from reelroom.record.mux.model import AUDIO_SCALE, Fill, MuxError, Sample, TrackConfig, audio_ticks
 
 #: A packet that comes this much later than the sound so far ends is preceded by a hole, not by drift.
@@ -26,7 +28,7 @@ _ENCODERS = {
     "opus": ("libopus", "flt", 960),
     "mp3": ("libmp3lame", "fltp", 1152),
 }
-_DECODERS = {"opus": "libopus", "aac": "aac", "pcmu": "pcm_mulaw", "pcma": "pcm_alaw"}
+_DECODERS = {"opus": "libopus", "aac": "aac", "mp3": "mp3float", "pcmu": "pcm_mulaw", "pcma": "pcm_alaw"}
 _BASE = Fraction(1, AUDIO_SCALE)
 _NEVER = -(1 << 62)
 
@@ -121,13 +123,11 @@ class AudioEncoder:
         context = av.CodecContext.create(name, "r")
         if not isinstance(context, AudioCodecContext):
             raise MuxError(f"FFmpeg's {name} is no audio decoder")
-        rate = 8000 if source.codec in ("pcmu", "pcma") else AUDIO_SCALE
-        context.sample_rate = rate
-        context.layout = "mono" if rate == 8000 else self._layout
+        plain = source.codec in ("pcmu", "pcma")
+        context.sample_rate = 8000 if plain else scale(source)
+        context.layout = "mono" if plain else self._layout
         if source.codec == "aac":
-            from reelroom.record.mux.entries import audio_specific_config
-
-            context.extradata = audio_specific_config(source.channels or self.channels)
+            context.extradata = audio_specific_config(source.channels or self.channels, scale(source))
         self._decoder, self._source = context, source
         self._resampler = av.AudioResampler("fltp", self._layout, AUDIO_SCALE)
 

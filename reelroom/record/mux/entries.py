@@ -30,6 +30,7 @@ class VideoConfig(NamedTuple):
 class AudioConfig(NamedTuple):
     codec: str  # "opus", "aac" or "mp3"
     channels: int
+    rate: int  # Hz
     entry: bytes
 
 
@@ -250,25 +251,34 @@ def video_config(codec: str, key_frame: bytes) -> VideoConfig:
         raise MuxError(f"the headers of a {codec} key frame cannot be read: {error}") from error
 
 
-def audio_config(codec: str, channels: int) -> AudioConfig:
-    """The config of Opus, AAC-LC or MP3 at 48 kHz with 1 or 2 channels."""
+def audio_config(codec: str, channels: int, rate: int = 48_000) -> AudioConfig:
+    """The config of Opus (48 kHz), AAC-LC or MP3 with 1 or 2 channels."""
     if channels not in (1, 2):
         raise MuxError(f"audio must have 1 or 2 channels, not {channels}")
-    head = struct.pack(">6xH8xHHHHI", 1, channels, 16, 0, 0, 48_000 << 16)
+    head = struct.pack(">6xH8xHHHHI", 1, channels, 16, 0, 0, rate << 16)
     if codec == "opus":
         # No pre-skip: a call's recording begins in the middle of the sender's stream.
         dops = struct.pack(">BBHIhB", 0, channels, 0, 48_000, 0, 0)
-        return AudioConfig(codec, channels, box(b"Opus", head, box(b"dOps", dops)))
+        return AudioConfig(codec, channels, rate, box(b"Opus", head, box(b"dOps", dops)))
     if codec in ("aac", "mp3"):
-        specific = audio_specific_config(channels)
-        decoder = bytes([0x40 if codec == "aac" else 0x6B, 0x15]) + bytes(11)
+        specific = audio_specific_config(channels, rate)
+        # Object types (ISO/IEC 14496-1 table 5): AAC, MPEG-1 audio, and MPEG-2 audio for the lower rates.
+        kind = 0x40 if codec == "aac" else 0x6B if rate >= 32_000 else 0x69
+        decoder = bytes([kind, 0x15]) + bytes(11)
         if codec == "aac":
             decoder += bytes([5, len(specific)]) + specific
         stream = bytes(3) + bytes([4, len(decoder)]) + decoder + bytes([6, 1, 2])
-        return AudioConfig(codec, channels, box(b"mp4a", head, full(b"esds", 0, 0, bytes([3, len(stream)]), stream)))
+        esds = full(b"esds", 0, 0, bytes([3, len(stream)]), stream)
+        return AudioConfig(codec, channels, rate, box(b"mp4a", head, esds))
     raise MuxError(f"stored audio must be opus, aac or mp3, not {codec!r}")
 
 
-def audio_specific_config(channels: int) -> bytes:
-    """AudioSpecificConfig of AAC-LC at 48 kHz (ISO/IEC 14496-3 §1.6.2.1)."""
-    return (2 << 11 | 3 << 7 | channels << 3).to_bytes(2, "big")
+#: Numbers of the sampling frequencies that are recorded (ISO/IEC 14496-3 table 1.18).
+AAC_RATES = {48_000: 3, 44_100: 4, 32_000: 5, 16_000: 8}
+
+
+def audio_specific_config(channels: int, rate: int = 48_000) -> bytes:
+    """AudioSpecificConfig of AAC-LC (ISO/IEC 14496-3 §1.6.2.1)."""
+    if rate not in AAC_RATES:
+        raise MuxError(f"AAC is stored at {', '.join(map(str, AAC_RATES))} Hz, not at {rate}")
+    return (2 << 11 | AAC_RATES[rate] << 7 | channels << 3).to_bytes(2, "big")

@@ -1,4 +1,4 @@
-"""What stands in holes: Opus silence and black pictures, as samples among the others. Decides no hole."""
+"""What stands in holes: silence and black pictures, as samples among the others. Decides no hole."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import av
 import numpy as np
 
 from reelroom.domain.timeline import SECOND
+from reelroom.record.mux import lengths, silent
 from reelroom.record.mux.entries import VideoConfig, video_config
-from reelroom.record.mux.model import AUDIO_SCALE, Fill, Sample, SegmentJob, video_ticks
-from reelroom.record.mux.timing import opus_ticks
+from reelroom.record.mux.model import Fill, MuxError, Sample, SegmentJob, video_ticks
 from reelroom.record.mux.video import VideoEncoder
 
 __all__ = ["Black", "Fill", "black", "silence"]
@@ -20,7 +20,6 @@ _OPUS_SILENCE = (
     (5_000_000, b"\xe8\xff\xfe"),
     (2_500_000, b"\xe0\xff\xfe"),
 )
-_LEAST_NS = 2_500_000
 #: A hole is told from when a packet of 20 ms would have ended, and not before its segment: the sound before it may end
 #: this much earlier.
 _EARLIER_NS = 250_000_000
@@ -33,24 +32,34 @@ class Black(Sample):
     __slots__ = ()
 
 
-def silence(job: SegmentJob, heard_ns: int = -1) -> list[Sample]:
-    """The job's Opus packets with silence in the holes that ask for it, from where the sound before a hole ends.
+def silence(job: SegmentJob, heard_ns: int = -1, bitrate: int = 64_000) -> list[Sample]:
+    """The job's copied packets with silence in the holes that ask for it, from where the sound before a hole ends.
 
     `heard_ns`: the end of the sound in the segments before, -1 when it is not known. A hole that goes on in the next
     segment is filled as far as whole packets reach; the next segment goes on there.
     """
+    holes = [hole for hole in job.fill if hole.kind == "audio" and hole.how == "silence"]
+    if not holes:
+        return job.audio_samples
+    source = job.audio
+    if source is None:
+        raise MuxError("silence needs to know the codec of the sound around it")
     added: list[Sample] = []
-    for hole in job.fill:
-        if hole.kind != "audio" or hole.how != "silence":
-            continue
+    ticks = lengths.scale(source)
+    packets: tuple[tuple[int, bytes], ...] = _OPUS_SILENCE
+    if source.codec != "opus":
+        frame = silent.frame(source.codec, source.channels, ticks, bitrate)
+        packets = ((lengths.packet_ticks(source, frame) * SECOND // ticks, frame),)
+    least_ns = packets[-1][0]
+    for hole in holes:
         before = next((s for s in reversed(job.audio_samples) if s.media_ns < hole.to_ns), None)
         if before is not None:
-            heard_ns = before.media_ns + opus_ticks(before.data) * SECOND // AUDIO_SCALE
+            heard_ns = before.media_ns + lengths.packet_ticks(source, before.data) * SECOND // ticks
         at = heard_ns if heard_ns >= hole.from_ns - _EARLIER_NS else hole.from_ns
         end = min(hole.to_ns, job.end_ns)
         if end < job.end_ns:
-            end += _LEAST_NS // 2  # to the nearest packet, since the hole ends here
-        for length, packet in _OPUS_SILENCE:
+            end += least_ns // 2  # to the nearest packet, since the hole ends here
+        for length, packet in packets:
             while at + length <= end:
                 added.append(Sample(at, True, packet))
                 at += length

@@ -32,11 +32,9 @@ def stored_audio(name: str, container: str, codec: str, spec: RecordingSpec) -> 
         return ""
     if name in SOUND:
         return name
-    if codec != "opus":
-        return "aac"
     if name == COPY:
-        return codec
-    return codec if codec in COPIES[container] and spec.audio_codec == "auto" else "aac"
+        return codec if codec in COPIES[container] else "aac"
+    return codec if codec in COPIES[container] and spec.audio_codec in ("auto", codec) else "aac"
 
 
 def wanted_audio(format_: str, codec: str, spec: RecordingSpec) -> str:
@@ -44,7 +42,7 @@ def wanted_audio(format_: str, codec: str, spec: RecordingSpec) -> str:
     if not codec:
         return ""
     if format_ == Format.MP4:
-        return "opus" if codec == "opus" and spec.audio_codec == "auto" else "aac"
+        return codec if codec in COPIES[format_] and spec.audio_codec in ("auto", codec) else "aac"
     if format_ in (Format.FLV, Format.AAC):
         return "aac"
     return "mp3" if format_ == Format.MP3 else "opus"

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reelroom.domain.recording import RecordingSpec
-from reelroom.record.mux import annexb, boxes, carry, fill, fragment, ts
+from reelroom.record.mux import annexb, boxes, carry, fill, fragment, lengths, ts
 from reelroom.record.mux.audio import AudioEncoder
 from reelroom.record.mux.entries import AudioConfig, VideoConfig, audio_config, video_config
 from reelroom.record.mux.model import AUDIO_SCALE, VIDEO_SCALE, Muxed, MuxError, Sample, SegmentJob
 from reelroom.record.mux.plan import plan, stored_audio, stored_video
-from reelroom.record.mux.timing import AudioClock, VideoClock, opus_ticks
+from reelroom.record.mux.timing import AudioClock, VideoClock
 from reelroom.record.mux.video import VideoTranscoder
 
 VIDEO_TRACK, AUDIO_TRACK = 1, 2
@@ -19,6 +19,7 @@ VIDEO_TRACK, AUDIO_TRACK = 1, 2
 
 class _Audio(NamedTuple):
     codec: str
+    scale: int  # ticks a second, and the rate of the sound
     dts: list[int]
     durations: list[int]
     data: list[bytes | memoryview]
@@ -82,12 +83,12 @@ class Rendition:
         if audio is not None:
             if audio_codec == audio_in and job.audio and job.audio.channels:
                 channels = job.audio.channels
-            if self._audio_config is None or (audio.codec, channels) != self._audio_config[:2]:
-                self._audio_config = audio_config(audio.codec, channels)
+            if self._audio_config is None or (audio.codec, channels, audio.scale) != self._audio_config[:3]:
+                self._audio_config = audio_config(audio.codec, channels, audio.scale)
         audio_config_ = self._audio_config if audio is not None else None
         signature = (
             video_config_.signature if video_config_ else None,
-            audio_config_[:2] if audio_config_ else None,
+            audio_config_[:3] if audio_config_ else None,
         )
         changed = signature != self._in_force
         discontinuity = changed and self._in_force is not None
@@ -95,7 +96,7 @@ class Rendition:
         init: bytes | None = None
         if self.container == "ts":
             pictures = ts.Pictures(video_codec, dts, [s.key for s in video], [bytes(s.data) for s in video])
-            sound = ts.Sound(audio.dts, audio.data, channels) if audio else None
+            sound = ts.Sound(audio.codec, audio.dts, audio.data, channels, audio.scale) if audio else None
             path.write_bytes(ts.segment(pictures if video_config_ else None, sound, self._stuffer))
         else:
             if changed:
@@ -108,7 +109,7 @@ class Rendition:
                 keys = [sample.key for sample in video]
                 runs.append(fragment.Run(VIDEO_TRACK, VIDEO_SCALE, dts, durations, data, keys))
             if audio:
-                runs.append(fragment.Run(AUDIO_TRACK, AUDIO_SCALE, audio.dts, audio.durations, audio.data))
+                runs.append(fragment.Run(AUDIO_TRACK, audio.scale, audio.dts, audio.durations, audio.data))
             path.write_bytes(b"".join(fragment.segment(job.number, runs)))
         self._in_force = signature
         return Muxed(
@@ -155,10 +156,13 @@ class Rendition:
     def _copy_audio(self, job: SegmentJob) -> _Audio:
         if job.audio is None:
             raise MuxError("no audio to copy")
-        samples = fill.silence(job, self._audio_clock.end_ns)
-        lengths = [opus_ticks(sample[2]) for sample in samples]
-        dts, durations = self._audio_clock.ticks(samples, lengths)
-        return _Audio(job.audio.codec, dts, durations, [sample[2] for sample in samples])
+        scale = lengths.scale(job.audio)
+        if self._audio_clock.scale != scale:
+            self._audio_clock = AudioClock(scale)
+        samples = fill.silence(job, self._audio_clock.end_ns, self._spec.audio_bitrate)
+        nominal = [lengths.packet_ticks(job.audio, sample[2]) for sample in samples]
+        dts, durations = self._audio_clock.ticks(samples, nominal)
+        return _Audio(job.audio.codec, scale, dts, durations, [sample[2] for sample in samples])
 
     def _encode(self, job: SegmentJob, target: str, path: Path) -> _Audio:
         if job.audio is None:
@@ -181,7 +185,8 @@ class Rendition:
         else:
             carry.save(path, job.number, self._encoder, job.audio, job.audio_samples)
         packets = self._encoder.take(drop_before=0 if self.container == "fmp4" else -AUDIO_SCALE)
-        return _Audio(target, [p.tick for p in packets], [p.length for p in packets], [p.data for p in packets])
+        ticks, durations = [p.tick for p in packets], [p.length for p in packets]
+        return _Audio(target, AUDIO_SCALE, ticks, durations, [p.data for p in packets])
 
 
 def _headers(video: VideoConfig | None, audio: AudioConfig | None) -> list[boxes.TrackHeader]:
@@ -190,5 +195,5 @@ def _headers(video: VideoConfig | None, audio: AudioConfig | None) -> list[boxes
         entry = (video.entry,)
         headers.append(boxes.TrackHeader(VIDEO_TRACK, "video", VIDEO_SCALE, entry, video.width, video.height))
     if audio:
-        headers.append(boxes.TrackHeader(AUDIO_TRACK, "audio", AUDIO_SCALE, (audio.entry,)))
+        headers.append(boxes.TrackHeader(AUDIO_TRACK, "audio", audio.rate, (audio.entry,)))
     return headers

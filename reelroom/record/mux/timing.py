@@ -7,10 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from reelroom.record.mux.model import AUDIO_SCALE, Sample, audio_ticks, video_ticks
+from reelroom.record.mux.model import AUDIO_SCALE, Sample, video_ticks
 
 #: Packets this near to where the one before ends follow it seamlessly; beyond, their own time counts.
-SNAP_TICKS = AUDIO_SCALE * 2 // 1000
+SNAP_S = 0.002
+_SECOND = 1_000_000_000
 
 
 class VideoClock:
@@ -37,25 +38,27 @@ class VideoClock:
 
 
 class AudioClock:
-    """Ticks of one audio track over its segments. A hole makes the sample before it last longer."""
+    """Ticks of one audio track over its segments, `scale` a second. A hole makes the sample before it last longer."""
 
-    __slots__ = ("_expected", "_last")
+    __slots__ = ("_expected", "_last", "_snap", "scale")
 
-    def __init__(self) -> None:
+    def __init__(self, scale: int = AUDIO_SCALE) -> None:
+        self.scale = scale
+        self._snap = round(scale * SNAP_S)
         self._expected = self._last = -1
 
     @property
     def end_ns(self) -> int:
         """Media time at which the sound so far ends, -1 before the first."""
-        return self._expected * 1_000_000_000 // AUDIO_SCALE if self._expected >= 0 else -1
+        return self._expected * _SECOND // self.scale if self._expected >= 0 else -1
 
     def ticks(self, samples: Sequence[Sample], nominal: Sequence[int]) -> tuple[list[int], list[int]]:
-        """DTS and durations at 48 kHz; `nominal` is how much sound each sample holds, in ticks."""
+        """DTS and durations; `nominal` is how much sound each sample holds, in ticks."""
         dts: list[int] = []
         expected, last = self._expected, self._last
         for sample, length in zip(samples, nominal, strict=True):
-            tick = audio_ticks(sample[0])
-            if expected >= 0 and -SNAP_TICKS <= tick - expected <= SNAP_TICKS:
+            tick = (sample[0] * self.scale + _SECOND // 2) // _SECOND
+            if expected >= 0 and -self._snap <= tick - expected <= self._snap:
                 tick = expected
             if tick <= last:
                 tick = last + 1

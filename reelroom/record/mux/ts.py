@@ -1,4 +1,4 @@
-"""One MPEG-TS segment from H.264/H.265 and AAC. Times and counters go on over segments; chooses no times."""
+"""One MPEG-TS segment from H.264/H.265 and AAC or MP3. Times and counters go on over segments; chooses no times."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import av
 import numpy as np
 
+from reelroom.record.mux.entries import AAC_RATES
 from reelroom.record.mux.model import AUDIO_SCALE, VIDEO_SCALE
 
 #: Added to every time, in 90 kHz ticks: room for the clock reference to run ahead. Constant over a recording.
@@ -29,9 +30,11 @@ class Pictures:
 
 @dataclass(slots=True)
 class Sound:
-    ticks: Sequence[int]  # 48 kHz
-    data: Sequence[bytes | memoryview]  # raw AAC-LC frames at 48 kHz
+    codec: str
+    ticks: Sequence[int]  # of 1/rate s
+    data: Sequence[bytes | memoryview]  # raw AAC-LC frames, or MP3 frames
     channels: int
+    rate: int
 
 
 class Counters:
@@ -57,10 +60,10 @@ class Counters:
         return packets.tobytes()
 
 
-def adts(data: bytes | memoryview, channels: int) -> bytes:
-    """A raw AAC-LC frame at 48 kHz with an ADTS header (ISO/IEC 13818-7 §6.2)."""
+def adts(data: bytes | memoryview, channels: int, rate: int = AUDIO_SCALE) -> bytes:
+    """A raw AAC-LC frame with an ADTS header (ISO/IEC 13818-7 §6.2)."""
     size = len(data) + 7
-    head = 0xFFF1 << 40 | 1 << 38 | 3 << 34 | channels << 30 | size << 13 | 0x7FF << 2
+    head = 0xFFF1 << 40 | 1 << 38 | AAC_RATES[rate] << 34 | channels << 30 | size << 13 | 0x7FF << 2
     return head.to_bytes(7, "big") + bytes(data)
 
 
@@ -80,12 +83,12 @@ def segment(pictures: Pictures | None, sound: Sound | None, counters: Counters) 
                 packet.is_keyframe = key
                 packets.append((tick, 0, packet))
         if sound is not None:
-            stream = out.add_mux_stream("aac", rate=AUDIO_SCALE)
+            stream = out.add_mux_stream(sound.codec, rate=sound.rate)
             for tick, frame in zip(sound.ticks, sound.data, strict=True):
-                packet = av.Packet(adts(frame, sound.channels))
+                packet = av.Packet(adts(frame, sound.channels, sound.rate) if sound.codec == "aac" else bytes(frame))
                 packet.stream = stream
                 packet.time_base = _BASE
-                tick = (tick * VIDEO_SCALE + AUDIO_SCALE // 2) // AUDIO_SCALE
+                tick = (tick * VIDEO_SCALE + sound.rate // 2) // sound.rate
                 packet.pts = packet.dts = tick + OFFSET
                 packet.is_keyframe = True
                 packets.append((tick, 1, packet))
