@@ -1,20 +1,22 @@
-"""Draws panes into one picture that is kept: only what changed since the last time. Decodes and encodes nothing."""
+"""Draws panes and watermarks into one picture that is kept: only what changed. Decodes and encodes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import av
-import numpy as np
-from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange
 
 from reelroom.domain.layout import Pane
-from reelroom.domain.scene import Border, Scene, Surface
+from reelroom.domain.scene import Border, Names, Scene, Surface, Watermark
 from reelroom.record.mixed.decoder import Picture
-from reelroom.record.mixed.fitting import Placed, place
 from reelroom.record.mixed.images import Images, fitted
+from reelroom.record.mixed.labels import label
 from reelroom.record.mixed.planes import Planes, Sheet, blend, empty, planes_of
+from reelroom.record.mixed.scaler import Scaler
+from reelroom.record.mixed.stack import Rect, Stack
+from reelroom.record.mixed.watermark import Mark, drawn, says
 
 Who = tuple[str, str]  # identity, source
 _SECOND = 1_000_000_000
@@ -29,6 +31,7 @@ class _Item(NamedTuple):
     surface: Surface | None
     bars: str  # colour beside a picture that does not fill the pane
     border: Border
+    name: str  # "": no label
 
 
 class Canvas:
@@ -42,10 +45,16 @@ class Canvas:
         self.frame.colorspace = self.frame.color_primaries = self.frame.color_trc = _BT709
         self._planes = planes_of(self.frame)
         self._background = empty(width, height)
-        self._background_key: Surface | None = None
-        self._items: tuple[_Item, ...] = ()
-        self._scalers: dict[Who, VideoReformatter] = {}
+        self._scene: Scene | None = None
+        self._panes: Sequence[Pane] = ()
+        self._items: list[_Item] = []
+        self._says: list[str] = []  # of each watermark
+        self._marks: list[Mark | None] = []
+        self._stack = Stack((), ())
+        self._layers: dict[tuple[int, int], Planes] = {}  # room for panes that are seen through, by size
+        self._scalers: dict[Who, Scaler] = {}
         self._sheets: dict[tuple[Surface, int, int], Sheet | None] = {}
+        self._labels: dict[tuple[str, int], Sheet | None] = {}
         self._held: dict[Who, tuple[Picture, int]] = {}  # last pictures, and since when no newer one comes (0: it does)
 
     def draw(
@@ -62,15 +71,75 @@ class Canvas:
         `Scene.hold_s` is over).
         """
         shown = self._shown(panes, pictures, scene, at_ns)
-        items = tuple(self._item(pane, shown.get((pane.identity, pane.source)), scene) for pane in panes)
-        fresh = self._lay_background(scene.background, images)
-        if not fresh and items == self._items:
-            return False
-        self._items = items
-        self._planes.copy_from(self._background)
-        for item in items:
-            self._draw(item, shown.get((item.pane.identity, item.pane.source)), images)
-        return True
+        items = [_item(pane, shown.get((pane.identity, pane.source)), scene) for pane in panes]
+        texts = [says(mark, at_ns) for mark in scene.watermarks]
+        # Looked at by identity first: comparing whole scenes would cost more than most ticks.
+        if (scene is not self._scene and scene != self._scene) or (panes is not self._panes and panes != self._panes):
+            self._rearrange(panes, scene, images)
+            changed: Iterable[int] = range(len(items) + len(texts))
+            self._draw_marks(scene.watermarks, texts, images, range(len(texts)))
+            self._stack = self._stacked(items)
+            rects = [Rect(0, 0, self.width, self.height)]
+        else:
+            front = len(items)
+            different = {index for index, item in enumerate(items) if item != self._items[index]}
+            spoken = [index for index, text in enumerate(texts) if text != self._says[index]]
+            # A pane that turned from a picture into something that is seen through, or a text of another width.
+            if spoken or any(_opaque(items[index]) != _opaque(self._items[index]) for index in different):
+                before = self._stack
+                self._draw_marks(scene.watermarks, texts, images, spoken)
+                self._stack = self._stacked(items)
+                different |= {front + index for index in spoken}
+                changed, rects = self._stack.spread(different, before)
+            else:
+                changed, rects = self._stack.spread(different)
+        self._items, self._says = items, texts
+        for rect in rects:
+            self._planes.part(*rect).copy_from(self._background.part(*rect))
+        for index in changed:
+            if index < len(items):
+                pane = items[index].pane
+                self._draw(items[index], shown.get((pane.identity, pane.source)), scene.names, images)
+            elif (mark := self._marks[index - len(items)]) is not None:
+                mark.sheet.lay_over(self._planes, mark.x, mark.y)
+        return bool(changed)
+
+    def _rearrange(self, panes: Sequence[Pane], scene: Scene, images: Images) -> None:
+        """Let go of what is not needed any more, and draw the background that has to be there."""
+        before = self._scene
+        self._scene, self._panes = scene, panes
+        images.keep(scene.images())
+        people = {(pane.identity, pane.source) for pane in panes}
+        self._scalers = {who: scaler for who, scaler in self._scalers.items() if who in people}
+        sizes = {(pane.width, pane.height) for pane in panes}
+        self._layers = {size: layer for size, layer in self._layers.items() if size in sizes}
+        if before is None or before.names != scene.names:
+            self._labels.clear()
+        surfaces = {scene.background, scene.placeholder, *scene.placeholders.values()}
+        self._sheets = {
+            key: sheet for key, sheet in self._sheets.items() if key[0] in surfaces and (key[1], key[2]) in sizes
+        }
+        if before is None or before.background != scene.background:
+            self._background.fill(scene.background.color)
+            if scene.background.image and (image := images.get(scene.background.image)) is not None:
+                Sheet(fitted(image, self.width, self.height, scene.background.fit)).lay_over(self._background, 0, 0)
+
+    def _stacked(self, items: Sequence[_Item]) -> Stack:
+        rects = [Rect(item.pane.x, item.pane.y, item.pane.width, item.pane.height) for item in items]
+        for mark in self._marks:
+            rects.append(Rect(0, 0, 0, 0) if mark is None else self._covered(mark))
+        return Stack(rects, [*map(_opaque, items), *(False for _ in self._marks)])
+
+    def _covered(self, mark: Mark) -> Rect:
+        x, y = mark.x + mark.sheet.x, mark.y + mark.sheet.y
+        return Rect(x, y, min(mark.sheet.width, self.width - x), min(mark.sheet.height, self.height - y))
+
+    def _draw_marks(
+        self, watermarks: Sequence[Watermark], texts: Sequence[str], images: Images, which: Iterable[int]
+    ) -> None:
+        self._marks = self._marks[: len(watermarks)] + [None] * (len(watermarks) - len(self._marks))
+        for index in which:
+            self._marks[index] = drawn(watermarks[index], texts[index], self.width, self.height, images)
 
     def _shown(
         self, panes: Sequence[Pane], pictures: Mapping[Who, Picture | None], scene: Scene, at_ns: int
@@ -91,20 +160,41 @@ class Canvas:
         self._held = held
         return {who: picture for who, (picture, _) in held.items()}
 
-    def _item(self, pane: Pane, picture: Picture | None, scene: Scene) -> _Item:
-        surface = _surface(scene, pane.identity) if picture is None else None
-        serial = 0 if picture is None else picture.serial
-        return _Item(pane, serial, surface, scene.background.color, scene.border)
+    def _draw(self, item: _Item, picture: Picture | None, names: Names | None, images: Images) -> None:
+        pane = item.pane
+        target = self._planes.part(pane.x, pane.y, pane.width, pane.height)
+        if pane.alpha >= 1:
+            self._fill(target, item, picture, names, images)
+        elif pane.alpha > 0:
+            size = (pane.width, pane.height)
+            if size not in self._layers:
+                self._layers[size] = empty(*size)
+            layer = self._layers[size]
+            layer.copy_from(target)  # for what is seen through the pane's own surface
+            self._fill(layer, item, picture, names, images)
+            blend(target, layer, pane.alpha)
 
-    def _lay_background(self, surface: Surface, images: Images) -> bool:
-        if surface == self._background_key:
-            return False
-        self._background_key = surface
-        self._background.fill(surface.color)
-        sheet = self._sheet(surface, self.width, self.height, images)
-        if sheet is not None:
-            sheet.lay_over(self._background, 0, 0)
-        return True
+    def _fill(self, target: Planes, item: _Item, picture: Picture | None, names: Names | None, images: Images) -> None:
+        pane = item.pane
+        if picture is not None:
+            scaler = self._scalers.setdefault((pane.identity, pane.source), Scaler())
+            scaler.draw(picture, target, pane.fit, item.bars)
+        elif item.surface is not None:
+            if item.surface.color:
+                target.fill(item.surface.color)
+            sheet = self._sheet(item.surface, pane.width, pane.height, images)
+            if sheet is not None:
+                sheet.lay_over(target, 0, 0)
+        edge = _edge(item)
+        if edge:
+            _frame(target, edge, item.border.color)
+        if names is not None and item.name:
+            key = (item.name, pane.width - 2 * edge)
+            if key not in self._labels:
+                self._labels[key] = label(item.name, names, key[1])
+            sheet = self._labels[key]
+            if sheet is not None:
+                sheet.lay_over(target, edge, pane.height - edge - sheet.y - sheet.height)
 
     def _sheet(self, surface: Surface, width: int, height: int, images: Images) -> Sheet | None:
         key = (surface, width, height)
@@ -113,73 +203,31 @@ class Canvas:
             self._sheets[key] = None if image is None else Sheet(fitted(image, width, height, surface.fit))
         return self._sheets[key]
 
-    def _draw(self, item: _Item, picture: Picture | None, images: Images) -> None:
-        pane = item.pane
-        target = self._planes.part(pane.x, pane.y, pane.width, pane.height)
-        if pane.alpha >= 1:
-            self._fill(target, item, picture, images)
-            return
-        layer = empty(pane.width, pane.height)
-        layer.copy_from(target)
-        self._fill(layer, item, picture, images)
-        blend(target, layer, pane.alpha)
 
-    def _fill(self, target: Planes, item: _Item, picture: Picture | None, images: Images) -> None:
-        pane = item.pane
-        if picture is not None:
-            self._scale(target, picture, item)
-        elif item.surface is not None:
-            if item.surface.color:
-                target.fill(item.surface.color)
-            sheet = self._sheet(item.surface, pane.width, pane.height, images)
-            if sheet is not None:
-                sheet.lay_over(target, 0, 0)
-        if item.border.width:
-            _frame(target, item.border)
-
-    def _scale(self, target: Planes, picture: Picture, item: _Item) -> None:
-        pane, frame = item.pane, picture.frame
-        turned = picture.rotation % 180 != 0
-        size = (frame.height, frame.width) if turned else (frame.width, frame.height)
-        placed = place(*size, pane.width, pane.height, pane.fit)
-        scaler = self._scalers.setdefault((pane.identity, pane.source), VideoReformatter())
-        full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
-        scaled = scaler.reformat(
-            frame,
-            placed.height if turned else placed.width,
-            placed.width if turned else placed.height,
-            "yuv420p",
-            interpolation=Interpolation.BILINEAR,
-            dst_color_range=ColorRange.MPEG if full else None,
-            threads=1,
-        )
-        source = planes_of(scaled)
-        if picture.rotation % 360:
-            source = Planes(*(np.rot90(plane, -picture.rotation // 90) for plane in source))
-        if (placed.shown_width, placed.shown_height) != (pane.width, pane.height):
-            _bars(target, placed, item.bars)
-        source = source.part(placed.left, placed.top, placed.shown_width, placed.shown_height)
-        target.part(placed.x, placed.y, placed.shown_width, placed.shown_height).copy_from(source)
+def _item(pane: Pane, picture: Picture | None, scene: Scene) -> _Item:
+    name = scene.names.texts.get(pane.identity, pane.identity) if scene.names is not None else ""
+    if picture is None:
+        return _Item(pane, 0, _surface(scene, pane.identity), scene.background.color, scene.border, name)
+    return _Item(pane, picture.serial, None, scene.background.color, scene.border, name)
 
 
 def _surface(scene: Scene, identity: str) -> Surface:
     return scene.placeholders.get(identity, scene.placeholder)
 
 
-def _bars(target: Planes, placed: Placed, color: str) -> None:
-    """Fill what the picture leaves free."""
-    height, width = target.y.shape
-    right, bottom = placed.x + placed.shown_width, placed.y + placed.shown_height
-    target.part(0, 0, width, placed.y).fill(color)
-    target.part(0, bottom, width, height - bottom).fill(color)
-    target.part(0, placed.y, placed.x, placed.shown_height).fill(color)
-    target.part(right, placed.y, width - right, placed.shown_height).fill(color)
+def _opaque(item: _Item) -> bool:
+    """Whether nothing of what lies behind it is seen."""
+    return item.pane.alpha >= 1 and (item.surface is None or bool(item.surface.color))
 
 
-def _frame(target: Planes, border: Border) -> None:
+def _edge(item: _Item) -> int:
+    """The border's width: even, as chroma has half the pixels."""
+    return min(item.border.width + 1 & ~1, item.pane.height // 4 * 2, item.pane.width // 4 * 2)
+
+
+def _frame(target: Planes, edge: int, color: str) -> None:
     height, width = target.y.shape
-    edge = min(border.width + 1 & ~1, height // 4 * 2, width // 4 * 2)
-    target.part(0, 0, width, edge).fill(border.color)
-    target.part(0, height - edge, width, edge).fill(border.color)
-    target.part(0, edge, edge, height - 2 * edge).fill(border.color)
-    target.part(width - edge, edge, edge, height - 2 * edge).fill(border.color)
+    target.part(0, 0, width, edge).fill(color)
+    target.part(0, height - edge, width, edge).fill(color)
+    target.part(0, edge, edge, height - 2 * edge).fill(color)
+    target.part(width - edge, edge, edge, height - 2 * edge).fill(color)

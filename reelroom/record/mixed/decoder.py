@@ -6,22 +6,24 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import count
 from typing import NamedTuple
 
 import av
 from av.codec.context import Flags
 
-AHEAD_NS = 200_000_000  # how far beyond the last time asked for is decoded: what is decoded is large
+AHEAD_NS = 150_000_000  # how far beyond the last time asked for is decoded: what is decoded is large
 QUEUE_BYTES = 64 << 20  # of frames not decoded yet: more than a ring holds
 HIDDEN_BYTES = 8 << 20  # of frames of a track that is not shown, since its last key frame
 HIDDEN_NS = 10_000_000_000  # and their time: decoding more would not be immediate any more
 _TIME_BASE = Fraction(1, 1_000_000_000)
-# libdav1d: FFmpeg's own "av1" needs hardware.
-_DECODERS = {"h264": "h264", "h265": "hevc", "vp8": "vp8", "vp9": "vp9", "av1": "libdav1d"}
+#: Which decoder of FFmpeg a track's codec takes. libdav1d: FFmpeg's own "av1" needs hardware.
+DECODERS = {"h264": "h264", "h265": "hevc", "vp8": "vp8", "vp9": "vp9", "av1": "libdav1d"}
+_serials = count(1)  # of all tracks: somebody who is back has another decoder
 
 
 class Picture(NamedTuple):
-    """One decoded picture. It is to be turned by `rotation` degrees clockwise; `serial` is another for each picture."""
+    """One decoded picture, to be turned by `rotation` degrees clockwise. No two of all tracks have one `serial`."""
 
     frame: av.VideoFrame
     room_ns: int
@@ -51,7 +53,7 @@ class PictureDecoder:
         on_key_wanted: Callable[[], None],
         on_progress: Callable[[], None] | None = None,
     ) -> None:
-        if codec not in _DECODERS:
+        if codec not in DECODERS:
             raise ValueError(f"{codec} is not a picture codec that can be decoded")
         self._codec = codec
         self._on_key_wanted = on_key_wanted
@@ -68,7 +70,6 @@ class PictureDecoder:
         self._broken = True  # until a key frame
         self._asked = False
         self._rotations: dict[int, int] = {}
-        self._serial = 0
         self._thread = threading.Thread(target=self._run, name=f"decode-{codec}", daemon=True)
         self._thread.start()
 
@@ -204,9 +205,9 @@ class PictureDecoder:
                 self._on_progress()
 
     def _open(self) -> av.VideoCodecContext:
-        context = av.CodecContext.create(_DECODERS[self._codec], "r")
+        context = av.CodecContext.create(DECODERS[self._codec], "r")
         if not isinstance(context, av.VideoCodecContext):
-            raise TypeError(f"{_DECODERS[self._codec]} decodes no pictures")
+            raise TypeError(f"{DECODERS[self._codec]} decodes no pictures")
         context.thread_count = 1  # tracks run beside each other; threads within one would only add delay
         context.flags |= Flags.low_delay
         self._rotations.clear()
@@ -237,5 +238,4 @@ class PictureDecoder:
         for picture in decoded:
             room_ns = frame.room_ns if picture.pts is None else picture.pts
             rotation = self._rotations.pop(room_ns, frame.rotation)
-            self._serial += 1
-            yield Picture(picture, room_ns, rotation, self._serial)
+            yield Picture(picture, room_ns, rotation, next(_serials))
