@@ -94,6 +94,12 @@ class Storage(Protocol):
     async def delete(self, key: str) -> None:
         """Remove an object; no error when there is none."""
 
+    async def read(self, key: str) -> bytes | None:
+        """A small object's bytes, a playlist's; None when there is none."""
+
+    async def reach(self, key: str, expires_s: int) -> Path | str | None:
+        """How a reader gets an object: a local file, a URL that is good for `expires_s`; None: only by `read`."""
+
 
 def open_storage(service: str, options: dict[str, str]) -> Storage:
     """A destination's storage. StorageError when its options do not even make one; nothing is contacted yet."""
@@ -157,6 +163,17 @@ class LocalStorage:
 
     async def delete(self, key: str) -> None:
         await self._in_thread(lambda: self._target(key).unlink(missing_ok=True))
+
+    async def read(self, key: str) -> bytes | None:
+        try:
+            return await self._in_thread(self._target(key).read_bytes)  # type: ignore[no-any-return]
+        except StorageError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise
+
+    async def reach(self, key: str, expires_s: int) -> Path | str | None:
+        return self._target(key)
 
     async def _in_thread(self, function: Any, *args: Any) -> Any:
         try:
@@ -238,6 +255,7 @@ class ObjectStorage:
             raise self._said(error) from None
         self._parts: bool = capability.write_can_multi
         self._typed: bool = capability.write_with_content_type
+        self._links: bool = capability.presign_read
         self._cached: bool = capability.write_with_cache_control
 
     async def put_all(self, objects: Sequence[tuple[str, Path | bytes]]) -> list[Outcome]:
@@ -286,6 +304,22 @@ class ObjectStorage:
             await self._operator.delete(key)
         except exceptions.NotFound:
             return
+        except _DAL_ERRORS as error:
+            raise self._said(error) from None
+
+    async def read(self, key: str) -> bytes | None:
+        try:
+            return bytes(await self._operator.read(key))
+        except exceptions.NotFound:
+            return None
+        except _DAL_ERRORS as error:
+            raise self._said(error) from None
+
+    async def reach(self, key: str, expires_s: int) -> Path | str | None:
+        if not self._links:
+            return None
+        try:
+            return str((await self._operator.presign_read(key, expires_s)).url)
         except _DAL_ERRORS as error:
             raise self._said(error) from None
 

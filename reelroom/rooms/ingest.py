@@ -58,6 +58,7 @@ class Ingest:
         self.viewers = Viewers()
         self.bus = BusServer(self._message, self._gone, self._drained)
         self._requests = Requests(self)
+        self._watchers: set[Connection] = set()
         self._tracks = 0
         self._ticked_ns = self._looked_ns = self._flushed_ns = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -95,6 +96,7 @@ class Ingest:
         if room is None:
             ring_ns = int(self.config.ring_s * 1e9)
             room = Room(app, name, self.clock(), ring_ns, self.config.ring_bytes, self._next_track)
+            room.watch = self._published
             self.rooms[app, name] = room
         return room
 
@@ -194,6 +196,8 @@ class Ingest:
             )
             room.subscribe(connection.subscriber, message, self.id, now)
             connection.flush()
+        elif isinstance(message, protocol.Watch) and subscriber is None and connection not in self._watchers:
+            self._watch(connection)
         elif isinstance(message, protocol.Update) and subscriber is not None:
             self.room(subscriber.app, subscriber.room).resubscribe(subscriber, message, self.clock())
             connection.flush()
@@ -202,6 +206,20 @@ class Ingest:
         else:
             log.warning("bus client sent a message out of place", kind=type(message).__name__)
             connection.close()
+
+    def _watch(self, connection: Connection) -> None:
+        now = self.clock()
+        connection.tell(protocol.Hello(ingest=self.id, room_ns=now, ring_s=self.config.ring_s))
+        for room in self.rooms.values():
+            for live in room.tracks.values():
+                connection.tell(room.published(live))
+        connection.tell(protocol.CaughtUp(room_ns=now))
+        if connection in self.bus.connections:  # it may have been gone before it had all of it
+            self._watchers.add(connection)
+
+    def _published(self, message: protocol.Published) -> None:
+        for connection in tuple(self._watchers):
+            connection.tell(message)
 
     def request_keyframe(self, room: Room, track: int) -> None:
         live = room.tracks.get(track)
@@ -215,6 +233,7 @@ class Ingest:
             session.peer.request_keyframe(track, self.clock())
 
     def _gone(self, connection: Connection) -> None:
+        self._watchers.discard(connection)
         subscriber = connection.subscriber
         if subscriber is not None:
             self.room(subscriber.app, subscriber.room).unsubscribe(subscriber)

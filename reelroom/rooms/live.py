@@ -16,6 +16,7 @@ class LiveTrack:
     """Numbers frames, keeps them in the ring and hands them to the subscribers."""
 
     __slots__ = (
+        "began_ns",
         "bytes",
         "ended_ns",
         "info",
@@ -34,6 +35,7 @@ class LiveTrack:
         self.ring = ring
         self.seq = 0
         self.bytes = 0
+        self.began_ns = 0  # room time of its first frame
         self.last_ns = 0
         self.muted = False
         self.subscribers: list[Subscriber] = []

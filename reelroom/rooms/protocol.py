@@ -3,7 +3,8 @@
 Every message is `u32 length | u8 type | body`, big-endian, length counting type and body. A FRAME's body is
 binary (`FRAME_HEADER`), every other body is msgpack of one of the structs below. Holds no I/O.
 
-A connection is either for requests (`Request` → `Reply`, by id) or, after `Subscribe`, for one recorder.
+A connection is for requests (`Request` → `Reply`, by id), or after `Subscribe` for one recorder, or after `Watch` for
+whoever wants to know which tracks there are.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ FRAME_OVERHEAD = FRAME_HEADER.size  # payload starts here in a message that incl
 KEY = 1  # decodable without anything before it (audio: always)
 AFTER_GAP = 2  # frames between the one before and this were lost for good
 
-HELLO, TRACK_ADDED, TRACK_REMOVED, TRACK_STATE, PARTICIPANT, GAP, CAUGHT_UP, REPLY = 2, 3, 4, 5, 6, 7, 8, 9
-SUBSCRIBE, UPDATE, KEYFRAME, REQUEST = 32, 33, 34, 35
+HELLO, TRACK_ADDED, TRACK_REMOVED, TRACK_STATE, PARTICIPANT = 2, 3, 4, 5, 6
+GAP, CAUGHT_UP, REPLY, PUBLISHED = 7, 8, 9, 10
+SUBSCRIBE, UPDATE, KEYFRAME, REQUEST, WATCH = 32, 33, 34, 35, 36
 
 
 class Hello(Struct, kw_only=True):
@@ -84,6 +86,18 @@ class CaughtUp(Struct, kw_only=True):
     room_ns: int
 
 
+class Published(Struct, kw_only=True):
+    """To a watcher: a track of any room is there, or is no longer. The first, up to CaughtUp, are all there are."""
+
+    app: str
+    room: str
+    info: TrackInfo
+    room_ns: int  # its first frame; of one that is gone its last
+    joined_ns: int  # when its session came
+    here: bool
+    reason: str = ""  # why it is gone, as in TrackRemoved
+
+
 class Position(Struct, frozen=True, kw_only=True):
     """Where a recorder that comes back stopped: it has every frame of the track up to and including `seq`."""
 
@@ -109,6 +123,10 @@ class Keyframe(Struct, kw_only=True):
     track: int
 
 
+class Watch(Struct, kw_only=True):
+    """Tell me of every track that comes and goes, and first of those that are there: Hello, Published…, CaughtUp."""
+
+
 class Request(Struct, kw_only=True):
     id: int
     method: str
@@ -131,10 +149,12 @@ TYPES: dict[int, type[Struct]] = {
     GAP: GapSeen,
     CAUGHT_UP: CaughtUp,
     REPLY: Reply,
+    PUBLISHED: Published,
     SUBSCRIBE: Subscribe,
     UPDATE: Update,
     KEYFRAME: Keyframe,
     REQUEST: Request,
+    WATCH: Watch,
 }
 _NUMBERS = {cls: number for number, cls in TYPES.items()}
 _encoder = msgspec.msgpack.Encoder()

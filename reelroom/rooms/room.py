@@ -30,6 +30,7 @@ class Room:
         self._ring_ns = ring_ns
         self._ring_bytes = ring_bytes
         self.next_track_number = number
+        self.watch: Callable[[protocol.Published], None] | None = None  # told of every track that comes and goes
 
     @property
     def empty(self) -> bool:
@@ -64,6 +65,9 @@ class Room:
 
     def add_track(self, live: LiveTrack, room_ns: int) -> None:
         self.tracks[live.info.track] = live
+        live.began_ns = room_ns
+        if self.watch is not None:
+            self.watch(self.published(live))
         for subscriber in self.subscribers:
             if self._wants(subscriber, live):
                 live.subscribers.append(subscriber)
@@ -79,6 +83,21 @@ class Room:
             subscriber.tell(protocol.TrackRemoved(track=live.info.track, room_ns=live.last_ns, reason=reason))
         live.subscribers.clear()
         self.ended.append(live)
+        if self.watch is not None:
+            self.watch(self.published(live, here=False))
+
+    def published(self, live: LiveTrack, *, here: bool = True) -> protocol.Published:
+        """What a watcher is told of a track."""
+        session = self.sessions.get(live.info.session)
+        return protocol.Published(
+            app=self.app,
+            room=self.name,
+            info=live.info,
+            room_ns=live.began_ns if here else live.ended_ns,
+            joined_ns=live.began_ns if session is None else session.joined_ns,
+            here=here,
+            reason="" if here else live.removed_reason,
+        )
 
     def tell_state(self, live: LiveTrack, room_ns: int, *, muted: bool) -> None:
         for subscriber in live.subscribers:
