@@ -63,6 +63,29 @@ def _say(text: str) -> None:
 
 
 @app.command()
+def mixed(
+    seconds: Annotated[int, typer.Option(min=5, help="length of each measured window")] = 20,
+    participants: Annotated[str, typer.Option(help="numbers of participants")] = "2,4,9,16",
+    sizes: Annotated[str, typer.Option(help="heights of the participants' pictures: 720, 360")] = "720,360",
+    recorders: Annotated[str, typer.Option(help="who mixes")] = "reelroom,ffmpeg,gstreamer",
+    json: Annotated[bool, typer.Option("--json", help="the figures as JSON")] = False,
+) -> None:
+    """Everybody's H.264 and Opus into one picture of 1280x720 at 30 frames a second and one sound."""
+    from benchmarks import mixed as bench
+
+    counts, heights = ([int(n) for n in text.split(",")] for text in (participants, sizes))
+    rows = bench.run(counts, heights, seconds, recorders.split(","), _say)
+    if json:
+        print(bench.as_json(rows))
+        return
+    table = Table("recorder", "participants", "cores", "pictures", "due")
+    for row in rows:
+        who = f"{row.participants} at {row.lines}p"
+        table.add_row(row.recorder, who, f"{row.cores:.2f}", str(row.frames), str(row.frames_due))
+    Console().print(table)
+
+
+@app.command()
 def start(starts: Annotated[int, typer.Option(min=20, help="how many")] = 100) -> None:
     """From the start call to the first frame on disk."""
     from benchmarks import lifecycle
