@@ -1,4 +1,4 @@
-"""`reelroom demo`: a server of its own, three people in a call, a recording, a table of files. Holds no media code."""
+"""`reelroom demo`: a server of its own, three people in a call, a recording, a table of files. No media code."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ KEY = "dev-secret"
 CLIP_S = 10
 SIZE = (640, 360)
 KBPS = 700
+#: One picture of all, and everybody's own files beside it.
+MIX = {"individual": True, "width": 1280, "height": 720, "scene": {"names": {"size": 24}}}
+EVERYBODY = "everybody, mixed"
 _READY_S = 60.0
 _FINISH_S = 120.0
 
@@ -118,7 +121,8 @@ class _Demo:
                 bar.advance(step)
             speaking = [asyncio.create_task(publisher.run(self.seconds + 3600)) for publisher in publishers]
             try:
-                answer = await _call(api, "POST", "/api/v1/recordings", {"room": ROOM, "formats": ["hls", "mp4"]})
+                body = {"room": ROOM, "formats": ["hls", "mp4"], "mode": "mixed", "mix": MIX}
+                answer = await _call(api, "POST", "/api/v1/recordings", body)
                 self.recording: str = answer["id"]
                 step = bar.add_task("recording", total=self.seconds * 10)
                 for _ in range(self.seconds * 10):
@@ -163,7 +167,7 @@ class _Demo:
             size = file["bytes"] if file["role"] == "file" else sum(part["bytes"] for part in parts)
             described.append(
                 {
-                    "participant": file["identity"],
+                    "participant": EVERYBODY if file["source"] == "mixed" else file["identity"],
                     "path": str(target),
                     "format": file["format"],
                     "codecs": [codec for codec in (whole["video_codec"], whole["audio_codec"]) if codec],
