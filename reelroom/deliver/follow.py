@@ -27,7 +27,7 @@ from reelroom.deliver.index import FOLLOWED, Known, index, load
 from reelroom.deliver.journals import Entry, JournalBroken, quiet, read
 from reelroom.deliver.outbox import now_ns
 from reelroom.deliver.pending import tick_after
-from reelroom.domain.recording import RecordingSpec, State
+from reelroom.domain.recording import ACTIVE, RecordingSpec, State
 from reelroom.store.db import Database
 from reelroom.store.tables import RECORDINGS
 
@@ -45,7 +45,8 @@ class Follower:
     """Indexes every unfinished recording's journal. One per control process.
 
     Poked by datagrams on `socket_path` (a recording's id each), and looking at all of them every `poll_s`.
-    `changed` is called after a batch that made rows, in the event loop; it must not block.
+    `changed` is called after a batch that made rows, `ended` after one of a recording that was stopped, both in the
+    event loop; they must not block.
     """
 
     def __init__(
@@ -55,12 +56,14 @@ class Follower:
         socket_path: Path | None = None,
         *,
         changed: Callable[[str], None] = lambda recording: None,
+        ended: Callable[[str], None] = lambda recording: None,
         poll_s: float = 2.0,
     ) -> None:
         self._database = database
         self._recordings = recordings
         self._socket_path = socket_path
         self._changed = changed
+        self._ended = ended
         self._poll_s = poll_s
         self._known: OrderedDict[str, Known] = OrderedDict()
         self._poked: set[str] = set()
@@ -211,6 +214,9 @@ class Follower:
         self.lines += sum(done.values())
         for recording in done:
             self._changed(recording)
+        for known, _, _ in batches:
+            if known.id in done and known.state not in ACTIVE:
+                self._ended(known.id)
         return done, broken
 
     async def _read(self, recordings: list[str]) -> tuple[list[_Batch], dict[str, JournalBroken]]:
