@@ -39,10 +39,14 @@ GONE = 410  # RFC 9110, 15.5.11: the endpoint wants no more of this
 
 
 class Renderer(NamedTuple):
-    """A dialect's `callbacks.py`. `silent`: event types whose predecessors' count it need not know; None: any."""
+    """A dialect's `callbacks.py`. `silent`: event types whose predecessors' count it need not know; None: any.
+
+    `pauses`: seconds before each further try of an event, after the last of which it is given up; None: our own rule.
+    """
 
     render: Callable[..., Rendered | Sequence[Rendered] | None]
     silent: frozenset[str] | None
+    pauses: Sequence[float] | None = None
 
 
 def renderer(dialect: str) -> Renderer:
@@ -50,10 +54,10 @@ def renderer(dialect: str) -> Renderer:
 
     `render(event, recording, callback, app)` makes the requests of one event, none if the dialect has no word for it.
     A module with a `SILENT` numbers what it sends: it is given `earlier`, (type, id, at_ns, data) of the recording's
-    events before this one that are not in `SILENT`.
+    events before this one that are not in `SILENT`. `PAUSES_S` is a vendor's own rule of retries.
     """
     module = importlib.import_module(f"reelroom.dialects.{dialect}.callbacks")
-    return Renderer(module.render, getattr(module, "SILENT", None))
+    return Renderer(module.render, getattr(module, "SILENT", None), getattr(module, "PAUSES_S", None))
 
 
 @dataclass(slots=True)
@@ -269,7 +273,7 @@ class Callbacks:
             self._sick.discard(host)
         else:
             self._sick.add(host)
-        await self._store(event, queue, result, at)
+        await self._store(event, queue, result, at, self._renderer_of(row.dialect).pauses)
         return True
 
     async def _send(self, event: Event, number: int, request: Rendered) -> Result:
@@ -298,7 +302,9 @@ class Callbacks:
         async with self._database.transaction() as session:
             await session.execute(update(Event).where(Event.id == event.id).values(state="none"))
 
-    async def _store(self, event: Event, queue: _Queue, result: Result, at: int) -> None:
+    async def _store(
+        self, event: Event, queue: _Queue, result: Result, at: int, pauses: Sequence[float] | None = None
+    ) -> None:
         attempts, now = event.attempts + 1, now_ns()
         values: dict[str, Any] = {"attempts": attempts}
         if result.ok:
@@ -306,7 +312,8 @@ class Callbacks:
             self.delivered += 1
         else:
             self.failures += 1
-            if result.status == GONE or now - event.at_ns > self._give_up_s * 1e9:
+            over = now - event.at_ns > self._give_up_s * 1e9 if pauses is None else attempts > len(pauses)
+            if over or (result.status == GONE and pauses is None):
                 values["state"] = "given_up"
                 self.given_up += 1
                 log.error(
@@ -314,6 +321,8 @@ class Callbacks:
                 )
             else:
                 pause = min(self._pause_s * 2 ** min(attempts - 1, 20), PAUSE_MAX_S) * random.uniform(0.9, 1.0)
+                if pauses is not None:
+                    pause = pauses[attempts - 1]
                 values["due_ns"] = queue.due_ns = now + int(pause * 1e9)
         async with self._database.transaction() as session:
             found = await session.execute(

@@ -56,6 +56,7 @@ class Mix(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     audio_bitrate: int = 96_000  # bit/s, 16_000..320_000
     sample_rate: int = 48_000  # Hz, of SAMPLE_RATES; opus: 48 000
     channels: int = 2  # 1 or 2
+    at_once: bool = False  # begins with the recording, not with the room's first frame
     individual: bool = False  # also keep every participant's own streams, as in the mode "individual"
     scene: Scene = field(default_factory=Scene)  # at the start
     pushes: tuple[Push, ...] = ()

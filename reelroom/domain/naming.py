@@ -24,7 +24,9 @@ VARIABLES: dict[str, str] = {
     "mode": "individual, mixed, page or snapshot",
     "identity": "participant",
     "source": "camera or screen; mixed",
+    "stream": "participant, with ~screen for a screen; mixed",
     "kind": "av, audio or video",
+    "letters": "VA, A or V: the same in another form",
     "output": "number of the output within the recording, three digits",
     "format": "hls, mp4, webm, flv, aac, mp3 or opus",
     "started": "when the recording was asked for",
@@ -67,6 +69,9 @@ EXTENSIONS: dict[str, str] = {
 }
 SEGMENT_EXTENSIONS: dict[str, str] = {"fmp4": ".m4s", "ts": ".ts", "webm": ".webm"}
 
+LETTERS = {"av": "VA", "audio": "A", "video": "V"}
+SCREEN = "~screen"  # at the end of a stream's name
+
 _Piece = tuple[str, str, str]  # literal before, variable ("" at the end), format spec
 
 
@@ -100,6 +105,13 @@ def _check_name(where: str, pattern: str) -> None:
         raise ValueError(f"{where} must not be empty")
     if pattern.endswith("/"):
         raise ValueError(f"{where} must end with a file's name, not with '/'")
+
+
+def stream_name(identity: str, source: str) -> str:
+    """What an output is called where streams have names and people may have several."""
+    if source == Source.MIXED:
+        return "mixed"
+    return identity + SCREEN if source == Source.SCREEN else identity
 
 
 def used(pattern: str) -> frozenset[str]:
@@ -207,9 +219,10 @@ class Names:
 
     def _key(self, pattern: str, identity: str, source: str, kind: str, output: str, own: dict[str, str | int]) -> str:
         common = self._common | {"identity": identity, "source": source, "kind": kind, "output": output}
+        common |= {"stream": stream_name(identity, source), "letters": LETTERS[kind]}
         name = expand(pattern, common | own)
         alone = source == Source.MIXED and self._together  # there is one mix: nothing is to be told apart
-        if kind != "av" and not alone and not used(pattern) & {"kind", "output"}:
+        if kind != "av" and not alone and not used(pattern) & {"kind", "letters", "output"}:
             name += f"_{kind}"  # audio and video apart share everything else
         prefix = expand(self._naming.prefix, common | {"start": self._common["started"]})
         key = (prefix + name) if prefix else name

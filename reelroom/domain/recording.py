@@ -137,13 +137,13 @@ class Hls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How HLS segments are cut (RFC 8216). They start on key frames, so `segment_s` is the least length."""
 
     container: str = "fmp4"  # or "ts": H.264/H.265 + AAC only, other codecs are transcoded
-    segment_s: float = 6.0  # 2..30
+    segment_s: float = 6.0  # 2..60
 
     def __post_init__(self) -> None:
         if self.container not in ("fmp4", "ts"):
             raise ValueError(f"hls.container must be 'fmp4' or 'ts', not {self.container!r}")
-        if not 2 <= self.segment_s <= 30:
-            raise ValueError(f"hls.segment_s must be 2 to 30 seconds, not {self.segment_s}")
+        if not 2 <= self.segment_s <= 60:
+            raise ValueError(f"hls.segment_s must be 2 to 60 seconds, not {self.segment_s}")
 
 
 class Gaps(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -196,6 +196,8 @@ class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     formats: tuple[Format, ...] = (Format.HLS,)
     hls: Hls = field(default_factory=Hls)
     tracks: str = "together"  # audio and video in one file, or "apart"
+    sound_alone: bool = False  # files of formats with a picture have no sound: that is for the formats of sound only
+    rejoin: str = "continue"  # a stream that comes back goes on in its files; or "anew": it has files of its own
     joined: bool = False  # apart, with HLS: also a multivariant playlist of each participant's picture and sound
     audio_codec: str = "auto"  # "auto": copy where the container takes it; or "aac"
     audio_bitrate: int = 64_000  # of transcoded audio, bit/s, 16_000..320_000
@@ -222,6 +224,8 @@ class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError(f"tracks must be 'together' or 'apart', not {self.tracks!r}")
         if self.joined and (self.tracks != "apart" or Format.HLS not in self.formats):
             raise ValueError("joined needs tracks 'apart' and the format hls")
+        if self.rejoin not in ("continue", "anew"):
+            raise ValueError(f"rejoin must be 'continue' or 'anew', not {self.rejoin!r}")
         if self.audio_codec not in ("auto", "aac"):
             raise ValueError(f"audio_codec must be 'auto' or 'aac', not {self.audio_codec!r}")
         if not 16_000 <= self.audio_bitrate <= 320_000:

@@ -272,7 +272,7 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     placeholder: Surface = field(default_factory=lambda: Surface(color="#202020"))  # of a pane without a picture
     placeholders: dict[str, Surface] = field(default_factory=dict)  # by identity
     without_picture: bool = True  # participants who send no picture have a pane too
-    hold_s: float = 0.0  # how long their last picture stays when they stop sending, 0..3600; then the placeholder
+    hold_s: float = 0.0  # how long their last picture stays when they stop sending, 0..172800; then the placeholder
     hold_bare: bool = False  # ... and it stays on where the placeholder has no image
     border: Border = field(default_factory=Border)
     names: Names | None = None
@@ -287,8 +287,8 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             check_name("identity", identity)
         if not self.background.color:
             raise ValueError("the background needs a colour")
-        if not 0 <= self.hold_s <= 3600:
-            raise ValueError(f"hold_s must be 0 to 3600 seconds, not {self.hold_s}")
+        if not 0 <= self.hold_s <= 172_800:
+            raise ValueError(f"hold_s must be 0 to 172800 seconds, not {self.hold_s}")
 
     def images(self) -> frozenset[str]:
         """Names of all image files that it needs."""

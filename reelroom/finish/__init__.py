@@ -114,7 +114,7 @@ def _make(
         output=opened.output,
         identity=opened.identity,
         source=opened.source,
-        kind="audio" if format_ in AUDIO_ONLY else opened.kind,
+        kind=_kind(spec, format_, opened.kind),
         format=format_,
         path=str(path.relative_to(folder)),
         bytes=made.bytes,
@@ -130,6 +130,13 @@ def _make(
         height=shown.height if shown else 0,
         transcoded=tuple(sorted(changed | _was_transcoded(plan))),
     )
+
+
+def _kind(spec: RecordingSpec, format_: Format, output: str) -> str:
+    """What a file is made to hold."""
+    if format_ in AUDIO_ONLY:
+        return "audio"
+    return "video" if spec.sound_alone and output == "av" else output
 
 
 def _transcodes(plan: Plan) -> set[str]:

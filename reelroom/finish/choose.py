@@ -72,10 +72,11 @@ def plans(output: Output, format_: Format, spec: RecordingSpec) -> list[Plan]:
     audio_taken = COPIES[format_]
     if format_ == Format.MP4 and spec.audio_codec == "aac":
         audio_taken = frozenset({"aac"})
+    sound = format_ in AUDIO_ONLY or not spec.sound_alone
     made: list[Plan] = []
     for lines in _moments(output):
         video = _best(lines, "video", video_taken) if video_taken else None
-        audio = _best(lines, "audio", audio_taken)
+        audio = _best(lines, "audio", audio_taken) if sound else None
         if video is None and audio is None:
             continue
         video_codec = _target(video.video_codec, video_taken, TARGET[format_][0] or "") if video else ""

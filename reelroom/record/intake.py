@@ -76,6 +76,7 @@ class Intake:
         self._ingest = ""
         self._told: set[int | tuple[str, str]] = set()  # tracks with a state, and participants, of this connection
         self._beginnings: dict[Key, Beginning] = {}
+        self._begun = 0  # outputs so far
         self._paused: deque[Held] = deque()  # the last second's frames while paused
         self._target_ns = round(spec.hls.segment_s * SECOND)
 
@@ -204,7 +205,7 @@ class Intake:
         frames = self._reach_back(beginning.frames)
         if not frames:
             return
-        number = f"{len(self.outputs) + 1:03d}"
+        number = f"{self._begun + 1:03d}"
         opened = lines.OutputOpened(
             output=number, identity=key[0], source=key[1], kind=key[2], start_ns=min(held[3] for held in frames)
         )
@@ -226,7 +227,15 @@ class Intake:
 
         output = Output(self._paths, opened, self._target_ns, self._ingest, submit)
         self.outputs[opened.identity, opened.source, opened.kind] = output
+        self._begun += 1
         return output
+
+    def _end_left(self, key: Key) -> None:
+        """End an output that nobody is in any more, where those who come back begin another one."""
+        output = self.outputs.get(key)
+        if self._spec.rejoin == "anew" and output and not any(track.live for track in output.tracks.values()):
+            output.finish(None)
+            del self.outputs[key]
 
     def _reach_back(self, frames: list[Held]) -> list[Held]:
         """In room time's order, from the last key frame at or before the wanted begin on, else from that begin."""
@@ -314,12 +323,15 @@ class Intake:
         if not self.subscription.wants(info.identity, info.source):
             return
         before = self.ended.pop(info.track, None)
+        if before is not None and before[0].output not in (None, *self.outputs.values()):
+            return  # of an output that has ended
         if before is not None and not before[0].unsubscribed:  # the rest of a track that had gone already
             self.tracks[info.track] = before[0]
             before[0].fresh = before[0].known_gone = True
             return
         track = self.tracks[info.track] = TrackIn(added)
         track.last_seq = before[0].last_seq if before is not None else 0
+        self._end_left(self.key_of(track))
         output = self.outputs.get(self.key_of(track))
         if output is not None:
             output.add_track(track)

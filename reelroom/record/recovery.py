@@ -285,6 +285,7 @@ def adopt(found: Found, paths: Paths, worker: Worker, intake: Intake, now_ns: in
         if number in gone and number not in found.tracks:
             track.live = False
             intake.ended[number] = (intake.tracks.pop(number), now_ns)
+    goes_on = {(line.identity, line.source, line.kind): output for output, line in sorted(opened.items())}
     for output in sorted(opened):
         made = intake.add_output(opened[output])
         made.ingest = found.ingest
@@ -294,7 +295,9 @@ def adopt(found: Found, paths: Paths, worker: Worker, intake: Intake, now_ns: in
         current = None
         if logs and logs[-1].contents.header.ingest == found.ingest and logs[-1].last:
             newest = logs[-1]
-            if any(seq > found.through.get(number, 0) for number, seq in newest.last.items()):
+            this = opened[output]
+            ended = goes_on[this.identity, this.source, this.kind] != output  # another one has taken its place
+            if not ended and any(seq > found.through.get(number, 0) for number, seq in newest.last.items()):
                 current = newest  # else its segment is in the journal already
         submit(logs, len(logs) - (current is not None), opened[output], worker, intake.pauses, found)
         made.wals = max((one.contents.header.number for one in logs), default=0)

@@ -50,6 +50,7 @@ class Mixer:
         wake: Callable[[], None],
         since_ns: int,
         resume: Resume | None,
+        at_once: bool = False,
     ) -> None:
         self.made: deque[Made | Mark] = deque()
         self.notices: deque[tuple[str, str]] = deque()  # code, message
@@ -64,6 +65,7 @@ class Mixer:
         self._wake = wake
         self._since_ns = since_ns
         self._resume = resume
+        self._at_once = at_once
         self._changed = threading.Condition()
         self._pauses = Pauses()
         self._stop_ns = FOREVER_NS
@@ -118,13 +120,14 @@ class Mixer:
         self._wake()
 
     def _begin(self) -> bool:
-        """Wait for the room's first frame, unless an earlier recorder had it. False: nothing is to be rendered."""
+        """Wait for the room's first frame, unless an earlier recorder had it or nobody need be there. False: nothing
+        is to be rendered."""
         with self._changed:
             while not self._abandoned:
                 if self._feed.caught_up or self._alone():
                     if self.start_ns:
                         break
-                    first_ns = max(self._feed.first_ns, self._since_ns)
+                    first_ns = self._since_ns if self._at_once else max(self._feed.first_ns, self._since_ns)
                     at_ns = self._pauses.room_ns(first_ns, 0) if first_ns < FOREVER_NS else None
                     if at_ns is not None and self._now() >= at_ns + LATENCY_NS:
                         self.start_ns = at_ns

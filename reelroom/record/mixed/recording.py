@@ -90,6 +90,7 @@ class MixedRecording:
             self._wake,
             self._since_ns,
             self._resume,
+            self._mix.at_once,
         )
         self._mixer.set_pauses(self._pauses)
         self._mixer.start()
