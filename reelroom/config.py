@@ -53,6 +53,12 @@ class Settings(BaseModel):
     mix_max_side: int = Field(
         1920, ge=16, le=3840, description="longest side of a mixed recording's picture in pixels; 3840 for 4K"
     )
+    max_cpu: float = Field(
+        0.9,
+        ge=0,
+        le=10,
+        description="share of the cores that recordings may use; a start beyond is refused; 0: no limit",
+    )
     silent_s: float = Field(30, ge=2, le=3600, description="a silent participant leaves after this")
     database_url: str = Field("", description="SQLAlchemy URL; default SQLite in the data folder")
     allow_private: bool = Field(

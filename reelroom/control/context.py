@@ -12,14 +12,22 @@ from sqlalchemy.exc import SQLAlchemyError
 from reelroom.config import Settings
 from reelroom.control import destinations, guard
 from reelroom.control.apps import Apps
+from reelroom.control.autorecord import AutoRecord
+from reelroom.control.capacity import Capacity
 from reelroom.control.changes import Changes
+from reelroom.control.library import Library
+from reelroom.control.queues import Queues
 from reelroom.control.recorders import Recorders
 from reelroom.control.recordings import LATE_S, Recordings
 from reelroom.control.rooms import Rooms
+from reelroom.control.rules import Rules
+from reelroom.control.streams import Streams
+from reelroom.control.templates import Templates
 from reelroom.deliver.callbacks import Callbacks
 from reelroom.deliver.follow import Follower
 from reelroom.deliver.request import Poster
 from reelroom.deliver.retention import Retention
+from reelroom.deliver.shelf import Shelf
 from reelroom.deliver.uploads import Uploader
 from reelroom.record.paths import control_socket
 from reelroom.store.db import Database
@@ -64,6 +72,13 @@ class Context:
     uploader: Uploader
     callbacks: Callbacks
     retention: Retention
+    capacity: Capacity
+    library: Library
+    templates: Templates
+    rules: Rules
+    queues: Queues
+    streams: Streams
+    autorecord: AutoRecord
     starting: asyncio.Task[None]
     url_key: bytes  # signs the URLs of files
 
@@ -110,20 +125,34 @@ class Context:
             told=told,
             guard=reachable,
         )
-        recordings = Recordings(settings, database, box, recorders, changes, uploader)
         rooms = Rooms(settings.run, settings.workers)
+        capacity = Capacity(settings, recorders, rooms.get)
+        recordings = Recordings(settings, database, box, recorders, changes, uploader, capacity)
 
         def changed(recording: str) -> None:
             told(recording)
             uploader.poke(recording)
 
-        follower = Follower(database, settings.recordings, control_socket(settings.run), changed=changed)
+        shelf = Shelf(database, uploader, settings.recordings)
+        library = Library(database, uploader, shelf, settings.recordings, box.derive("media urls"))
+        queues = Queues(database)
+        templates = Templates(database, box)
+        rules = Rules(database, templates)
+        streams = Streams(settings.run, settings.workers)
+        autorecord = AutoRecord(settings.ring_s, apps, streams, rules, templates, recordings)
+        follower = Follower(
+            database, settings.recordings, control_socket(settings.run), changed=changed, ended=autorecord.ended
+        )
         await follower.rebuild()
-        retention = Retention(database, settings.recordings, settings.delete_local_after_s)
+        expiring = (shelf.sweep, queues.sweep)
+        retention = Retention(database, settings.recordings, settings.delete_local_after_s, others=expiring)
         await retention.start()
         await callbacks.start()
         await uploader.start()
         await follower.start()
+        await autorecord.start()  # after the follower has caught up: what has ended meanwhile is known
+        streams.start()
+        await capacity.start()
         starting = asyncio.create_task(_start_late(recordings, apps), name="start late")
         return cls(
             settings=settings,
@@ -138,6 +167,13 @@ class Context:
             uploader=uploader,
             callbacks=callbacks,
             retention=retention,
+            capacity=capacity,
+            library=library,
+            templates=templates,
+            rules=rules,
+            queues=queues,
+            streams=streams,
+            autorecord=autorecord,
             starting=starting,
             url_key=box.derive("file urls"),
         )
@@ -145,6 +181,9 @@ class Context:
     async def close(self) -> None:
         self.starting.cancel()
         await asyncio.gather(self.starting, return_exceptions=True)
+        await self.streams.stop()
+        await self.autorecord.stop()
+        await self.capacity.stop()
         await self.follower.stop()
         await self.uploader.stop()
         await self.callbacks.stop()

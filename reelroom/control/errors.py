@@ -10,6 +10,7 @@ KINDS = (
     "conflict",
     "not_supported",
     "unavailable",
+    "overloaded",
     "too_large",
 )
 

@@ -47,8 +47,11 @@ async def collect(ctx: Context) -> bytes:
     database, ingest, disk = await asyncio.gather(
         _database(ctx), ctx.rooms.stats(), asyncio.to_thread(shutil.disk_usage, ctx.settings.data)
     )
+    balance = ctx.capacity.ledger.balance()
+    cores = {"limit": balance.limit, "used": balance.used, "booked": balance.booked, "free": balance.free}
     metrics = [
         *database,
+        _gauge("reelroom_capacity_cores", "Processor cores: the limit, used, promised to starts, free", cores, "kind"),
         _one("reelroom_disk_free_bytes", "Free space where the data folder is", disk.free),
         _one("reelroom_disk_size_bytes", "Size of the disk where the data folder is", disk.total),
         _one("reelroom_journals_broken", "Journals that cannot be read", len(ctx.follower.broken)),

@@ -29,6 +29,8 @@ class Problem(BaseModel):
     status: int = Field(description="the HTTP status")
     detail: str = Field(description="what is wrong, and what would be right")
     where: str | None = Field(None, description="the field that is wrong, if it is one")
+    asked_cores: float | None = Field(None, description="what a recording would need that the machine has no room for")
+    free_cores: float | None = Field(None, description="what is free")
     errors: list[Mistake] | None = Field(None, description="all fields that are wrong, if there are several")
 
 

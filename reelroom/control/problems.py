@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from reelroom.control.capacity import Overloaded
 from reelroom.control.errors import ControlError
 from reelroom.control.rooms import PreconditionFailed, SdpRefused
 
@@ -26,9 +27,11 @@ STATUS = {
     "conflict": 409,
     "not_supported": 422,
     "unavailable": 503,
+    "overloaded": 503,
     "too_large": 413,
 }
 _KINDS = {400: "invalid", 422: "invalid", **{status: kind for kind, status in STATUS.items() if status != 422}}
+_KINDS[503] = "unavailable"
 _MAX_ERRORS = 20
 
 
@@ -39,7 +42,7 @@ def problem(status: int, kind: str, detail: str, headers: dict[str, str] | None 
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
-        **{name: value for name, value in more.items() if value},
+        **{name: value for name, value in more.items() if value not in ("", None, [])},
     }
     return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
 
@@ -55,7 +58,8 @@ def of_error(error: ControlError) -> JSONResponse:
         headers["WWW-Authenticate"] = "Bearer"
     elif status == 503:
         headers["Retry-After"] = "1"
-    return problem(status, error.kind, error.message, headers, where=error.where)
+    more = {"asked_cores": error.asked, "free_cores": error.free} if isinstance(error, Overloaded) else {}
+    return problem(status, error.kind, error.message, headers, where=error.where, **more)
 
 
 async def _control(_request: Request, error: Exception) -> JSONResponse:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from reelroom.config import Settings
 from reelroom.control import destinations
 from reelroom.control.apps import AppContext
+from reelroom.control.capacity import Capacity
 from reelroom.control.changes import Changes
 from reelroom.control.destinations import DestinationSpec
 from reelroom.control.errors import ControlError
@@ -102,6 +103,7 @@ class Recordings:
         recorders: Recorders,
         changes: Changes,
         uploader: Uploader,
+        capacity: Capacity | None = None,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -109,6 +111,7 @@ class Recordings:
         self._recorders = recorders
         self._changes = changes
         self._uploader = uploader
+        self._capacity = capacity
         self._images = Images(settings.allow_private)
         self._changing: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
@@ -119,8 +122,9 @@ class Recordings:
     async def start_once(self, new: NewRecording) -> tuple[tables.Recording, bool]:
         """The recording, and whether its Idempotency-Key had already made it.
 
-        Returns when its recorder was forked. If there is no fork server at the moment the recording stays
-        STARTING and `start_late` begins it when that is back: nothing that was answered with success is forgotten.
+        Overloaded when the machine has no room for it. Returns when its recorder was forked. If there is no fork server
+        at the moment the recording stays STARTING and `start_late` begins it when that is back: nothing that was
+        answered with success is forgotten.
         """
         spec = new.spec
         _check(spec, self._settings)
@@ -128,6 +132,18 @@ class Recordings:
         fingerprint = _fingerprint(new)
         if new.idempotency_key and (known := await self._known(new, fingerprint)):
             return known, True
+        if self._capacity is None:
+            return await self._begin(new, fingerprint)
+        await self._capacity.admit(spec)
+        replayed = True
+        try:
+            row, replayed = await self._begin(new, fingerprint)
+        finally:
+            if replayed:  # or failed
+                self._capacity.release(spec.id)
+        return row, replayed
+
+    async def _begin(self, new: NewRecording, fingerprint: str) -> tuple[tables.Recording, bool]:
         destination = await self._destination(new)
         try:
             spec = await self._with_images(new)

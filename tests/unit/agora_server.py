@@ -21,6 +21,7 @@ from reelroom.control.errors import ControlError
 from reelroom.control.recordings import Recordings
 from reelroom.dialects.agora.routes import router
 from reelroom.domain import lines
+from reelroom.domain.cost import Ledger
 from reelroom.domain.recording import State
 from reelroom.store import tables
 from reelroom.store.db import Database
@@ -154,7 +155,13 @@ async def serving(recordings: Path = Path("/nowhere")) -> AsyncIterator[Server]:
     app = FastAPI()
     app.include_router(router)
     app.state.context = SimpleNamespace(
-        settings=settings, database=database, box=box, apps=apps, recordings=cases, rooms=rooms
+        settings=settings,
+        database=database,
+        box=box,
+        apps=apps,
+        recordings=cases,
+        rooms=rooms,
+        capacity=SimpleNamespace(ledger=Ledger(0.0)),
     )
     (await apps.list())[0].defaults["agora"] = {"requests_per_second": 0}
     transport = httpx.ASGITransport(app)

@@ -136,5 +136,10 @@ def no_capacity(why: str) -> ServiceError:
     return ServiceError(500, 502, f"Failed to allocate worker: {why}")
 
 
+def no_worker_manager() -> ServiceError:
+    """Nothing is left of the machine: said at acquire already."""
+    return ServiceError(500, 501, "no_worker_manager_available")
+
+
 def internal_error(**identifiers: str) -> ServiceError:
     return ServiceError(500, 500, "internal_error", **identifiers)

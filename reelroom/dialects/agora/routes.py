@@ -142,7 +142,7 @@ def _said(error: ControlError) -> errors.ServiceError:
             return errors.no_worker()
         case "not_supported":
             return errors.not_supported(message)
-        case "unavailable":
+        case "unavailable" | "overloaded":
             return errors.no_capacity(message)
         case _:
             return errors.invalid(message)

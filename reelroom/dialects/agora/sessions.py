@@ -84,6 +84,8 @@ class Sessions:
         most = settings(app).max_recordings
         if most and await self._running(app) >= most:
             raise errors.over_load()
+        if not self._context.capacity.ledger.fits(0.0):
+            raise errors.no_worker_manager()
         resource = Resource(
             app=app.id,
             appid=appid,
