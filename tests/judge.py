@@ -195,12 +195,15 @@ class _Reader:
         participant: int | None,
         fps: int | None,
         loop_frames: int | None,
+        changes: bool,
     ) -> None:
         self.verdict, self.rect, self.participant = verdict, rect, participant
+        self.changes = changes
         self.fps, self.loop_frames = fps, loop_frames
         self.sound: list[_Sound] = []
         self._loops = 0
         self._last = -1
+        self._before: barcode.Code | None = None
         self._loop_ms = 0
 
     def read(self, path: str, kinds: tuple[str, ...]) -> None:
@@ -246,6 +249,9 @@ class _Reader:
             verdict.unreadable += 1
             return
         number, ms = code.frame, code.ms
+        if self.changes and code == self._before:
+            return
+        self._before = code
         if self.loop_frames:
             if number < self._last - self.loop_frames // 2:
                 self._loops += 1
@@ -277,17 +283,19 @@ def judge(
     fps: int | None = 30,
     loop_frames: int | None = None,
     rect: barcode.Rect | None = None,
+    changes: bool = False,
 ) -> Verdict:
     """Decode a file (mp4, webm, ts, m3u8, …) and say what is in it.
 
     `audio_path` when the sound is in a file of its own on the same timeline. `participant` picks whose code
     and whose pitch count (else the first picture's code says); `rect` is where the whole picture of a
     participant lies in a composition. `fps` makes media times exact, None takes the code's ms (± 0.5 ms).
+    `changes`: of a picture that a composition shows again and again, only the first time counts.
     `loop_frames`: the clip's length where a looping publisher sent it. Beeps are missing between the first
     and the last picture only. Without pictures, beeps are compared with the first one's whole seconds.
     """
     verdict = Verdict(str(path))
-    reader = _Reader(verdict, rect, participant, fps, loop_frames)
+    reader = _Reader(verdict, rect, participant, fps, loop_frames, changes)
     reader.read(str(path), ("video",) if audio_path else ("video", "audio"))
     if audio_path:
         reader.read(str(audio_path), ("audio",))

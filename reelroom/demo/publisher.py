@@ -53,10 +53,27 @@ class _Clock:
     started: asyncio.Event = field(default_factory=asyncio.Event)
     monotonic_ns: int = 0
     wall_ns: int = 0
+    ppm: int = 0  # how much faster it runs than the machine's
 
     def start(self) -> None:
         self.wall_ns, self.monotonic_ns = time.time_ns(), time.monotonic_ns()
         self.started.set()
+
+    def due_ns(self, media_ns: int) -> int:
+        """When the machine's monotonic clock shows a media time."""
+        return self.monotonic_ns + media_ns - media_ns * self.ppm // 1_000_000
+
+    async def reach(self, media_ns: int) -> None:
+        """Wait for a media time."""
+        wait_ns = self.due_ns(media_ns) - time.monotonic_ns()
+        while wait_ns > 0:
+            await asyncio.sleep(wait_ns / 1e9)
+            wait_ns = self.due_ns(media_ns) - time.monotonic_ns()  # it may have stalled
+
+    def stall(self, ns: int) -> None:
+        """Media time stands still for so long, as when a device gives nothing."""
+        self.wall_ns += ns
+        self.monotonic_ns += ns
 
     def ntp(self, media_ns: int) -> int:
         """Media time as a 64-bit NTP time (RFC 3550 section 4)."""
@@ -88,16 +105,14 @@ class _StoredTrack(MediaStreamTrack):
             frame = self._frames[index]
             media_ns = frame.pts_ns + rounds * (self._loop_ns or 0)
             # An absolute deadline: one that is missed delays its own frame only.
-            wait_ns = self._clock.monotonic_ns + media_ns - time.monotonic_ns()
-            if wait_ns > 0:
-                await asyncio.sleep(wait_ns / 1e9)
+            await self._clock.reach(media_ns)
             if self.muted:
                 self._wants_key = True
                 continue
             if self._wants_key and not frame.key:
                 continue
             self._wants_key = False
-            late_ns = time.monotonic_ns() - self._clock.monotonic_ns - media_ns
+            late_ns = time.monotonic_ns() - self._clock.due_ns(media_ns)
             self._note(number, media_ns, late_ns)
             packet = av.Packet(frame.data)
             packet.pts, packet.time_base = ticks(media_ns, self._rate), Fraction(1, self._rate)
@@ -121,6 +136,7 @@ class AiortcPublisher:
       time after sending, which is late by a scheduler's whim, and reports zeros before the first packet.)
     - A PLI is not obeyed: stored frames cannot become key frames. The clip's GOP is the wait, 2 s by default.
     - `loop` begins the clip again at its end; RTP times and frame numbers go on, the bar code starts again.
+    - `ppm`: the sender's clock, which its RTP and NTP times come from, is so much faster than the machine's.
     - H.264 and VP8 only: aiortc packetizes no VP9, AV1 or H.265; PublishError for these.
     """
 
@@ -133,6 +149,7 @@ class AiortcPublisher:
         kinds: Sequence[str] = ("audio", "video"),
         loop: bool = False,
         edit_answer: Callable[[str], str] | None = None,
+        ppm: int = 0,
     ) -> None:
         if "video" in kinds and clip.spec.codec not in _VIDEO_MIME:
             raise PublishError(f"aiortc does not packetize {clip.spec.codec}; it can send h264 and vp8")
@@ -140,7 +157,7 @@ class AiortcPublisher:
             raise PublishError(f"kinds {kinds!r}: audio, video or both can be published")
         self.url, self.token, self.clip = url, token, clip
         self._edit_answer = edit_answer
-        self._clock = _Clock()
+        self._clock = _Clock(ppm=ppm)
         loop_ns = clip.duration_ns if loop else None
         frames = {"audio": (clip.audio, 48_000), "video": (clip.video, 90_000)}
         self._tracks = {k: _StoredTrack(k, *frames[k], self._clock, loop_ns) for k in kinds}
@@ -224,6 +241,10 @@ class AiortcPublisher:
     def unmute(self, kind: str) -> None:
         """Send again, video from the clip's next key frame on; RTP times have gone on meanwhile."""
         self._tracks[kind].muted = False
+
+    def stall(self, seconds: float) -> None:
+        """Nothing is captured for so long, and RTP times do not count it: sender reports tell that it passed."""
+        self._clock.stall(round(seconds * 1e9))
 
     def stop(self) -> None:
         """Send no more media, for good; the transport stays and answers NACKs until `close`."""

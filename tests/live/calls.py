@@ -24,13 +24,13 @@ class Call:
         self.api = api
         self.speaking: list[tuple[AiortcPublisher, asyncio.Task[None]]] = []
 
-    async def join(self, identity: str, *, seconds: int = 30, **clip: Any) -> AiortcPublisher:
-        """Publish a clip; `leave` ends it."""
+    async def join(self, identity: str, *, seconds: int = 30, ppm: int = 0, **clip: Any) -> AiortcPublisher:
+        """Publish a clip; `leave` ends it. `ppm`: how much faster the sender's clock runs than the machine's."""
         made = await asyncio.to_thread(
             make_clip, seconds, **({"size": (320, 180), "video_kbps": 250, "participant": 5} | clip)
         )
         token = self.server.token(self.room, identity)
-        publisher = AiortcPublisher(f"{self.server.url}/whip/{self.room}", token, made)
+        publisher = AiortcPublisher(f"{self.server.url}/whip/{self.room}", token, made, ppm=ppm)
         await publisher.start()
         self.speaking.append((publisher, asyncio.create_task(publisher.run(seconds))))
         return publisher

@@ -145,12 +145,27 @@ class MixedRecording:
 
     def finish(self, now_ns: int, before_ns: int | None, giving_up: bool) -> None:
         """The recording is stopped: write what was made, close what is open. `giving_up`: the disk is full."""
-        if self._mixer is not None:
-            self._mixer.abandon()
+        mixer = self._mixer
+        if mixer is not None:
+            whole = mixer.done
+            mixer.abandon()
             if not giving_up:
-                self._output.take(self._mixer, now_ns)
+                self._output.take(mixer, now_ns)
+            if not whole and not giving_up:
+                self._tell_lost(mixer.at_ns, before_ns, "overload")
         self._output.finish(before_ns, giving_up)
         self.feed.close()
+
+    def _tell_lost(self, from_ns: int, to_ns: int | None, reason: str) -> None:
+        """The end of the recording that is not rendered any more."""
+        opened = self._output.opened
+        if opened is None or to_ns is None or from_ns >= to_ns:
+            return
+        for kind in ("video", "audio"):
+            if opened.kind in ("av", kind):
+                self._worker.lines(
+                    [lines.Gap(output=OUTPUT, kind=kind, identity="", from_ns=from_ns, to_ns=to_ns, reason=reason)]
+                )
 
     def keep(self, now_ns: int) -> None:
         """This process ends and another one will go on."""

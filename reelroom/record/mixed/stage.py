@@ -117,7 +117,8 @@ class Stage:
         panes = {(pane.identity, pane.source) for pane in self._panes}
         self._seen = [place for place in panes if place in sending]
         for place, decoder in self._feed.eyes.items():
-            decoder.show(place in panes and place in sending)
+            if place in sending:  # one who falls silent for a moment goes on without a key frame
+                decoder.show(place in panes)
 
 
 def turned(picture: Picture) -> tuple[int, int]:
