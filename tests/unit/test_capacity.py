@@ -1,0 +1,127 @@
+"""Admission of starts: what is refused, what a failed or repeated start gives back, and how it is said."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from cryptography.fernet import Fernet
+
+from reelroom.config import Settings
+from reelroom.control.apps import AppContext
+from reelroom.control.capacity import Capacity, Meter, Overloaded, cores
+from reelroom.control.changes import Changes
+from reelroom.control.destinations import DestinationSpec
+from reelroom.control.errors import ControlError
+from reelroom.control.listing import new_id
+from reelroom.control.problems import of_error
+from reelroom.control.recordings import NewRecording, Recordings
+from reelroom.domain.recording import RecordingSpec
+from reelroom.store.db import Database
+from reelroom.store.migrations import upgrade
+from reelroom.store.secrets import SecretBox
+from tests.unit.agora_server import Server, refused, serving
+
+APP = AppContext("a", {"native": {"key": "k"}})
+
+
+class Nothing:
+    """Recorders that only count."""
+
+    started = 0
+
+    def folder(self, recording: str) -> Path:
+        return Path("/nonexistent") / recording
+
+    async def prepare(self, spec: RecordingSpec) -> None:
+        pass
+
+    async def start(self, recording: str) -> bool:
+        self.started += 1
+        return True
+
+
+async def nobody(*_args: object) -> dict:
+    raise ControlError("not_found", "no such room")
+
+
+@pytest.fixture
+async def made():
+    database = Database("sqlite://")
+    await upgrade(database.engine)
+    settings, recorders = Settings(dev=True), Nothing()
+    capacity = Capacity(settings, recorders, nobody)  # type: ignore[arg-type]
+    capacity.ledger.limit = 0.025  # two recordings of one participant
+    box = SecretBox(Fernet.generate_key())
+    recordings = Recordings(settings, database, box, recorders, Changes(), None, capacity)  # type: ignore[arg-type]
+    yield recordings, capacity, recorders
+    await database.close()
+
+
+def new(key: str | None = None, **more: object) -> NewRecording:
+    spec = RecordingSpec(id=new_id(), app="a", room="r", requested_ns=time.time_ns())
+    return NewRecording(APP, spec, idempotency_key=key, **more)  # type: ignore[arg-type]
+
+
+async def test_a_start_beyond_the_limit_is_refused_and_leaves_nothing(made) -> None:
+    recordings, capacity, recorders = made
+    await recordings.start(new())
+    await recordings.start(new())
+    with pytest.raises(Overloaded) as caught:
+        await recordings.start(new())
+    assert (caught.value.asked, caught.value.free) == (0.01, 0.005)
+    assert "0.01 cores" in caught.value.message
+    assert recorders.started == 2
+    assert len((await recordings.list("a"))[0]) == 2
+    assert capacity.ledger.balance().booked == pytest.approx(0.02)
+
+
+async def test_a_repeated_or_failed_start_books_nothing(made) -> None:
+    recordings, capacity, _ = made
+    for _ in range(3):
+        await recordings.start(new("key"))
+    assert capacity.ledger.balance().booked == pytest.approx(0.01)
+    with pytest.raises(ControlError, match="must be one of"):
+        await recordings.start(new(destination=DestinationSpec("memory", {})))
+    assert capacity.ledger.balance().booked == pytest.approx(0.01)
+
+
+def test_a_refusal_says_what_is_free_and_what_was_asked() -> None:
+    answer = of_error(Overloaded(0.5, SimpleNamespace(limit=1.8, free=-0.1)))  # type: ignore[arg-type]
+    assert answer.status_code == 503 and answer.headers["retry-after"]
+    assert b'"type":"urn:reelroom:overloaded"' in answer.body
+    assert b'"asked_cores":0.5' in answer.body and b'"free_cores":0.0' in answer.body
+
+
+async def test_agora_says_that_there_is_no_worker() -> None:
+    async with serving() as server:
+        assert isinstance(server, Server)
+        context = server.http._transport.app.state.context  # type: ignore[attr-defined]
+        resource_id = await server.acquire()
+
+        async def full(_spec: RecordingSpec) -> None:
+            raise Overloaded(0.5, SimpleNamespace(limit=1.8, free=0.1))  # type: ignore[arg-type]
+
+        context.recordings._capacity = SimpleNamespace(admit=full)
+        refused(await server.start(resource_id), 500, 502, "Failed to allocate worker")
+        context.capacity = SimpleNamespace(ledger=SimpleNamespace(fits=lambda _cost: False))
+        body = {"cname": "room-7", "uid": "900001", "clientRequest": {}}
+        refused(await server.http.post("/v1/apps/dev/cloud_recording/acquire", json=body), 500, 501)
+
+
+def test_a_meter_sees_what_a_process_uses() -> None:
+    clock = iter((0.0, 1.0))
+    meter = Meter(lambda: next(clock))
+    assert meter.sample([os.getpid()])[os.getpid()] >= 0
+    spent = time.process_time()
+    while time.process_time() - spent < 0.3:
+        pass
+    assert meter.sample([os.getpid()])[os.getpid()] > 0.1  # of 0.3 in one second, smoothed
+    assert meter.sample([2**22 + 1]) == {}  # no such process
+
+
+def test_there_are_cores() -> None:
+    assert 0 < cores() <= len(os.sched_getaffinity(0))
