@@ -1,0 +1,172 @@
+"""Who is part of a mix at which room time, and what the timeline is told of them. No pictures, no sound, no sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reelroom.domain import lines
+from reelroom.domain.media import TrackInfo
+from reelroom.domain.recording import Selection, Source, Subscription
+from reelroom.domain.timeline import SECOND
+from reelroom.record.mixed.feed import Feed
+from reelroom.rooms import protocol
+
+T0 = 1_700_000_000 * SECOND
+MS = 1_000_000
+
+
+class Bus:
+    """What an ingest would say, and what it was told."""
+
+    def __init__(self, subscription: Subscription | None = None) -> None:
+        self.told: list[lines.AnyLine] = []
+        self.sent: list[object] = []
+        self.seq: dict[int, int] = {}
+        self.feed = Feed(subscription or Subscription(), None, None, self._tell, self.sent.append, gaps_of="000")
+        self.feed.begun(T0)
+        self.say(protocol.Hello(ingest="life1", room_ns=T0, ring_s=10))
+        self.say(protocol.CaughtUp(room_ns=T0))
+
+    def _tell(self, found: Sequence[lines.AnyLine]) -> None:
+        self.told += found
+
+    def say(self, message: object) -> None:
+        self.feed.message(message)  # type: ignore[arg-type]
+
+    def add(self, number: int, identity: str, source: Source = Source.CAMERA, at: int = 0, session: str = "s") -> None:
+        video = source.kind == "video"
+        info = TrackInfo(
+            track=number,
+            identity=identity,
+            source=source,
+            codec="h264" if video else "opus",
+            clock_rate=90_000 if video else 48_000,
+            session=session,
+        )
+        self.say(protocol.TrackAdded(info=info, room_ns=T0 + at))
+
+    def remove(self, number: int, at: int, reason: str = "left") -> None:
+        self.say(protocol.TrackRemoved(track=number, room_ns=T0 + at, reason=reason))
+
+    def frames(self, number: int, begin: int, end: int, step: int = 20 * MS) -> None:
+        for at in range(begin, end, step):
+            self.seq[number] = seq = self.seq.get(number, 0) + 1
+            self.feed.frame(number, protocol.KEY, seq, T0 + at, 255, memoryview(b"frame"))
+
+    def names(self, at: int) -> list[str]:
+        return [person.identity for person in self.feed.people(T0 + at)]
+
+    @property
+    def gaps(self) -> list[tuple[str, str, int, int, str]]:
+        return [
+            (gap.identity, gap.kind, (gap.from_ns - T0) // MS, (gap.to_ns - T0) // MS, gap.reason)
+            for gap in self.told
+            if isinstance(gap, lines.Gap)
+        ]
+
+
+def test_people_stand_in_the_order_in_which_they_came_and_go_when_they_left() -> None:
+    bus = Bus()
+    bus.add(1, "ann", Source.MICROPHONE)
+    bus.add(2, "bob", Source.MICROPHONE, at=SECOND)
+    assert bus.names(SECOND // 2) == ["ann"]
+    assert bus.names(SECOND) == ["ann", "bob"]
+    bus.remove(1, at=2 * SECOND)
+    assert bus.names(2 * SECOND - 1) == ["ann", "bob"]
+    assert bus.names(2 * SECOND) == ["bob"]
+
+
+def test_who_is_back_soon_has_their_old_place_and_who_stays_away_stands_last() -> None:
+    bus = Bus()
+    for number, name in enumerate(("ann", "bob", "cat"), 1):
+        bus.add(number, name, Source.MICROPHONE, at=number)
+    bus.remove(1, at=SECOND)
+    bus.remove(2, at=SECOND)
+    bus.add(11, "ann", Source.MICROPHONE, at=5 * SECOND)
+    bus.add(12, "bob", Source.MICROPHONE, at=20 * SECOND)
+    assert bus.names(21 * SECOND) == ["ann", "cat", "bob"]
+
+
+def test_a_subscription_holds_from_its_room_time_on() -> None:
+    bus = Bus()
+    bus.add(1, "ann", Source.MICROPHONE)
+    bus.add(2, "bob", Source.MICROPHONE)
+    only = Subscription(audio=Selection(include=("ann",)), video=None)
+    bus.feed.subscribe(T0 + 3 * SECOND, only)
+    bus.remove(2, at=3 * SECOND + 7 * MS, reason="unsubscribed")
+    assert bus.names(3 * SECOND - 1) == ["ann", "bob"]
+    assert bus.names(3 * SECOND) == ["ann"]
+    bus.feed.subscribe(T0 + 5 * SECOND, Subscription())
+    bus.add(2, "bob", Source.MICROPHONE, at=4 * SECOND)  # replayed from its last key frame on
+    bus.frames(2, 4 * SECOND, 6 * SECOND)
+    assert bus.names(5 * SECOND - 1) == ["ann"]
+    assert bus.names(5 * SECOND) == ["ann", "bob"]
+
+
+def test_what_is_not_wanted_is_nobody() -> None:
+    bus = Bus(Subscription(audio=Selection(exclude=("bob",))))
+    bus.add(1, "bob", Source.MICROPHONE)
+    bus.frames(1, 0, SECOND)
+    assert bus.names(SECOND) == []
+
+
+def test_shared_sound_alone_is_no_person() -> None:
+    bus = Bus()
+    bus.add(1, "ann", Source.SCREEN_AUDIO)
+    assert bus.names(SECOND) == []
+
+
+def test_gaps_are_told_with_whose_they_are_and_why() -> None:
+    bus = Bus()
+    bus.add(1, "ann", Source.MICROPHONE)
+    bus.frames(1, 0, SECOND)
+    bus.say(protocol.TrackState(track=1, room_ns=T0 + SECOND, muted=True))
+    bus.say(protocol.TrackState(track=1, room_ns=T0 + 3 * SECOND, muted=False))
+    bus.frames(1, 3 * SECOND, 4 * SECOND)
+    bus.remove(1, at=4 * SECOND)
+    bus.add(2, "ann", Source.MICROPHONE, at=6 * SECOND, session="t")
+    bus.frames(2, 6 * SECOND, 7 * SECOND)
+    assert bus.gaps == [("ann", "audio", 980, 3000, "mute"), ("ann", "audio", 3980, 6000, "left")]
+
+
+def test_gaps_that_the_journal_has_are_not_told_again() -> None:
+    bus = Bus()
+    told = lines.Gap(
+        output="000", kind="audio", identity="ann", from_ns=T0, to_ns=T0 + 3 * SECOND, reason="mute", packets=0
+    )
+    bus.feed.restore(["bob", "ann"], [told])
+    bus.add(1, "ann", Source.MICROPHONE)
+    bus.frames(1, 0, SECOND)
+    bus.frames(1, 3 * SECOND, 4 * SECOND)
+    assert bus.gaps == []
+    bus.frames(1, 5 * SECOND, 6 * SECOND)
+    assert len(bus.gaps) == 1
+    bus.add(2, "bob", Source.MICROPHONE, at=6 * SECOND)
+    assert bus.names(6 * SECOND) == ["bob", "ann"]  # as they came before the restart
+
+
+def test_an_ingest_that_is_back_has_none_of_its_old_tracks() -> None:
+    bus = Bus()
+    bus.add(1, "ann", Source.MICROPHONE)
+    bus.frames(1, 0, SECOND)
+    bus.feed.disconnected()
+    assert not bus.feed.caught_up
+    bus.say(protocol.Hello(ingest="life2", room_ns=T0 + 2 * SECOND, ring_s=10))
+    bus.say(protocol.CaughtUp(room_ns=T0 + 2 * SECOND))
+    assert bus.feed.caught_up
+    assert bus.names(2 * SECOND) == []
+
+
+def test_a_connection_that_is_back_says_who_has_left_meanwhile() -> None:
+    bus = Bus()
+    bus.add(1, "ann", Source.MICROPHONE)
+    bus.add(2, "bob", Source.MICROPHONE)
+    bus.frames(1, 0, SECOND)
+    bus.frames(2, 0, SECOND)
+    assert {position.track: position.seq for position in bus.feed.positions()} == {1: 50, 2: 50}
+    bus.feed.disconnected()
+    bus.say(protocol.Hello(ingest="life1", room_ns=T0 + 2 * SECOND, ring_s=10))
+    bus.add(1, "ann", Source.MICROPHONE)
+    bus.say(protocol.CaughtUp(room_ns=T0 + 2 * SECOND))
+    assert bus.names(SECOND) == ["ann", "bob"]
+    assert bus.names(2 * SECOND) == ["ann"]
