@@ -9,7 +9,7 @@ from reelroom.control import openapi, problems
 from reelroom.control.context import Context
 from reelroom.control.middleware import BodyLimit, Cors, NoNul
 from reelroom.dialects.agora import routes as agora
-from reelroom.dialects.native import capacity, files, health, recordings, rooms, whip
+from reelroom.dialects.native import capacity, files, health, media, queues, recordings, rooms, rules, templates, whip
 
 DESCRIPTION = """
 Record WebRTC rooms: every participant in files of their own, or everybody mixed into one.
@@ -31,7 +31,7 @@ def make_app(context: Context) -> FastAPI:
     )
     app.state.context = context
     problems.install(app)
-    natives = (health, capacity, whip, recordings, files, rooms)
+    natives = (health, capacity, whip, recordings, files, rooms, templates, rules, media, queues)
     for router in (*(native.router for native in natives), agora.router):
         app.include_router(router)
     openapi.describe(app)

@@ -33,7 +33,7 @@ RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 _SLACK_NS = 5_000_000_000  # who came so shortly before an idle end was not seen by the recorder
 _MARGIN_S = 0.05
 _S = 1_000_000_000
-_LASTING = frozenset({"unavailable", "conflict"})  # refusals that may be none a moment later
+_LASTING = frozenset({"unavailable", "conflict", "overloaded"})  # refusals that may be none a moment later
 
 
 class AutoRecord:

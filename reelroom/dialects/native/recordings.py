@@ -74,9 +74,11 @@ async def start(
     response: Response,
     idempotency_key: Key = None,
 ) -> wire.Recording:
+    if wanted.template is not None:
+        wanted = wanted.over((await ctx.templates.get(app.id, "native", wanted.template)).body)
     if wanted.mode not in (Mode.INDIVIDUAL, Mode.MIXED):
         raise ControlError("not_supported", f"mode {wanted.mode} is not supported yet; use individual or mixed", "mode")
-    new = wanted.to_domain(app, time.time_ns(), idempotency_key)
+    new = wanted.in_room(app, wanted.room, time.time_ns(), idempotency_key)
     (row, replayed), plan = await asyncio.gather(ctx.recordings.start_once(new), _plan(ctx, new.spec))
     if replayed:
         response.status_code = 200

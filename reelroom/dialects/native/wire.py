@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from reelroom.control.apps import AppContext
 from reelroom.control.destinations import DestinationSpec
@@ -13,13 +14,16 @@ from reelroom.control.errors import ControlError
 from reelroom.control.listing import new_id
 from reelroom.control.recordings import CallbackSpec, NewRecording
 from reelroom.dialects.native.mixed import ChangeScene, Images, Mix
+from reelroom.domain import library as domain_library
 from reelroom.domain import recording as domain
+from reelroom.domain.library import MAX_TAG, MAX_TAGS
 from reelroom.store import tables
 
 Identity = Annotated[str, Field(min_length=1, max_length=128)]
 _NO_NUL = r"^[^\x00]*$"  # which PostgreSQL takes in no text
 Label = Annotated[str, Field(max_length=256, pattern=_NO_NUL)]
 LabelName = Annotated[str, Field(min_length=1, max_length=64, pattern=_NO_NUL)]
+Tag = Annotated[str, Field(min_length=1, max_length=MAX_TAG, pattern=_NO_NUL)]
 Option = Annotated[str, Field(max_length=16_384)]
 
 
@@ -40,6 +44,8 @@ class Selection(_Strict):
     exclude: list[Identity] = Field(default=[], max_length=1000, description="everybody but these")
 
     def to_domain(self) -> domain.Selection:
+        if self.include is not None and self.exclude:
+            raise ValueError("a selection takes include or exclude, not both")
         include = None if self.include is None else tuple(self.include)
         return domain.Selection(include=include, exclude=tuple(self.exclude))
 
@@ -98,17 +104,29 @@ class Callback(_Strict):
     )
 
 
-class CreateRecording(_Strict):
-    """A recording to start. Everything but `room` has a default."""
+class Library(_Strict):
+    """Finished files go into the app's media library: `/api/v1/media`."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "example": {"room": "demo", "formats": ["hls", "mp4"], "callback": {"url": "https://example.com/hook"}}
-        },
+    tags: list[Tag] = Field(default=[], max_length=MAX_TAGS)
+    retention_days: float = Field(
+        default=0, ge=0, le=36_500, description="after so long a file goes from the library and storage; 0: never"
+    )
+    name: str = Field(
+        default="",
+        max_length=512,
+        description="pattern of a file's name in the library, as `naming.file`, with {end} too; default: its object's",
+        examples=["{room}_{identity}_{start:%Y-%m-%d-%H-%M-%S}"],
     )
 
-    room: Identity
+    def to_domain(self) -> domain_library.LibrarySpec:
+        return domain_library.LibrarySpec(
+            tags=tuple(self.tags), expire_s=math.ceil(self.retention_days * 86_400), name=self.name
+        )
+
+
+class RecordingShape(_Strict):
+    """What a recording is to be, wherever it is. Everything has a default."""
+
     mode: Literal["individual", "mixed", "page", "snapshot"] = Field(
         default="individual", description="individual or mixed; page and snapshot are not supported yet"
     )
@@ -130,19 +148,21 @@ class CreateRecording(_Strict):
     )
     limits: Limits = Limits()
     destination: Destination | None = Field(default=None, description="default: the app's, else the server's disk")
+    library: Library | None = Field(default=None, description="instead of `destination`, the app's own storage")
     callback: Callback | None = None
 
-    def to_domain(self, app: AppContext, now_ns: int, idempotency_key: str | None) -> NewRecording:
+    def in_room(self, app: AppContext, room: str, now_ns: int, idempotency_key: str | None) -> NewRecording:
         """ControlError("invalid") on what only the domain's rules refuse."""
         images = Images()
         mix = self.mix
         if mix is None and self.mode == "mixed":
             mix = Mix()
         try:
+            library = None if self.library is None else self.library.to_domain()
             spec = domain.RecordingSpec(
                 id=new_id(),
                 app=app.id,
-                room=self.room,
+                room=room,
                 mode=domain.Mode(self.mode),
                 subscription=self.subscription.to_domain(),
                 formats=tuple(self.formats),
@@ -177,7 +197,32 @@ class CreateRecording(_Strict):
             callback=callback,
             idempotency_key=idempotency_key,
             images=images.sources,
+            library=library,
         )
+
+
+class CreateRecording(RecordingShape):
+    """A recording to start. Everything but `room` has a default."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {"room": "demo", "formats": ["hls", "mp4"], "callback": {"url": "https://example.com/hook"}}
+        },
+    )
+
+    room: Identity
+    template: str | None = Field(
+        default=None, max_length=36, description="a template's id: what is not given here is as it says"
+    )
+
+    def over(self, template: dict[str, Any]) -> CreateRecording:
+        """`template` with what this call gives put over it, field by field."""
+        given = self.model_dump(mode="json", exclude_unset=True, exclude={"template"})
+        try:
+            return CreateRecording.model_validate({**template, **given})
+        except ValidationError as error:  # of another version of the server
+            raise ControlError("invalid", f"the template does not fit: {error}"[:500], "template") from error
 
 
 class ChangeRecording(_Strict):
@@ -221,6 +266,8 @@ class Recording(BaseModel):
     formats: list[str]
     spec: dict[str, Any] = Field(description="everything that was asked for, defaults filled in")
     destination: dict[str, Any] = Field(description="service and what may be shown of it; never credentials")
+    library: dict[str, Any] | None = Field(description="with what its files go into the library, if they do")
+    rule: str | None = Field(description="the auto-record rule that started it, if one did")
     callback: bool = Field(description="whether events are sent somewhere")
     plan: Plan | None = Field(default=None, description="in the answer to a start")
 
@@ -254,6 +301,8 @@ def recording(row: tables.Recording, destination: tables.Destination | None, pla
         formats=list(row.spec["formats"]),
         spec=spec,
         destination=shown,
+        library=row.library,
+        rule=row.match.partition(":")[0] if row.match else None,
         callback=row.callback is not None,
         plan=plan,
     )
