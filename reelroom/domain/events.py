@@ -13,6 +13,8 @@ STARTED = "recording.started"
 PAUSED = "recording.paused"
 RESUMED = "recording.resumed"
 SCENE_CHANGED = "recording.scene_changed"
+QUIET = "recording.quiet"
+IMAGE_MISSING = "image.missing"
 STOPPED = "recording.stopped"
 FINISHED = "recording.finished"
 FAILED = "recording.failed"
@@ -30,11 +32,21 @@ FILE_UPLOADED = "file.uploaded"
 UPLOAD_FAILING = "upload.failing"
 UPLOAD_RECOVERED = "upload.recovered"
 
+#: Notices that are events, by their code.
+NOTICES = {
+    "encoder_preset": "encoder.preset_changed",
+    "push_started": "push.started",
+    "push_failing": "push.failing",
+    "push_recovered": "push.recovered",
+}
+
 TYPES = (
     STARTED,
     PAUSED,
     RESUMED,
     SCENE_CHANGED,
+    QUIET,
+    IMAGE_MISSING,
     STOPPED,
     FINISHED,
     FAILED,
@@ -46,6 +58,7 @@ TYPES = (
     FILE_UPLOADED,
     UPLOAD_FAILING,
     UPLOAD_RECOVERED,
+    *NOTICES.values(),
 )
 
 
@@ -108,10 +121,14 @@ def of_line(number: int, at_ns: int, line: lines.AnyLine) -> Draft | None:
                 "filled": line.filled,
             }
             return Draft(GAP, line.to_ns, data, cause)
+        case lines.Notice(code=code) if code in NOTICES:
+            return Draft(NOTICES[code], at_ns, {"about": line.about, "message": line.message}, cause)
         case lines.Paused():
             return Draft(PAUSED, line.at_ns, {}, cause)
         case lines.Resumed():
             return Draft(RESUMED, line.at_ns, {}, cause)
+        case lines.Quiet():
+            return Draft(QUIET, line.at_ns, {"since_ns": line.since_ns}, cause)
         case lines.SceneChanged():
             return Draft(SCENE_CHANGED, line.at_ns, {"scene": msgspec.to_builtins(line.scene)}, cause)
         case lines.Stopped():

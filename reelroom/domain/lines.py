@@ -115,6 +115,13 @@ class Resumed(Line, frozen=True, kw_only=True):
     at_ns: int
 
 
+class Quiet(Line, frozen=True, kw_only=True):
+    """Nobody has published since then; said again and again where the recording asked for it."""
+
+    at_ns: int
+    since_ns: int
+
+
 class Subscribed(Line, frozen=True, kw_only=True):
     at_ns: int
     subscription: Subscription
@@ -133,6 +140,7 @@ class Notice(Line, frozen=True, kw_only=True):
     code: str
     message: str
     output: str = ""
+    about: str = ""  # which push, of "push_..."
 
 
 class Stopped(Line, frozen=True, kw_only=True):
@@ -159,6 +167,7 @@ class File(Line, frozen=True, kw_only=True):
     media_start_ns: int  # where in the output this file begins (splits)
     duration_ns: int
     sequence: int = 1  # from 1; more than one with splits or a codec change
+    parts: int = 1  # how many there are of them
     video_codec: str = ""
     audio_codec: str = ""
     width: int = 0
@@ -183,6 +192,7 @@ AnyLine = (
     | Gap
     | Paused
     | Resumed
+    | Quiet
     | Subscribed
     | SceneChanged
     | Notice
