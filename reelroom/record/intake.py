@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -18,6 +17,7 @@ from reelroom.domain.recording import RecordingSpec, Subscription
 from reelroom.domain.timeline import SECOND, Pauses
 from reelroom.record.bus import Bus, BusError
 from reelroom.record.closing import Close
+from reelroom.record.mixed.feed import Feed
 from reelroom.record.output import Output, TrackIn
 from reelroom.record.paths import Paths
 from reelroom.record.wal import FLUSH_BYTES
@@ -25,9 +25,6 @@ from reelroom.record.worker import Worker
 from reelroom.rooms import protocol
 from reelroom.rooms.protocol import FRAME, FRAME_HEADER, KEY, MAX_MESSAGE, PREFIX
 from reelroom.rooms.ring import MAX_AUDIO_NS
-
-if TYPE_CHECKING:  # what mixes is loaded where something is mixed
-    from reelroom.record.mixed.feed import Feed
 
 ENDED_NS = 120 * SECOND  # longer than any ring
 _WAIT_NS = SECOND // 2  # how long an output waits for its other kind of track before it begins

@@ -17,7 +17,6 @@ import signal
 import socket
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -33,13 +32,11 @@ from reelroom.record.disk import DiskWatch
 from reelroom.record.finishing import finish
 from reelroom.record.intake import Intake
 from reelroom.record.journal import FencedError, Journal, make_key
+from reelroom.record.mixed.recording import MixedRecording
 from reelroom.record.paths import Paths
 from reelroom.record.worker import FULL, Stopping, Worker
 from reelroom.rooms import protocol
 from reelroom.rooms.placement import ingest_index
-
-if TYPE_CHECKING:
-    from reelroom.record.mixed.recording import MixedRecording
 
 log = structlog.get_logger()
 LOCKED = 75  # exit code: another process records this one
@@ -96,8 +93,6 @@ class Recorder:
         since = requested - round(self.spec.preroll_s * SECOND)
         self._mixed: MixedRecording | None = None
         if self.spec.mix is not None:
-            from reelroom.record.mixed.recording import MixedRecording
-
             self._mixed = MixedRecording(
                 where, self.spec, since, self._worker, self._send, self._room_now, self._wake_self
             )
