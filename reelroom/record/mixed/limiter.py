@@ -28,6 +28,7 @@ class Limiter:
         self._keep = math.exp(-self._step / (rate * _RELEASE_S))
         self._rest: Sound = np.zeros((channels, 0), np.float32)
         self._gain = 1.0  # at the first sample of `_rest`
+        self._begun = False
 
     def wants(self, samples: int) -> int:
         """How many samples have to go in before at least so many come out."""
@@ -44,6 +45,7 @@ class Limiter:
             return ready
         if self._gain < 1 or max(float(buffer.max()), -float(buffer.min())) > CEILING:
             ready = ready * self._gains(buffer[:, : steps * self._step], steps, out)
+        self._begun = True
         return ready
 
     def _gains(self, buffer: Sound, steps: int, out: int) -> NDArray[np.float32]:
@@ -53,6 +55,8 @@ class Limiter:
         borders = [*(min(a, b) for a, b in pairwise(allowed)), allowed[-1]]
         for index in range(len(borders) - 2, -1, -1):
             borders[index] = min(borders[index], borders[index + 1] + 1 / _LOOK)
+        if not self._begun:
+            self._gain = min(allowed[0], borders[0] + 1 / _LOOK)  # nothing was heard yet: no way down is needed
         gains = [self._gain]
         for border in borders[:out]:
             risen = 1 - (1 - gains[-1]) * self._keep

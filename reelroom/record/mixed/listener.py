@@ -7,6 +7,7 @@ or slower. Where a run begins and ends it is faded.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from typing import NamedTuple
@@ -22,7 +23,6 @@ from reelroom.record.mixed.resample import REACH, Sound, interpolate
 
 RATE = 48_000  # ticks a second, and the rate of everything that is read
 FADE = RATE * 5 // 1000
-_AHEAD = RATE * 20 // 1000  # decoded beyond what is read: a run's end must be known before its fade
 _BEFORE = RATE // 10  # packets that end this long before what is read are not decoded
 _HISTORY = RATE * 6 // 10  # what was read is kept so long: a pause may be told late, and reading goes back
 _QUEUE = 48_000  # packets
@@ -30,6 +30,8 @@ _LOOSE = RATE // 100  # packets may be this far from where the ones before end, 
 _DEAD = RATE // 2000  # so far a run may be off before reading follows
 _SLEW = (0.001, 0.005)  # by which part reading is faster or slower: when little is missing, when much
 _CONCEALED = RATE * 60 // 1000  # holes up to this are filled by what the codec guesses
+#: So far beyond what is read is decoded: whether a run goes on, maybe over a hole, must be known before its fade.
+_AHEAD = _CONCEALED + _LOOSE + FADE
 _SPEECH = 45  # -dBov; louder is speech
 _SPEAKS = RATE // 20  # so much more speech than quiet, and somebody speaks
 _PATIENCE = RATE // 5
@@ -51,13 +53,14 @@ class _Packet(NamedTuple):
 
 
 class _Run:
-    """Samples without a hole: sample u (of the source's rate) is heard at `origin + u * ratio`."""
+    """Samples without a hole: sample u (of the source's rate) is heard at tick `start + moved + u * ratio`."""
 
-    __slots__ = ("_base", "_data", "closed", "count", "end", "entered", "origin", "ratio", "slewing", "target")
+    __slots__ = ("_base", "_data", "closed", "count", "end", "entered", "moved", "ratio", "slewing", "start", "target")
 
     def __init__(self, tick: int, ratio: int, channels: int) -> None:
-        self.origin = float(tick)  # where it is read
-        self.target = float(tick)  # where its packets say
+        self.start = tick
+        self.moved = 0.0  # by what it is read later than it began
+        self.target = 0.0  # and by what its packets say that it should be
         self.count = 0
         self.ratio = ratio
         self.end = 0  # samples
@@ -73,14 +76,18 @@ class _Run:
 
     @property
     def end_tick(self) -> float:
-        return self.origin + self.end * self.ratio
+        return self.start + self.moved + self.end * self.ratio
+
+    def error(self, tick: int) -> float:
+        """By how many ticks a packet that belongs at `tick` is later than the ones before it end."""
+        return tick - self.start - self.end * self.ratio - self.target
 
     def append(self, sound: Sound, read_tick: int) -> None:
         """Lay samples behind the last; what is long read may go."""
         size = sound.shape[1]
         at = self.end - self._base
         if at + size > self._data.shape[1]:
-            drop = int((read_tick - _HISTORY - self.origin) / self.ratio) - self._base
+            drop = int((read_tick - _HISTORY - self.start - self.moved) / self.ratio) - self._base
             drop = max(0, min(drop, at))
             kept = self._data[:, drop:at]
             width = self._data.shape[1]
@@ -100,7 +107,7 @@ class _Run:
     def close(self, tick: float | None = None) -> None:
         """Fade out: nothing follows. `tick`: end there, if it is not over by then."""
         if tick is not None:
-            end = max(0, int((tick - self.origin) / self.ratio))
+            end = max(0, int((tick - self.start - self.moved) / self.ratio))
             if end < self.end:
                 self._data[:, max(0, end - self._base) :] = 0
                 self.end, self.closed = end, False
@@ -118,18 +125,13 @@ class _Run:
         if not self.entered:
             self._enter(tick, count)
         if self._aligned():
-            begin = tick - int(self.origin)
+            begin = tick - self.start - int(self.moved)
             first, last = max(begin, self._base), min(begin + count, self.end)
             if first >= last:
                 return None
             return first - begin, self._data[:, first - self._base : last - self._base]
-        moved = self._slew(count)
-        places = (tick - self.origin + np.arange(count) * (1 - moved / count)) / self.ratio
-        self.origin += moved
-        if self.slewing and abs(self.target - self.origin) < 0.5 and self.ratio == 1:
-            # Less than half a sample is left, and half a sample is a jump that is heard: to the next whole one.
-            self.slewing = False
-            self.origin = float(round(self.origin))
+        before, step = self.moved, self._slew(count)
+        places = (tick - self.start - before + np.arange(count) * (1 - step / count)) / self.ratio
         if places[-1] < 0 or places[0] >= self.end:
             return None
         return 0, interpolate(self._around(places), places - (int(places[0] // 1) - REACH))
@@ -144,32 +146,34 @@ class _Run:
         return around
 
     def _enter(self, tick: int, count: int) -> None:
-        begin = max(0.0, (tick - self.origin) / self.ratio)
-        if (tick + count - self.origin) / self.ratio <= 0:
+        moved = round(self.target)  # nothing was heard yet that would have to be moved slowly
+        begin = tick - self.start - moved
+        if begin + count <= 0:
             return
-        self.entered = True
-        at = int(begin) - self._base
+        self.entered, self.moved = True, float(moved)
+        at = max(0, begin) // self.ratio - self._base
         fade = _RAMP[:: self.ratio]
         size = min(len(fade), self._data.shape[1] - at)
         if at >= 0 and size > 0:
             self._data[:, at : at + size] *= fade[:size]
 
     def _aligned(self) -> bool:
-        if not self.slewing and abs(self.target - self.origin) > _DEAD:
+        if not self.slewing and abs(self.target - self.moved) > _DEAD:
             self.slewing = True
         return not self.slewing and self.ratio == 1
 
     def _slew(self, count: int) -> float:
-        """By how many ticks the run moves while `count` are read."""
-        error = self.target - self.origin
-        if self.ratio == 1:
-            error = round(self.target) - self.origin
-        elif not self.slewing:
+        """Move the run while `count` ticks are read; returns by how many. It comes to rest on a whole tick."""
+        if not self.slewing:
             return 0.0
+        error = round(self.target) - self.moved
         most = count * min(_SLEW[1], max(_SLEW[0], abs(error) / RATE))
-        if self.ratio > 1 and abs(error) <= most:
+        if abs(error) <= most:
             self.slewing = False
-        return max(-most, min(most, error))
+            self.moved = float(round(self.target))
+            return error
+        self.moved += math.copysign(most, error)
+        return math.copysign(most, error)
 
 
 class Listener:
@@ -254,7 +258,7 @@ class Listener:
             return
         self._last, self._length = packet.payload, sound.shape[1] * self._ratio
         if run is not None:
-            error = packet.tick - (run.target + run.end * self._ratio)
+            error = run.error(packet.tick)
             if abs(error) <= self._loose():
                 run.follow(error)
                 run.append(sound, tick)
@@ -269,7 +273,7 @@ class Listener:
 
     def _conceal(self, run: _Run, packet: _Packet, tick: int) -> None:
         """Let the codec guess what was lost before this packet."""
-        hole = packet.tick - (run.target + run.end * self._ratio)
+        hole = run.error(packet.tick)
         if not self._opus or not self._last or not self._loose() < hole <= _CONCEALED + _LOOSE:
             return
         # A packet of nothing but its head is what a lost one looks like to the decoder (RFC 6716 §3.1, code 0).

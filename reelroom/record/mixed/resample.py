@@ -56,6 +56,9 @@ class Converter:
         buffer = np.concatenate((self._rest, sound), axis=1)
         last = (buffer.shape[1] - self._taps // 2) * self._phases - 1  # the last place with a whole kernel
         count = max(0, (last - self._place) // self._step + 1)
+        if not count:
+            self._rest = buffer
+            return buffer[:, :0]
         places = self._place + np.arange(count) * self._step
         whole = places // self._phases
         windows = sliding_window_view(buffer, self._taps, axis=1)[:, whole - (self._taps // 2 - 1)]
