@@ -8,6 +8,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -372,6 +373,8 @@ class Recordings:
         """
         async with self._changing.setdefault(id, asyncio.Lock()):
             row = await self._active(app_id, id)
+            if subscription is not None and row.mode == Mode.MIXED:
+                await asyncio.to_thread(_check_kinds, self._recorders.folder(id), subscription)
             changed = None if scene is None else await self._edited(row, scene)
             async with self._database.transaction() as session:
                 row = await session.get_one(tables.Recording, id, with_for_update=True)
@@ -541,6 +544,14 @@ class Recordings:
         if row.state not in ACTIVE:
             raise ControlError("conflict", f"the recording is {row.state}: it has been stopped already")
         return row
+
+
+def _check_kinds(folder: Path, wanted: Subscription) -> None:
+    """ControlError when a mix is to have pictures, or sound, that it was started without: its files have no place."""
+    began = msgspec.json.decode((folder / "spec.json").read_bytes(), type=RecordingSpec).subscription
+    for kind, then, now in (("audio", began.audio, wanted.audio), ("video", began.video, wanted.video)):
+        if then is None and now is not None:
+            raise ControlError("invalid", f"the mix was started without {kind}", f"subscription.{kind}")
 
 
 def _check(spec: RecordingSpec, settings: Settings) -> None:
