@@ -70,10 +70,11 @@ class Sheet:
         luma = (rgb @ _Y + 16) * alpha
         blue, red = (small @ _CB + 128) * small_alpha, (small @ _CR + 128) * small_alpha
         self.opaque = bool(self.width) and bool((alpha > 0.998).all())
-        self._add = tuple(np.rint(plane * 256).astype(np.uint16) for plane in (luma, blue, red))
+        half = 128  # of what is shifted away: rounds to the nearest
+        self._add = tuple((np.rint(plane * 256) + half).astype(np.uint16) for plane in (luma, blue, red))
         self._keep = tuple(256 - np.rint(plane * 256).astype(np.uint16) for plane in (alpha, small_alpha, small_alpha))
         self._work = tuple(np.empty_like(plane) for plane in self._add)
-        self._flat = Planes(*((plane + 128 >> 8).astype(np.uint8) for plane in self._add)) if self.opaque else None
+        self._flat = Planes(*((plane >> 8).astype(np.uint8) for plane in self._add)) if self.opaque else None
 
     def lay_over(self, planes: Planes, x: int, y: int) -> None:
         """With the image's corner at `x`, `y` (even); what does not fit is cut off."""

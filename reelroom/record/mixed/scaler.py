@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from reelroom.domain.scene import Fit
 from reelroom.record.mixed.decoder import Picture
 from reelroom.record.mixed.fitting import Placed, place
 from reelroom.record.mixed.planes import Planes, planes_of
+
+# AVColorSpace BT.709, and not said, which players take for BT.709 too. Others (VP8 is always BT.601) are converted,
+# which costs four times as much as scaling.
+_TAKEN_AS_IS = (1, 2)
 
 
 class Scaler:
@@ -56,6 +60,7 @@ class Scaler:
             height,
             "yuv420p",
             interpolation=how,
+            dst_colorspace=None if frame.colorspace in _TAKEN_AS_IS else Colorspace.ITU709,
             src_color_range=ColorRange.JPEG if full else None,
             dst_color_range=ColorRange.MPEG if full else None,
             threads=1,
