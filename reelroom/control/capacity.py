@@ -22,7 +22,7 @@ from reelroom.control.errors import ControlError
 from reelroom.control.plans import fate
 from reelroom.control.recorders import Recorders
 from reelroom.domain.cost import FRAME_RATE, Balance, Ledger, Rates, Shape, estimate
-from reelroom.domain.recording import RecordingSpec, Source
+from reelroom.domain.recording import Format, RecordingSpec, Source
 
 log = structlog.get_logger("reelroom.capacity")
 
@@ -234,10 +234,10 @@ def shape(spec: RecordingSpec, participants: list[dict[str, Any]]) -> Shape:
         if spec.subscription.wants(participant["identity"], Source(track["source"]))
     ]
     pictures = [track for _, track in wanted if track["kind"] == "video"]
-    again = [
+    again = [  # while it runs; the other formats' files are made after its end
         track
         for track in pictures
-        if any(fate(spec, format, track["codec"].lower()).startswith("transcode") for format in spec.formats)
+        if Format.HLS in spec.formats and fate(spec, Format.HLS, track["codec"].lower()).startswith("transcode")
     ]
     return Shape(
         mix=spec.mix,

@@ -59,6 +59,8 @@ def test_the_shape_is_of_the_tracks_that_are_wanted_and_knows_what_is_transcoded
     ts = RecordingSpec(**names, formats=(Format.HLS,), hls=Hls(container="ts"))  # type: ignore[arg-type]
     found = shape(ts, room("h264", "vp8"))
     assert (found.people, found.voices, len(found.pixels), found.transcoded) == (2, 2, 2, 1)
+    webm = RecordingSpec(**names, formats=(Format.HLS, Format.WEBM))  # type: ignore[arg-type]
+    assert shape(webm, room("h264")).transcoded == 0  # it is made after the end
     only = Subscription(video=Selection(include=("p0",)), audio=None)
     mixed = RecordingSpec(**names, mode=Mode.MIXED, mix=Mix(), subscription=only)  # type: ignore[arg-type]
     found = shape(mixed, room("h264", "vp8"))
