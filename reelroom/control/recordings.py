@@ -563,7 +563,7 @@ def _check(spec: RecordingSpec, settings: Settings) -> None:
     if spec.mix is not None:
         _check_mix(spec, spec.mix, settings.mix_max_side)
     try:
-        check_naming(spec.naming, spec.formats)
+        check_naming(spec.naming, spec.formats, bool(spec.hls.split_s))
     except ValueError as error:
         where, _, message = str(error).partition(" ")
         raise ControlError("invalid", message, where) from error

@@ -6,14 +6,17 @@ What an output is stays in memory between batches; the database has it too, for 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from reelroom.deliver import periods
 from reelroom.deliver.journals import Entry, JournalBroken
-from reelroom.deliver.outbox import NEVER_NS, add_events, settle
+from reelroom.deliver.outbox import ENDED_NS, NEVER_NS, add_events, settle
+from reelroom.deliver.periods import Close, Period
+from reelroom.deliver.playlists import PART
 from reelroom.domain import events, lines
 from reelroom.domain.naming import Names, distinct
 from reelroom.domain.recording import TRANSITIONS, Format, RecordingSpec, State
@@ -25,7 +28,9 @@ _file = FILES.c
 _ROW = select(
     *(RECORDINGS.c[name] for name in ("id", "state", "spec", "started_ns", "message", "journal_offset"))
 ).where(RECORDINGS.c.id.in_(bindparam("ids", expanding=True)))
-_OUTPUTS = select(_file.line).where(_file.recording == bindparam("recording"), _file.role == "playlist")
+_OUTPUTS = select(_file.line).where(
+    _file.recording == bindparam("recording"), _file.role == "playlist", _file.number == 0
+)
 _KEYS = select(_file.key, _file.role, _file.output, _file.number, _file.path).where(
     _file.recording == bindparam("recording"), _file.key.in_(bindparam("keys", expanding=True))
 )
@@ -51,6 +56,9 @@ class Known:
     names: Names
     hls: bool
     outputs: dict[str, lines.OutputOpened]
+    split_ns: int = 0  # longest playlist
+    whole: bool = False
+    periods: dict[str, Period] = field(default_factory=dict)  # the present one of each output, with split_ns
 
 
 def load(connection: Connection, recordings: list[str]) -> dict[str, Known]:
@@ -72,7 +80,11 @@ def load(connection: Connection, recordings: list[str]) -> dict[str, Known]:
             names=Names(spec),
             hls=Format.HLS in spec.formats,
             outputs={line.output: line for line in opened},
+            split_ns=round(spec.hls.split_s * 1e9),
+            whole=spec.hls.whole,
         )
+        if spec.hls.split_s:
+            found[row.id].periods = periods.load(connection, row.id)
     return found
 
 
@@ -93,8 +105,9 @@ def index(connection: Connection, known: Known, entries: list[Entry], end: int) 
         return False
     if rows:
         connection.execute(insert(FILES), rows)
+    periods.close(connection, known.id, batch.closings)
     if batch.stopped:  # every playlist once more, with its end
-        mine = (_file.recording == known.id, _file.role == "playlist")
+        mine = (_file.recording == known.id, _file.role == "playlist", _file.due_ns < ENDED_NS)
         connection.execute(update(FILES).where(*mine).values(state="pending", due_ns=0))
     add_events(connection, known.id, batch.drafts)
     if batch.finished:
@@ -111,6 +124,7 @@ class _Batch:
         self.changes: dict[str, Any] = {}  # of the recording's row
         self.rows: list[dict[str, Any]] = []
         self.drafts: list[events.Draft] = []
+        self.closings: list[Close] = []
         self.stopped = self.finished = False
 
     def read(self, entries: list[Entry]) -> None:
@@ -135,12 +149,14 @@ class _Batch:
                     }  # fmt: skip
                     self._become(State.FINISHING)
                     self.stopped = True
+                    self._end_periods()
                 case lines.OutputOpened() as output:
                     self._output(output)
                 case lines.Init() as init if known.hls and init.rendition == "hls":
                     key = known.names.init(self._opened(init.output), init)
                     self._add("init", init, init.output, key, "hls", init.number, rendition="hls")
                 case lines.Segment() as segment if known.hls and segment.rendition == "hls":
+                    self._period(segment)
                     key = known.names.segment(self._opened(segment.output), segment)
                     self._add("segment", segment, segment.output, key, "hls", segment.number, rendition="hls")
                 case lines.File() as file:
@@ -166,7 +182,44 @@ class _Batch:
         if self._known.hls:
             self._known.outputs[line.output] = line
             key = self._known.names.playlist(line)
-            self._add("playlist", line, line.output, key, "hls", 0, rendition="hls", due_ns=NEVER_NS)
+            part = {"first": 1, "held": self._known.names.ends(line)} if self._known.split_ns else {}
+            self._add("playlist", line, line.output, key, "hls", 0, rendition="hls", due_ns=NEVER_NS, part=part)
+
+    def _period(self, segment: lines.Segment) -> None:
+        """With `split_ns`: the playlist that a segment belongs to, which is the next one when that gets too long."""
+        known = self._known
+        if not known.split_ns:
+            return
+        period = known.periods.get(segment.output)
+        if period is not None and segment.media_end_ns - period.media_start_ns > known.split_ns:
+            self._close(segment.output, period)
+            opened = self._opened(segment.output)
+            period = known.periods[segment.output] = Period(period.number + 1, segment)
+            key = known.names.playlist(opened, period.number + 1, segment.start_ns, segment.start_ns)
+            part = {"first": segment.number, "start_ns": segment.start_ns, "held": known.names.ends(opened)}
+            number, never = period.number, NEVER_NS  # until it has something to say
+            self._add("playlist", opened, opened.output, key, "hls", number, rendition="hls", due_ns=never, part=part)
+        elif period is None:
+            known.periods[segment.output] = Period(0, segment)
+        else:
+            period.extend(segment)
+
+    def _close(self, output: str, period: Period) -> None:
+        names, opened = self._known.names, self._opened(output)
+        key = ""
+        if names.ends(opened):
+            key = names.playlist(opened, period.number + 1, period.start_ns, period.end_ns)
+        self.closings.append(Close.of(output, period, key))
+
+    def _end_periods(self) -> None:
+        known = self._known
+        for output, period in known.periods.items():
+            self._close(output, period)
+            if known.whole and period.number:
+                opened = self._opened(output)
+                key = known.names.playlist(opened, 1, opened.start_ns, period.end_ns)
+                part = {"first": 1, "last": period.last, "end_ns": period.end_ns, "duration_ns": period.media_end_ns}
+                self._add(PART, opened, output, key, "hls", 0, rendition="hls", part=part)
 
     def _opened(self, output: str) -> lines.OutputOpened:
         if output not in self._known.outputs:
@@ -184,6 +237,7 @@ class _Batch:
         *,
         rendition: str = "",
         due_ns: int = 0,
+        part: dict[str, Any] | None = None,  # of a playlist: which segments
     ) -> None:
         row = {
             "recording": self._known.id,
@@ -194,7 +248,7 @@ class _Batch:
             "key": key,
             "path": getattr(line, "path", ""),
             "format": format_,
-            "line": _as_json(line),
+            "line": _as_json(line) | (part or {}),
             "bytes": getattr(line, "bytes", 0),
             "sha256": getattr(line, "sha256", ""),
             "state": "pending",
@@ -215,10 +269,11 @@ def _fresh(connection: Connection, recording: str, rows: list[dict[str, Any]]) -
         identity: _Identity = (row["role"], row["output"], row["number"], row["path"])
         if identity in made or taken.get(row["key"]) == identity:
             continue  # the journal is read again
-        if row["key"] in taken:
+        if row["key"] in taken or "first" in row["line"]:
             same = dict(zip(("role", "output", "number", "path"), identity, strict=True))
             if connection.execute(_SAME, {"recording": recording, **same}).first() is not None:
                 continue  # ... and it had to have another key then
+        if row["key"] in taken:
             row["key"] = _free(connection, recording, row["key"], row["output"], taken)
         taken[row["key"]] = identity
         made.add(identity)

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, insert, literal, select
+from sqlalchemy import ColumnElement, Connection, insert, literal, select
 
 from reelroom.deliver import joined
+from reelroom.deliver.playlists import ROLES
 from reelroom.domain.library import LibrarySpec, media_id
 from reelroom.domain.recording import RecordingSpec
 from reelroom.store.tables import FILES, RECORDINGS, Media, MediaObject
@@ -72,12 +73,13 @@ def register(connection: Connection, row: Any, at_ns: int) -> str:
             **values,
         )
     )
-    if row.role == "playlist":
+    if row.role in ROLES:
         goes_along = select(literal(id_), _file.key).where(
             _file.recording == row.recording,
             _file.output == row.output,
             _file.rendition == row.rendition,
             _file.role.in_(("init", "segment")),
+            *_within(row),
         )
         connection.execute(insert(MediaObject).from_select(["media", "key"], goes_along))
     return id_
@@ -103,17 +105,28 @@ def _content(connection: Connection, row: Any) -> dict[str, Any]:
         _file.role.in_(("init", "segment")),
         _file.rendition == "hls",
         _file.state == "uploaded",
+        *_within(row),
     )
-    size, begin, end, media_end = 0, line["start_ns"], line["start_ns"], 0
+    size, begin, end, media_start, media_end = 0, line["start_ns"], line["start_ns"], None, 0
     said: dict[str, Any] = {"video_codec": "", "audio_codec": "", "width": 0, "height": 0}
     for role, bytes_, segment in connection.execute(query.order_by(_file.output, _file.number)):
         size += bytes_
         if role == "init":
             continue
         end = max(end, segment["end_ns"])
+        if media_start is None or "first" not in line:
+            media_start = segment["media_start_ns"] if "first" in line else 0
         media_end = max(media_end, segment["media_end_ns"])
         for name, value in said.items():
             said[name] = value or segment.get(name, value)
     if row.role == joined.ROLE:
         size = 0  # those of the two playlists that it joins are counted there
-    return {"bytes": size, "sha256": row.sha256, "duration_ns": media_end, "start_ns": begin, "end_ns": end, **said}
+    duration_ns = media_end - (media_start or 0)
+    return {"bytes": size, "sha256": row.sha256, "duration_ns": duration_ns, "start_ns": begin, "end_ns": end, **said}
+
+
+def _within(row: Any) -> list[ColumnElement[bool]]:
+    """Which segments a playlist of a part of them has."""
+    if "last" not in row.line:
+        return []
+    return [(_file.role == "init") | _file.number.between(row.line["first"], row.line["last"])]

@@ -15,6 +15,7 @@ from reelroom.domain.recording import State, StopReason
 from reelroom.store.tables import EVENTS, FILES, RECORDINGS
 
 NEVER_NS = (1 << 62) - 1  # due_ns of a row that something else will wake
+ENDED_NS = NEVER_NS + 1  # ... of one that nothing will wake any more
 MAX_LISTED = 1000  # files that a "recording.finished" event names; the API lists the rest
 
 _LOCKED = (
@@ -143,7 +144,11 @@ def file_data(row: Any) -> dict[str, Any]:
 
 def _files(connection: Connection, recording: str, library: bool) -> dict[str, Any]:
     file = FILES.c
-    wanted = (file.recording == recording, file.role.in_(("playlist", "joined", "file")), file.state == "uploaded")
+    wanted = (
+        file.recording == recording,
+        file.role.in_(("playlist", "index", "joined", "file")),
+        file.state == "uploaded",
+    )
     rows = connection.execute(select(FILES).where(*wanted).order_by(file.output, file.id).limit(MAX_LISTED))
     listed = [file_data(row) | ({"media": media_id(recording, row.key)} if library else {}) for row in rows]
     total = len(listed)

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from reelroom.deliver import joined
-from reelroom.deliver.outbox import NEVER_NS, now_ns
-from reelroom.deliver.playlists import Built, Playlists
+from reelroom.deliver.outbox import ENDED_NS, NEVER_NS, now_ns
+from reelroom.deliver.playlists import ROLES, Built, Playlists
 from reelroom.domain import events
 from reelroom.domain.recording import State
 from reelroom.store.tables import EVENTS, FILES, RECORDINGS
@@ -25,15 +25,18 @@ _waiting = (
     .where(_file.recording == bindparam("recording"), _file.state == "pending", _file.due_ns <= bindparam("now"))
     .limit(bindparam("limit"))
 )
-_PLAYLISTS = _waiting.where(_file.role == "playlist")
-_OTHERS = _waiting.where(_file.role != "playlist").order_by(_file.due_ns, _file.id)
+_PLAYLISTS = _waiting.where(_file.role.in_(ROLES))
+_OTHERS = _waiting.where(_file.role.not_in(ROLES)).order_by(_file.due_ns, _file.id)
 _LATER = select(func.min(_file.due_ns)).where(
     _file.recording == bindparam("recording"), _file.state == "pending", _file.due_ns > bindparam("now")
 )
-_OF_OUTPUTS = select(_file.id, _file.recording, _file.output, _file.state, _file.due_ns, _file.uploaded_ns).where(
+_OF_OUTPUTS = select(
+    *(_file[name] for name in ("id", "recording", "output", "state", "due_ns", "uploaded_ns", "line"))
+).where(
     _file.recording == bindparam("recording"),
     _file.output.in_(bindparam("outputs", expanding=True)),
-    _file.role == "playlist",
+    _file.role.in_(ROLES),
+    _file.due_ns < ENDED_NS,
 )
 _SET_DUE = update(FILES).where(_file.id == bindparam("file")).values(state="pending", due_ns=bindparam("due"))
 
@@ -82,7 +85,7 @@ def take(
 
 def _made(connection: Connection, playlists: Playlists, row: Row[Any]) -> Work:
     try:
-        if row.role == "playlist":
+        if row.role in ROLES:
             built = playlists.build(connection, row, row.stopped_ns is not None)
             return Work(row, built.text.encode(), built)
         if row.role == joined.ROLE:
@@ -102,6 +105,8 @@ def wake_playlists(connection: Connection, recording: str, outputs: dict[str, in
     now = now_ns()
     changed = []
     for row in rows:
+        if row.line.get("held"):
+            continue  # it has no name yet
         if row.state == "pending" and row.due_ns < NEVER_NS:
             due = row.due_ns + 1
         elif stopped or not row.uploaded_ns:

@@ -14,7 +14,10 @@ from reelroom.finish.playlist import Growing, relative_uri, target_duration
 from reelroom.store.tables import FILES, RECORDINGS
 
 PAGE = 500
+MAX_SEGMENT = 1 << 40
 MAX_CACHED = 200_000  # segments in all cached playlists together, about 20 MB
+PART = "index"  # role of a playlist of some of an output's segments, beside the one that grew with it
+ROLES = ("playlist", PART)
 
 _file = FILES.c
 _BEYOND = (
@@ -25,9 +28,7 @@ _BEYOND = (
         _file.rendition == bindparam("rendition"),
         or_(
             _file.role == "init",
-            (_file.role == "segment")
-            & (_file.number > bindparam("after"))
-            & (_file.number <= bindparam("after") + PAGE),
+            (_file.role == "segment") & (_file.number > bindparam("after")) & (_file.number <= bindparam("until")),
         ),
     )
     .order_by(_file.number)
@@ -56,29 +57,33 @@ class Playlists:
 
         It ends before the first segment that is not in storage: one that came in before it waits, because what a
         growing playlist has said it may not change. A segment whose file is gone for good is said to be missing.
+        One of a part of the segments, numbers `first` to `last` of the row's line, ends with them; no `last`: not yet.
         """
         growing = self._cache.get(file.id)
         self.forget(file.id)
         if growing is None:
             spec = connection.execute(select(RECORDINGS.c.spec).where(RECORDINGS.c.id == file.recording)).scalar_one()
-            growing = Growing(target_duration(msgspec.convert(spec, RecordingSpec).hls.segment_s))
-        complete = _extend(connection, growing, file)
+            target_s = target_duration(msgspec.convert(spec, RecordingSpec).hls.segment_s)
+            growing = Growing(target_s, file.line.get("first", 1))
+        last = file.line.get("last", 0)
+        complete = _extend(connection, growing, file, last or MAX_SEGMENT)
         self._cache[file.id] = growing
         self._cached += growing.segments
         while self._cached > MAX_CACHED and len(self._cache) > 1:
             self._cached -= self._cache.popitem(last=False)[1].segments
-        ended = complete and stopped
+        ended = growing.last == last if last else complete and stopped
         return Built(growing.text(ended), growing.segments, ended)
 
 
-def _extend(connection: Connection, growing: Growing, file: Any) -> bool:
-    """Append every segment that may be named; True: there is none beyond."""
+def _extend(connection: Connection, growing: Growing, file: Any, last: int) -> bool:
+    """Append every segment up to `last` that may be named; True: there is none beyond."""
     where = {"recording": file.recording, "output": file.output, "rendition": file.rendition}
     while True:
         inits: dict[int, Init] = {}
         ready: dict[int, str] = {}
         segments = []
-        for row in connection.execute(_BEYOND, where | {"after": growing.segments}).all():
+        span = {"after": growing.last, "until": min(growing.last + PAGE, last)}
+        for row in connection.execute(_BEYOND, where | span).all():
             if row.role == "segment":
                 segments.append(row)
                 continue
@@ -88,7 +93,7 @@ def _extend(connection: Connection, growing: Growing, file: Any) -> bool:
         for row in segments:
             segment = msgspec.convert(row.line, Segment)
             waits = segment.init and segment.init not in ready
-            if row.number != growing.segments + 1 or row.state not in ("uploaded", "deleted") or waits:
+            if row.number != growing.last + 1 or row.state not in ("uploaded", "deleted") or waits:
                 return False
 
             def uri(line: Segment | Init, key: str = row.key, ready: dict[int, str] = ready) -> str:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from reelroom.deliver import joined
 from reelroom.deliver.library import register
-from reelroom.deliver.outbox import NEVER_NS, add_events, file_data, lock, now_ns, settle
+from reelroom.deliver.outbox import ENDED_NS, NEVER_NS, add_events, file_data, lock, now_ns, settle
 from reelroom.deliver.pending import Work, playlist_gap_ns, still_failing, tick_after, wake_playlists
 from reelroom.domain import events
 from reelroom.domain.events import Draft
@@ -151,7 +151,8 @@ class _Recording:
             self._left_out(work, before)
             return
         gap_ns = 0 if self._stopped else playlist_gap_ns(built.segments)
-        self._made(work, before, row.sha256, tick_after(self._at + gap_ns) if gap_ns else 0)
+        part_ended = built.ended and "last" in row.line
+        self._made(work, before, row.sha256, tick_after(self._at + gap_ns) if gap_ns else 0, ended=part_ended)
         first = before.uploaded_ns is None
         if (first or built.ended) and joined.wake(self._connection, row):
             self._due(0)
@@ -187,13 +188,16 @@ class _Recording:
             said = file_data(work.row) | {"bytes": len(data), "sha256": digest} | shelved
             self._drafts.append(Draft(events.FILE_UPLOADED, self._at, said, f"uploaded {work.row.key}"))
 
-    def _made(self, work: Work, before: Any, digest: str, again_ns: int) -> None:
-        """A playlist is in storage. Its row says by another `due_ns` than it had when it began that it is old."""
+    def _made(self, work: Work, before: Any, digest: str, again_ns: int, ended: bool = False) -> None:
+        """A playlist is in storage. Its row says by another `due_ns` than it had when it began that it is old.
+
+        `ended`: it is one of some segments only, and has them all.
+        """
         current = before.due_ns == work.row.due_ns
         values = {
             "file": work.row.id,
             "to": "uploaded" if current else "pending",
-            "due": before.due_ns if current else again_ns,
+            "due": again_ns if not current else ENDED_NS if ended else before.due_ns,
             "size": len(work.data or b""),
             "hash": digest,
             "at": self._at,

@@ -16,7 +16,7 @@ MAX_NAME_BYTES = 255
 MAX_OFFSET_S = 14 * 3600
 
 #: Of a name in the library; there a file's end is known, a playlist's too.
-NAME_VARIABLES = frozenset(VARIABLES) - {"mode"}
+NAME_VARIABLES = frozenset(VARIABLES) - {"mode", "part"}
 
 
 class LibrarySpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

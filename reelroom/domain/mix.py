@@ -48,7 +48,7 @@ class Mix(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     width: int = 1280  # pixels, even, 16..MAX_SIDE_4K
     height: int = 720
     fps: int = 30  # constant, 1..60
-    gop_s: float = 2.0  # seconds from key frame to key frame, 0.5..30, at most the segments' length
+    gop_s: float = 2.0  # seconds from key frame to key frame, a frame's time..30, at most the segments' length
     video_codec: str = "h264"
     video_bitrate: int = 2_000_000  # bit/s, 50_000..50_000_000
     profile: str = "high"  # of h264: "baseline", "main" or "high"
@@ -67,8 +67,8 @@ class Mix(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 raise ValueError(f"mix.{name} must be an even number of 16 to {MAX_SIDE_4K} pixels, not {value}")
         if not 1 <= self.fps <= 60:
             raise ValueError(f"mix.fps must be 1 to 60 frames a second, not {self.fps}")
-        if not 0.5 <= self.gop_s <= 30:
-            raise ValueError(f"mix.gop_s must be 0.5 to 30 seconds, not {self.gop_s}")
+        if not 1 / self.fps - 1e-9 <= self.gop_s <= 30:
+            raise ValueError(f"mix.gop_s must be a frame's time to 30 seconds, not {self.gop_s}")
         if self.video_codec not in VIDEO_CODECS:
             raise ValueError(f"mix.video_codec must be one of {', '.join(VIDEO_CODECS)}, not {self.video_codec!r}")
         if not 50_000 <= self.video_bitrate <= 50_000_000:

@@ -6,6 +6,7 @@ already: a caller that finds a name taken asks `distinct` for another.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import string
@@ -34,10 +35,11 @@ VARIABLES: dict[str, str] = {
     "end": "when this file's content ends",
     "sequence": "number of the segment or part, from 1",
     "index": "the same from 0",
+    "part": "_1, _2… of a finished file that was split; of a whole one nothing",
 }
 _TIMES = frozenset({"started", "start", "end"})
 _NUMBERS = frozenset({"sequence", "index"})
-_IN_PREFIX = frozenset(VARIABLES) - {"format", "end", "sequence", "index"}
+_IN_PREFIX = frozenset(VARIABLES) - {"format", "end", "sequence", "index", "part"}
 
 #: Forms of a time after the colon, as in `{start:digits}`; else `%Y %m %d %H %M %S %y %j %f` (strftime). UTC.
 TIME_FORMS: dict[str, Callable[[int], str]] = {
@@ -49,10 +51,25 @@ TIME_FORMS: dict[str, Callable[[int], str]] = {
     "ms": lambda ns: str(ns // 1_000_000),
     "ns": str,
 }
-_STRFTIME = re.compile(r"(?:%[YymdHMSjf]|[\w.\-/ ])+")
+
+
+def base64_name(value: str) -> str:
+    """Base64 of the UTF-8 without `/` and `=`, as Tencent's file names have user ids."""
+    return base64.b64encode(value.encode()).decode().replace("/", "-").replace("=", ".")
+
+
+#: Forms of a text after the colon, by variable and form.
+TEXT_FORMS: dict[str, dict[str, Callable[[str], str]]] = {
+    "identity": {"base64": base64_name},
+    "room": {"base64": base64_name},
+    "source": {"main": lambda value: {"camera": "main", "screen": "aux", "mixed": "mix"}.get(value, value)},
+    "kind": {"long": lambda value: "audio_video" if value == "av" else value},
+}
+_STRFTIME = re.compile(r"(?:%[YymdHMSjf]|[\w.\-/: ])+")
 _INTEGER = re.compile(r"0?[0-9]{0,2}d?")
 
 MAX_PATTERN = 512  # characters
+MAX_OFFSET_S = 14 * 3600  # of times from UTC
 MAX_VALUE_BYTES = 120  # of one variable within one path segment
 MAX_SEGMENT_BYTES = 220  # of one path segment: file systems take 255, and ".part" files need room
 MAX_KEY_BYTES = 900  # S3 and OSS take 1024 bytes; a destination's own root comes on top
@@ -75,8 +92,12 @@ SCREEN = "~screen"  # at the end of a stream's name
 _Piece = tuple[str, str, str]  # literal before, variable ("" at the end), format spec
 
 
-def check_naming(naming: Naming, formats: Iterable[Format]) -> None:
-    """ValueError, saying which pattern and why, unless every object of the formats can be named."""
+def check_naming(naming: Naming, formats: Iterable[Format], split: bool = False) -> None:
+    """ValueError, saying which pattern and why, unless every object of the formats can be named.
+
+    `split`: playlists are split, too. One whose name has {end} is in storage when it has ended, not before.
+    """
+    formats = tuple(formats)
     for where, pattern, allowed in (
         ("naming.prefix", naming.prefix, _IN_PREFIX),
         ("naming.file", naming.file, frozenset(VARIABLES)),
@@ -84,16 +105,25 @@ def check_naming(naming: Naming, formats: Iterable[Format]) -> None:
         ("naming.mixed", naming.mixed, frozenset(VARIABLES)),
         ("naming.mixed_segment", naming.mixed_segment, frozenset(VARIABLES)),
         ("naming.mixed_file", naming.mixed_file, frozenset(VARIABLES)),
+        ("naming.finished", naming.finished, frozenset(VARIABLES)),
     ):
         _parse(where, pattern, allowed)
     if naming.prefix and not naming.prefix.endswith("/"):
         raise ValueError(f"naming.prefix must be empty or end with '/', not {naming.prefix!r}")
     for where, pattern in (("naming.file", naming.file), ("naming.mixed", naming.mixed)):
         _check_name(where, pattern)
-        if Format.HLS in tuple(formats) and "end" in used(pattern):
+        if Format.HLS in formats and "end" in used(pattern) and not split:
             raise ValueError(f"{where} must not have {{end}} with format hls: a playlist's end is not known yet")
-    if naming.mixed_file:
-        _check_name("naming.mixed_file", naming.mixed_file)
+    for format_, pattern in naming.files.items():
+        if format_ not in EXTENSIONS or format_ == Format.HLS:
+            raise ValueError(f"naming.files has no format {format_!r} of finished files")
+        _parse(f"naming.files.{format_}", pattern, frozenset(VARIABLES))
+        _check_name(f"naming.files.{format_}", pattern)
+    if abs(naming.utc_offset_s) > MAX_OFFSET_S:
+        raise ValueError(f"naming.utc_offset_s must be within {MAX_OFFSET_S} seconds of UTC")
+    for where, pattern in (("naming.mixed_file", naming.mixed_file), ("naming.finished", naming.finished)):
+        if pattern:
+            _check_name(where, pattern)
     for where, pattern in (("naming.segment", naming.segment), ("naming.mixed_segment", naming.mixed_segment)):
         _check_name(where, pattern)
         if not used(pattern) & {"sequence", "index", "start"}:
@@ -134,8 +164,11 @@ def expand(pattern: str, values: Mapping[str, str | int]) -> str:
             out.append(_time(int(value), spec))
         elif isinstance(value, int):
             out.append(format(value, spec if not spec or spec.endswith("d") else spec + "d"))
+        elif name == "part":
+            out.append(value)
         else:
-            out.append(safe(value))
+            form = TEXT_FORMS.get(name, {}).get(spec)
+            out.append(safe(form(value) if form else value))
     return "/".join(_bounded(part) for part in "".join(out).split("/"))
 
 
@@ -157,7 +190,8 @@ class Names:
     """Keys (names in storage) of one recording's objects, from its spec's patterns."""
 
     def __init__(self, spec: RecordingSpec) -> None:
-        check_naming(spec.naming, spec.formats)
+        check_naming(spec.naming, spec.formats, bool(spec.hls.split_s))
+        self._offset_ns = spec.naming.utc_offset_s * 1_000_000_000
         self._naming = spec.naming
         self._together = spec.tracks == "together"
         self._common: dict[str, str | int] = {
@@ -168,9 +202,13 @@ class Names:
             "started": spec.requested_ns,
         }
 
-    def playlist(self, output: lines.OutputOpened) -> str:
-        """Key of the output's playlist: `<file>.m3u8`."""
-        return self._stem(output) + ".m3u8"
+    def playlist(self, output: lines.OutputOpened, number: int = 1, start_ns: int = 0, end_ns: int = 0) -> str:
+        """Key of the output's playlist: `<file>.m3u8`; of a part of it with its number, start and end."""
+        return self._stem(output, number, start_ns or output.start_ns, end_ns or output.start_ns) + ".m3u8"
+
+    def ends(self, output: lines.OutputOpened) -> bool:
+        """Whether its playlists are called by their end, so that they have no name before."""
+        return "end" in used(self._file(output.source))
 
     def joined(self, output: lines.OutputOpened) -> str:
         """Key of the playlist that joins picture and sound recorded apart; `output` has kind "av"."""
@@ -188,6 +226,7 @@ class Names:
             "end": segment.end_ns,
             "sequence": segment.number,
             "index": segment.number - 1,
+            "part": "",
         }
         pattern = self._naming.mixed_segment if output.source == Source.MIXED else self._naming.segment
         name = self._key(pattern, output.identity, output.source, output.kind, output.output, values)
@@ -201,18 +240,30 @@ class Names:
             "end": file.end_ns,
             "sequence": file.sequence,
             "index": file.sequence - 1,
+            "part": f"_{file.sequence}" if file.parts > 1 else "",
         }
         mixed = file.source == Source.MIXED
-        pattern = (self._naming.mixed_file if mixed else "") or self._file(file.source)
-        name = self._key(pattern, file.identity, file.source, file.kind, file.output, values)
-        if file.sequence > 1 and not used(pattern) & {"sequence", "index"}:
+        own = self._naming.mixed_file if mixed else self._naming.finished
+        own = self._naming.files.get(file.format, own)
+        pattern = own or self._file(file.source)
+        # One that says "part" and no kind does not want to hear of it: what has the same name is told apart below.
+        silent = own and not mixed and "part" in used(own) and not used(own) & {"kind", "letters"}
+        kind = "av" if silent else file.kind
+        name = self._key(pattern, file.identity, file.source, kind, file.output, values)
+        if file.sequence > 1 and not used(pattern) & {"sequence", "index", "part"}:
             name += f"_{file.sequence}"
         return name + EXTENSIONS[file.format]
 
-    def _stem(self, output: lines.OutputOpened) -> str:
-        values: dict[str, str | int] = {"format": "hls", "start": output.start_ns, "sequence": 1, "index": 0}
+    def _stem(self, output: lines.OutputOpened, number: int = 1, start_ns: int = 0, end_ns: int = 0) -> str:
+        values: dict[str, str | int] = {
+            "format": "hls", "start": start_ns or output.start_ns, "end": end_ns, "sequence": number,
+            "index": number - 1, "part": f"_{number}" if number > 1 else "",
+        }  # fmt: skip
         pattern = self._file(output.source)
-        return self._key(pattern, output.identity, output.source, output.kind, output.output, values)
+        name = self._key(pattern, output.identity, output.source, output.kind, output.output, values)
+        if number > 1 and not used(pattern) & {"start", "end", "sequence", "index", "part"}:
+            name += f"_{number}"
+        return name
 
     def _file(self, source: str) -> str:
         return self._naming.mixed if source == Source.MIXED else self._naming.file
@@ -220,11 +271,15 @@ class Names:
     def _key(self, pattern: str, identity: str, source: str, kind: str, output: str, own: dict[str, str | int]) -> str:
         common = self._common | {"identity": identity, "source": source, "kind": kind, "output": output}
         common |= {"stream": stream_name(identity, source), "letters": LETTERS[kind]}
-        name = expand(pattern, common | own)
+        local = common | own
+        if self._offset_ns:
+            local |= {time: int(local[time]) + self._offset_ns for time in _TIMES & local.keys()}
+        name = expand(pattern, local)
         alone = source == Source.MIXED and self._together  # there is one mix: nothing is to be told apart
         if kind != "av" and not alone and not used(pattern) & {"kind", "letters", "output"}:
             name += f"_{kind}"  # audio and video apart share everything else
-        prefix = expand(self._naming.prefix, common | {"start": self._common["started"]})
+        began = int(self._common["started"]) + self._offset_ns
+        prefix = expand(self._naming.prefix, common | {"start": began, "started": began})
         key = (prefix + name) if prefix else name
         if len(key.encode()) <= MAX_KEY_BYTES:
             return key
@@ -284,7 +339,7 @@ def _check_spec(where: str, name: str, spec: str) -> None:
     elif name in _NUMBERS:
         if not _INTEGER.fullmatch(spec):
             raise ValueError(f"{where}: {{{name}:{spec}}} is no form of a number, as {{{name}:05d}} is")
-    elif spec:
+    elif spec and spec not in TEXT_FORMS.get(name, {}):
         raise ValueError(f"{where}: {{{name}:{spec}}} takes no form")
 
 

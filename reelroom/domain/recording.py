@@ -98,19 +98,27 @@ class Format(StrEnum):
 
 
 class Selection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whose tracks of one kind are wanted: everybody, only `include`, or everybody but `exclude`."""
+    """Whose tracks of one kind are wanted: everybody, only `include`, or everybody but `exclude`.
+
+    With prefixes of identities, which some vendors have, those who are included by name or prefix, less those who are
+    excluded by either.
+    """
 
     include: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
+    include_prefixes: tuple[str, ...] = ()  # with these, `include` is given too
+    exclude_prefixes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.include is not None and self.exclude:
-            raise ValueError("a selection takes include or exclude, not both")
+        if self.include is None and self.include_prefixes:
+            raise ValueError("a selection takes include_prefixes with include, which may be empty")
 
     def wants(self, identity: str) -> bool:
-        if self.include is not None:
-            return identity in self.include
-        return identity not in self.exclude
+        if identity in self.exclude or (self.exclude_prefixes and identity.startswith(self.exclude_prefixes)):
+            return False
+        if self.include is None or identity in self.include:
+            return True
+        return bool(self.include_prefixes) and identity.startswith(self.include_prefixes)
 
 
 class Subscription(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -119,6 +127,7 @@ class Subscription(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     audio: Selection | None = field(default_factory=Selection)
     video: Selection | None = field(default_factory=Selection)
     sources: tuple[Source, ...] | None = None  # None: all that participants publish
+    each: dict[Source, Selection] = field(default_factory=dict)  # further bounds: whose tracks of one source
 
     def __post_init__(self) -> None:
         if self.sources is not None and any(source.output == "mixed" for source in self.sources):
@@ -129,6 +138,8 @@ class Subscription(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def wants(self, identity: str, source: Source) -> bool:
         if self.sources is not None and source not in self.sources:
             return False
+        if source in self.each and not self.each[source].wants(identity):
+            return False
         selection = self.audio if source.kind == "audio" else self.video
         return selection is not None and selection.wants(identity)
 
@@ -138,12 +149,16 @@ class Hls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     container: str = "fmp4"  # or "ts": H.264/H.265 + AAC only, other codecs are transcoded
     segment_s: float = 6.0  # 2..60
+    split_s: float = 0  # longest playlist, 10..86400; further ones are named by their own {start}. 0: one for all
+    whole: bool = False  # with split_s: at the end, if there are several, one of all that they have, too
 
     def __post_init__(self) -> None:
         if self.container not in ("fmp4", "ts"):
             raise ValueError(f"hls.container must be 'fmp4' or 'ts', not {self.container!r}")
         if not 2 <= self.segment_s <= 60:
             raise ValueError(f"hls.segment_s must be 2 to 60 seconds, not {self.segment_s}")
+        if self.split_s and not 10 <= self.split_s <= 86_400:
+            raise ValueError(f"hls.split_s must be 0 or 10 to 86400 seconds, not {self.split_s}")
 
 
 class Gaps(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -168,6 +183,9 @@ class Naming(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mixed: str = "mixed"  # of the mixed output, whose `{identity}` is empty and whose `{source}` is "mixed"
     mixed_segment: str = "mixed_{sequence:05d}"
     mixed_file: str = ""  # of its finished files; "": as `mixed`, which names its playlist
+    files: dict[str, str] = field(default_factory=dict)  # of finished files of a format, where it is not the above
+    utc_offset_s: int = 0  # of times in names: UTC+8 is 28800
+    finished: str = ""  # of participants' finished files; "": as `file`
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -175,10 +193,14 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     idle_s: float = 0
     duration_s: float = 0
+    tell_idle: bool = False  # say so while nobody publishes, however long that may last
+    idle_by: str = "tracks"  # idle is who publishes nothing that is wanted; "people": nobody is in the room
 
     def __post_init__(self) -> None:
         if self.idle_s < 0 or self.duration_s < 0:
             raise ValueError("limits must be 0 (none) or a positive number of seconds")
+        if self.idle_by not in ("tracks", "people"):
+            raise ValueError(f"limits.idle_by must be 'tracks' or 'people', not {self.idle_by!r}")
 
 
 class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -196,6 +218,7 @@ class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     formats: tuple[Format, ...] = (Format.HLS,)
     hls: Hls = field(default_factory=Hls)
     tracks: str = "together"  # audio and video in one file, or "apart"
+    merged: bool = False  # apart: MP4 has picture and sound all the same
     sound_alone: bool = False  # files of formats with a picture have no sound: that is for the formats of sound only
     rejoin: str = "continue"  # a stream that comes back goes on in its files; or "anew": it has files of its own
     joined: bool = False  # apart, with HLS: also a multivariant playlist of each participant's picture and sound
@@ -224,6 +247,8 @@ class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError(f"tracks must be 'together' or 'apart', not {self.tracks!r}")
         if self.joined and (self.tracks != "apart" or Format.HLS not in self.formats):
             raise ValueError("joined needs tracks 'apart' and the format hls")
+        if self.merged and (self.tracks != "apart" or self.rejoin != "continue" or self.sound_alone):
+            raise ValueError("merged is for tracks 'apart' of streams that continue, and not with sound_alone")
         if self.rejoin not in ("continue", "anew"):
             raise ValueError(f"rejoin must be 'continue' or 'anew', not {self.rejoin!r}")
         if self.audio_codec not in ("auto", "aac"):

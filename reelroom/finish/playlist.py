@@ -31,8 +31,10 @@ def target_duration(segment_s: float) -> int:
 class Growing:
     """A media playlist to which segments are appended. What it has said of a segment it never changes."""
 
-    def __init__(self, target_s: int) -> None:
+    def __init__(self, target_s: int, first: int = 1) -> None:
+        """`first`: the number of the segment that it begins with."""
         self._target = target_s
+        self._first = first
         self._body: list[str] = []
         self._last: Segment | None = None
         self._init = 0
@@ -43,8 +45,13 @@ class Growing:
 
     @property
     def segments(self) -> int:
-        """How many segments it names; also the number of the last one, for they have no holes."""
-        return self._last.number if self._last else 0
+        """How many segments it names; their numbers have no holes."""
+        return self.last - self._first + 1
+
+    @property
+    def last(self) -> int:
+        """The number of the last segment that it names, or of the one before its first."""
+        return self._last.number if self._last else self._first - 1
 
     def add(self, segment: Segment, inits: dict[int, Init], names: NAMES, *, missing: bool = False) -> None:
         """Append the next segment; `missing`: its object will never exist, and EXT-X-GAP says so.
@@ -52,8 +59,8 @@ class Growing:
         Raises ValueError for a segment out of turn, or one whose init segment is not in `inits`.
         """
         last = self._last
-        if segment.number != self.segments + 1:
-            raise ValueError(f"segment {segment.number} of output {segment.output} after {self.segments}")
+        if segment.number != self.last + 1:
+            raise ValueError(f"segment {segment.number} of output {segment.output} after {self.last}")
         duration = segment.media_end_ns - segment.media_start_ns
         if duration < 0:
             raise ValueError(f"segment {segment.number} of output {segment.output} ends before it starts")
