@@ -40,7 +40,7 @@ def test_every_vendor_and_region_makes_an_operator(vendor: int, region: int) -> 
 @pytest.mark.parametrize(
     ("vendor", "region", "service", "endpoint"),
     [
-        (0, 1, "s3", "https://s3-cn-north-1.qiniucs.com"),
+        (0, 1, "s3", "https://s3.cn-north-1.qiniucs.com"),
         (1, 7, "s3", "https://s3.eu-central-1.amazonaws.com"),
         (1, 15, "s3", "https://s3.cn-north-1.amazonaws.com.cn"),
         (1, 28, "s3", "https://s3.il-central-1.amazonaws.com"),
