@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from reelroom.domain.names import check_name
 
 MAX_PANES = 64
-MAX_WATERMARKS = 16
+MAX_WATERMARKS = 25
 MAX_TEXT = 256  # characters of one watermark or name
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}\Z")
 _IMAGE = re.compile(r"[0-9a-f]{64}\Z")
@@ -27,6 +27,7 @@ class Fit(StrEnum):
     CROP = "crop"  # fill it, cut off what is too much
     FIT = "fit"  # show all of it, with bars
     STRETCH = "stretch"
+    SMART = "smart"  # as CROP, but at most a fifth of a side is cut off; the rest is stretched
 
 
 class Preset(StrEnum):
@@ -234,6 +235,8 @@ class Watermark(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     width: float = 0  # of an image or of the text's box; 0: its own size
     height: float = 0
     fractions: bool = False
+    anchor_x: float = 0.0  # what of it is at `x`: 0 its left edge, 1 its right edge
+    anchor_y: float = 0.0  # ... and at `y`: 0 the upper edge, 1 the lower edge
     opacity: float = 1.0
     image: str = ""  # SHA-256 as in Surface
     text: str = ""
@@ -256,6 +259,8 @@ class Watermark(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("a watermark's x, y, width and height must be 0 or more")
         if self.fractions and max(self.x, self.y, self.width, self.height) > 1:
             raise ValueError("a watermark placed by fractions needs numbers of 0 to 1")
+        if not 0 <= min(self.anchor_x, self.anchor_y) <= max(self.anchor_x, self.anchor_y) <= 1:
+            raise ValueError("a watermark's anchor_x and anchor_y must be 0 to 1")
         if not 0 <= self.opacity <= 1:
             raise ValueError(f"opacity must be 0 to 1, not {self.opacity}")
         if not 8 <= self.size <= 200:

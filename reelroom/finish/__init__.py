@@ -15,6 +15,7 @@ from reelroom.domain.media import AUDIO_ONLY
 from reelroom.domain.recording import Format, RecordingSpec
 from reelroom.finish import mp4, packets, raw
 from reelroom.finish.choose import Output, Plan, outputs, plans
+from reelroom.finish.merge import Merged, merged
 from reelroom.finish.part import Made
 from reelroom.finish.source import FinishError, Reader
 from reelroom.finish.transcode import transcoded
@@ -53,22 +54,21 @@ def make_files(
     Raises OSError when the disk is full: nothing half made is left, and a later call goes on there.
     """
     (folder / "files").mkdir(exist_ok=True)
-    todo: list[tuple[Output, Format, Plan]] = []
-    for output in outputs(lines):
-        for format_ in spec.formats:
-            if format_ == Format.HLS or (format_ in AUDIO_ONLY and output.opened.kind == "video"):
-                continue
-            for plan in plans(output, format_, spec):
-                done = output.files.get((format_, plan.sequence))
-                if done is None or not (folder / done.path).exists():
-                    todo.append((output, format_, plan))
-    for index, (output, format_, plan) in enumerate(todo):
+    todo: list[tuple[Output | Merged, Format, Plan, int]] = []
+    for output, format_ in _wanted(spec, list(lines)):
+        sound = output.sound if isinstance(output, Merged) else None
+        made = plans(output.picture if isinstance(output, Merged) else output, format_, spec, sound)
+        for plan in made:
+            done = output.files.get((format_, plan.sequence))
+            if done is None or not (folder / done.path).exists():
+                todo.append((output, format_, plan, len(made)))
+    for index, (output, format_, plan, parts) in enumerate(todo):
 
         def share(done: float, index: int = index) -> None:
             progress((index + done) / len(todo))
 
         try:
-            yield _make(folder, spec, output, format_, plan, share)
+            yield _make(folder, spec, output, format_, plan, parts, share)
         except (FinishError, MuxError, BoxError, OSError, av.error.FFmpegError) as error:
             if getattr(error, "errno", None) in _FULL:
                 raise
@@ -76,21 +76,37 @@ def make_files(
     progress(1.0)
 
 
+def _wanted(spec: RecordingSpec, lines: list[AnyLine]) -> Iterator[tuple[Output | Merged, Format]]:
+    """What is to become a file, and of which format."""
+    found = outputs(lines)
+    pairs = merged(found, lines) if spec.merged else []
+    taken = {number for pair in pairs for number in (pair.picture.opened.output, pair.sound.opened.output)}
+    everything: list[Output | Merged] = [*pairs, *found]
+    for output in everything:
+        for format_ in spec.formats:
+            if format_ == Format.HLS or (format_ in AUDIO_ONLY and output.opened.kind == "video"):
+                continue
+            if isinstance(output, Merged) != (format_ == Format.MP4 and output.opened.output in taken):
+                continue
+            yield output, format_
+
+
 def _make(
     folder: Path,
     spec: RecordingSpec,
-    output: Output,
+    output: Output | Merged,
     format_: Format,
     plan: Plan,
+    parts: int,
     progress: Callable[[float], None],
 ) -> File:
     opened = output.opened
-    first, last = plan.picks[0].timing, plan.picks[-1].timing
+    first, last = plan.picks[0].timing, max((pick.timing for pick in plan.picks), key=lambda line: line.media_end_ns)
     suffix = f"_{plan.sequence}" if plan.sequence > 1 else ""
     path = folder / "files" / f"{opened.output}{suffix}.{format_}"
     scratch = folder / "files" / f"{opened.output}{suffix}.{format_}.scratch"
     base = first.media_start_ns
-    steps = Reader(folder, output).steps(plan.picks)
+    steps = output.steps(folder, plan.picks) if isinstance(output, Merged) else Reader(folder, output).steps(plan.picks)
     changed = _transcodes(plan)
     made: Made
     try:
@@ -124,6 +140,7 @@ def _make(
         media_start_ns=base,
         duration_ns=last.media_end_ns - base,
         sequence=plan.sequence,
+        parts=parts,
         video_codec=plan.video_codec,
         audio_codec=plan.audio_codec,
         width=shown.width if shown else 0,

@@ -66,17 +66,24 @@ def _best(candidates: list[Segment], kind: str, taken: frozenset[str]) -> Segmen
     return min(held, key=rank, default=None)
 
 
-def plans(output: Output, format_: Format, spec: RecordingSpec) -> list[Plan]:
-    """The files of `format_` that an output becomes: one, or more with splits and codec changes."""
+def plans(output: Output, format_: Format, spec: RecordingSpec, sound: Output | None = None) -> list[Plan]:
+    """The files of `format_` that an output becomes: one, or more with splits and codec changes.
+
+    `sound`: that of `output`'s picture, recorded apart from it and to be in the same file; both on one time line. A
+    new file begins with a picture then.
+    """
     video_taken = frozenset() if format_ in AUDIO_ONLY else COPIES[format_]
     audio_taken = COPIES[format_]
     if format_ == Format.MP4 and spec.audio_codec == "aac":
         audio_taken = frozenset({"aac"})
-    sound = format_ in AUDIO_ONLY or not spec.sound_alone
+    sounds = format_ in AUDIO_ONLY or not spec.sound_alone
     made: list[Plan] = []
-    for lines in _moments(output):
+    moments = _moments(output)
+    if sound is not None:
+        moments = sorted(moments + _moments(sound), key=lambda lines: lines[0].media_start_ns)
+    for lines in moments:
         video = _best(lines, "video", video_taken) if video_taken else None
-        audio = _best(lines, "audio", audio_taken) if sound else None
+        audio = _best(lines, "audio", audio_taken) if sounds else None
         if video is None and audio is None:
             continue
         video_codec = _target(video.video_codec, video_taken, TARGET[format_][0] or "") if video else ""
@@ -87,7 +94,7 @@ def plans(output: Output, format_: Format, spec: RecordingSpec) -> list[Plan]:
             plan is None
             or (video_codec and plan.video_codec not in ("", video_codec))
             or (audio_codec and plan.audio_codec not in ("", audio_codec))
-            or _too_long(plan, pick, spec.split_s)
+            or ((sound is None or video is not None) and _too_long(plan, pick, spec.split_s))
         ):
             made.append(Plan(len(made) + 1, [pick], video_codec, audio_codec))
             continue

@@ -81,12 +81,11 @@ def transcoded(steps: Iterator[Step], plan: Plan, spec: RecordingSpec, scratch: 
     """The same steps with every track in the plan's codecs; segments that fit are passed on as they are."""
     video = Transcoder("video", plan.video_codec, spec, scratch) if plan.video_codec else None
     audio = Transcoder("audio", plan.audio_codec, spec, scratch) if plan.audio_codec else None
-    ahead = next(steps, None)
-    while ahead is not None:
-        step, ahead = ahead, next(steps, None)
-        last = ahead is None
+    last_video = max((n for n, pick in enumerate(plan.picks) if pick.video), default=0)
+    last_audio = max((n for n, pick in enumerate(plan.picks) if pick.audio), default=0)
+    for number, step in enumerate(steps):  # one for each pick
         yield Step(
             step.pick,
-            video.piece(step, last) if video else None,
-            audio.piece(step, last) if audio else None,
+            video.piece(step, number >= last_video) if video else None,
+            audio.piece(step, number >= last_audio) if audio else None,
         )

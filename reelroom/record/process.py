@@ -150,6 +150,8 @@ class Recorder:
         finally:
             self._wake_path.unlink(missing_ok=True)
             self._journal.close()
+            if self._mixed is not None:
+                self._mixed.end()
 
     def _listen(self) -> None:
         self._wake_path.unlink(missing_ok=True)
@@ -247,15 +249,23 @@ class Recorder:
             self._begin_stop(lines.Stop(at_ns=room, reason=StopReason.DISK_FULL, message="the disk is full"), now)
         if self._stop is not None or not self._opened:
             return
-        self._limits.published(self._intake.published() if self._bus is not None else 0, room)
+        self._limits.published(self._occupied() if self._bus is not None else 0, room)
         due = self._limits.due(room, self._intake.pauses)
         if due is not None:
             self._begin_stop(lines.Stop(at_ns=due[1], reason=due[0]), now)
+        quiet_ns = self._limits.quiet(room, self._intake.pauses)
+        if quiet_ns is not None:
+            self._worker.lines([lines.Quiet(at_ns=room, since_ns=quiet_ns)])
         notice = self._disk.look()
         if notice is not None:
             self._worker.lines([notice])
         if self._disk.full:
             self._full = True
+
+    def _occupied(self) -> int:
+        """What keeps the recording from being idle."""
+        people = len(self._intake.present) if self.spec.limits.idle_by == "people" else 0
+        return max(people, self._intake.published())
 
     def _alone(self, now: int) -> bool:
         return now - self._started_ns >= _ALONE_NS

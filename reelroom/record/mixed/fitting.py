@@ -1,4 +1,4 @@
-"""Where a picture lands in a rectangle of another shape: crop, fit, stretch, in even pixels. Pure; holds no pixels."""
+"""Where a picture lands in a rectangle of another shape: crop, fit, stretch, smart, in even pixels. Pure; holds no pixels."""
 
 from __future__ import annotations
 
@@ -28,12 +28,15 @@ def place(source_width: int, source_height: int, width: int, height: int, fit: F
     if fit is Fit.STRETCH or source_width * height == width * source_height:
         return Placed(width, height, 0, 0, 0, 0, width, height)
     wider = source_width * height > width * source_height
-    if wider == (fit is Fit.CROP):  # as high as the rectangle
+    crops = fit in (Fit.CROP, Fit.SMART)
+    if wider == crops:  # as high as the rectangle
         scaled = (_even(source_width * height, source_height), height)
     else:
         scaled = (width, _even(source_height * width, source_width))
+    if fit is Fit.SMART:  # four fifths of it are seen at least
+        scaled = (min(scaled[0], _even(width * 5, 4)), min(scaled[1], _even(height * 5, 4)))
     # Rounding never leaves a bar of one pixel, nor goes over the edge.
-    limit = max if fit is Fit.CROP else min
+    limit = max if crops else min
     scaled = (limit(scaled[0], width), limit(scaled[1], height))
     shown = (min(scaled[0], width), min(scaled[1], height))
     return Placed(

@@ -45,8 +45,10 @@ def drawn(mark: Watermark, text: str, width: int, height: int, images: Images) -
     x, y = round(mark.x * across), round(mark.y * down)
     box = round(mark.width * across), round(mark.height * down)
     pixels = _image(mark, box, images) if mark.image else _text(mark, text, box)
-    if pixels is None or mark.opacity == 0 or x >= width or y >= height:
+    if pixels is None or mark.opacity == 0 or x >= width + bool(mark.anchor_x) or y >= height + bool(mark.anchor_y):
         return None
+    x = max(0, x - round(mark.anchor_x * pixels.width))
+    y = max(0, y - round(mark.anchor_y * pixels.height))
     # Chroma has half the pixels: the sheet begins at an even one, whatever the watermark does.
     sheet = Image.new(
         "RGBA", (min(pixels.width, width) + (x & 1) + 1 & ~1, min(pixels.height, height) + (y & 1) + 1 & ~1)
