@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,8 @@ from reelroom.cli import common
 if TYPE_CHECKING:
     from reelroom.config import Settings
     from reelroom.store.secrets import SecretBox
+
+DIALECTS = ("agora", "zego")  # those with settings
 
 app = typer.Typer(help="Tenants and their credentials.", no_args_is_help=True)
 
@@ -58,17 +61,17 @@ AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 def _merged(before: dict[str, Any], given: dict[str, dict[str, str]]) -> dict[str, Any]:
     """Settings of dialects with those given put in, or the end of the command."""
-    from reelroom.dialects.agora.settings import check_settings
-
-    if given.keys() - {"agora"}:
-        common.fail("--default is for agora only", 2)
-    after = {**before.get("agora", {}), **given.get("agora", {})}
-    agora = {name: value for name, value in after.items() if value != ""}
-    try:
-        check_settings(agora)
-    except ValueError as error:
-        common.fail(f"--default agora.{error}", 2)
-    return {**before, "agora": agora}
+    after = dict(before)
+    for dialect, changes in given.items():
+        if dialect not in DIALECTS:
+            common.fail(f"--default is for {', '.join(DIALECTS)} only", 2)
+        kept = {**before.get(dialect, {}), **changes}
+        after[dialect] = {name: value for name, value in kept.items() if value != ""}
+        try:
+            importlib.import_module(f"reelroom.dialects.{dialect}.settings").check_settings(after[dialect])
+        except ValueError as error:
+            common.fail(f"--default {dialect}.{error}", 2)
+    return after
 
 
 async def _destination(settings: Settings, box: SecretBox, app: str, service: str, options: list[str]) -> Any:

@@ -8,8 +8,13 @@ import reelroom
 from reelroom.control import openapi, problems
 from reelroom.control.context import Context
 from reelroom.control.middleware import BodyLimit, Cors, NoNul
+from reelroom.dialects import dispatch
 from reelroom.dialects.agora import routes as agora
 from reelroom.dialects.native import capacity, files, health, media, queues, recordings, rooms, rules, templates, whip
+from reelroom.dialects.zego import routes as zego
+
+#: Those whose calls all go to `/`. The first that claims one gets it, so the order is that of how sure they can be.
+KINDS: tuple[type[dispatch.Dialect], ...] = (zego.Dialect,)
 
 DESCRIPTION = """
 Record WebRTC rooms: every participant in files of their own, or everybody mixed into one.
@@ -34,6 +39,7 @@ def make_app(context: Context) -> FastAPI:
     natives = (health, capacity, whip, recordings, files, rooms, templates, rules, media, queues)
     for router in (*(native.router for native in natives), agora.router):
         app.include_router(router)
+    app.include_router(dispatch.router(KINDS))
     openapi.describe(app)
     settings = context.settings
     app.add_middleware(NoNul)

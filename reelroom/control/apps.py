@@ -40,7 +40,7 @@ DEV: dict[str, dict[str, str]] = {
     },
     "aliyun": {"access_key_id": "dev", "access_key_secret": "dev-secret", "app_id": "dev"},
     "tencent": {"secret_id": "dev", "secret_key": "dev-secret", "sdk_app_id": "1400000000"},
-    "zego": {"app_id": "1000000000", "server_secret": "dev-secret"},
+    "zego": {"app_id": "1000000000", "server_secret": "dev-secret", "callback_secret": "dev-secret"},
 }
 
 
@@ -80,7 +80,11 @@ def make_credentials(app: str) -> dict[str, dict[str, str]]:
             "secret_key": secrets.token_urlsafe(24),
             "sdk_app_id": str(1_400_000_000 + number % 10**8),
         },
-        "zego": {"app_id": str(number), "server_secret": secrets.token_hex(16)},
+        "zego": {
+            "app_id": str(number),
+            "server_secret": secrets.token_hex(16),
+            "callback_secret": secrets.token_hex(16),
+        },
     }
 
 
@@ -253,8 +257,8 @@ def _merged(known: dict[str, dict[str, str]], given: dict[str, dict[str, str]]) 
     for dialect, fields in given.items():
         if dialect not in merged:
             raise ControlError("invalid", f"no dialect {dialect!r}", f"credentials.{dialect}")
-        if unknown := fields.keys() - merged[dialect].keys():
-            has = ", ".join(merged[dialect])
+        if unknown := fields.keys() - DEV[dialect].keys():
+            has = ", ".join(DEV[dialect])
             raise ControlError("invalid", f"{dialect} has {has}", f"credentials.{dialect}.{min(unknown)}")
         merged[dialect] |= fields
     return merged

@@ -6,6 +6,8 @@ from reelroom.domain.recording import Limits, StopReason
 from reelroom.domain.timeline import Pauses
 
 SECOND = 1_000_000_000
+TELL_AFTER_NS = 15 * SECOND  # since when nobody has published; a reconnection takes less
+TELL_EVERY_NS = 30 * SECOND
 
 
 class LimitWatch:
@@ -20,6 +22,8 @@ class LimitWatch:
         self._duration_ns = round(limits.duration_s * SECOND)
         self._started_ns = started_ns
         self._idle_since: int | None = started_ns
+        self._tells = limits.tell_idle
+        self._told_ns = 0
 
     def published(self, tracks: int, now_ns: int) -> None:
         """How many tracks that the recording wants are published now."""
@@ -27,6 +31,16 @@ class LimitWatch:
             self._idle_since = None
         elif self._idle_since is None:
             self._idle_since = now_ns
+
+    def quiet(self, now_ns: int, pauses: Pauses) -> int | None:
+        """Since when nobody has published, when that is to be said now."""
+        since = self._idle_since
+        if not self._tells or since is None or pauses.paused or now_ns - since < TELL_AFTER_NS:
+            return None
+        if self._told_ns > since and now_ns - self._told_ns < TELL_EVERY_NS:
+            return None
+        self._told_ns = now_ns
+        return since
 
     def due(self, now_ns: int, pauses: Pauses) -> tuple[StopReason, int] | None:
         """Which limit has been reached, and the room time at which the recording ends by it."""
