@@ -20,6 +20,7 @@ from reelroom.domain.timeline import SECOND, Pauses
 from reelroom.record.mixed.feed import FOREVER_NS, Feed
 from reelroom.record.mixed.frames import Made, Mark, Resume
 from reelroom.record.mixed.load import Load
+from reelroom.record.mixed.push import Push
 from reelroom.record.mixed.soundstage import SoundStage
 from reelroom.record.mixed.stage import Stage
 
@@ -53,6 +54,7 @@ class Mixer:
         at_once: bool = False,
     ) -> None:
         self.made: deque[Made | Mark] = deque()
+        self.pushes: tuple[Push, ...] = ()  # they get every frame, and never make anybody wait
         self.notices: deque[tuple[str, str]] = deque()  # code, message
         self.error: BaseException | None = None
         self.done = False
@@ -210,20 +212,29 @@ class Mixer:
         room_ns = self._times.pop(tick)
         sounds = self._sounds
         while sounds and sounds[0].room_ns < room_ns:
-            self.made.append(sounds.popleft())
-        self.made.append(Made(True, key, tick + 1, room_ns, payload))
+            self._give(sounds.popleft())
+        self._give(Made(True, key, tick + 1, room_ns, payload))
+
+    def _give(self, made: Made) -> None:
+        self.made.append(made)
+        for push in self.pushes:
+            push.put(made.video, made.key, made.room_ns, made.payload)
 
     def _sounded(self, made: list[Made]) -> None:
         """Sound waits for the pictures before it: the log has both in the order of their times."""
-        (self._sounds if self._picture is not None else self.made).extend(made)
+        if self._picture is not None:
+            self._sounds.extend(made)
+            return
+        for frame in made:
+            self._give(frame)
 
     def _empty(self) -> None:
         """Everything out of the picture's encoder."""
         if self._picture is not None:
             for encoded in self._picture.encoder.flush():
                 self._pictured(encoded.tick, encoded.key, encoded.payload)
-        self.made.extend(self._sounds)
-        self._sounds.clear()
+        while self._sounds:
+            self._give(self._sounds.popleft())
 
     def _tell_pause(self, at_ns: int | None) -> None:
         """Once for each pause, behind the last frame before it."""
@@ -254,7 +265,8 @@ class Mixer:
         media_ns = self._pauses.media_ns(self.start_ns, to_ns)
         self._tick = max(self._tick + 1, -(-media_ns * self._rate // SECOND))
         if self._sound is not None:
-            self.made.extend(self._sound.skip(self._media_ns(self._tick)))
+            for frame in self._sound.skip(self._media_ns(self._tick)):
+                self._give(frame)
         self.made.append(Mark(why, from_ns, self._room_ns(self._tick) or to_ns))
 
     def _adapt(self, effort: int) -> None:

@@ -5,6 +5,7 @@ All methods are for the main thread. Owns no bus, no journal and no outputs but 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 
 from msgspec import Struct
@@ -22,6 +23,7 @@ from reelroom.record.mixed.frames import OUTPUT, Resume
 from reelroom.record.mixed.images import Images
 from reelroom.record.mixed.mixer import Mixer, Stages
 from reelroom.record.mixed.output import MixedOutput
+from reelroom.record.mixed.push import Push
 from reelroom.record.mixed.sound import SoundMixer
 from reelroom.record.mixed.soundstage import SoundStage
 from reelroom.record.mixed.stage import Stage
@@ -71,6 +73,11 @@ class MixedRecording:
             gaps_of="" if spec.mix.individual else OUTPUT,
         )
         self._output = MixedOutput(paths, spec, worker, lambda: self._pauses)
+        self._pushes = tuple(
+            Push(push, spec.mix, video=wanted.video is not None, audio=wanted.audio is not None)
+            for push in spec.mix.pushes
+        )
+        self._closers: list[threading.Thread] = []
         self._mixer: Mixer | None = None
 
     # life
@@ -93,6 +100,9 @@ class MixedRecording:
             self._mix.at_once,
         )
         self._mixer.set_pauses(self._pauses)
+        self._mixer.pushes = self._pushes
+        for push in self._pushes:
+            push.start()
         self._mixer.start()
 
     def since_ns(self) -> int:
@@ -119,6 +129,14 @@ class MixedRecording:
         while mixer.notices:
             code, message = mixer.notices.popleft()
             self._worker.lines([lines.Notice(code=code, message=message, output=OUTPUT)])
+        self._tell_of_pushes()
+
+    def _tell_of_pushes(self) -> None:
+        for push in self._pushes:
+            while push.notices:
+                notice = push.notices.popleft()
+                code = notice.code.replace(".", "_")
+                self._worker.lines([lines.Notice(code=code, message=notice.message, output=OUTPUT, about=notice.push)])
 
     # commands
 
@@ -154,7 +172,7 @@ class MixedRecording:
             if not whole and not giving_up:
                 self._tell_lost(mixer.at_ns, before_ns, "overload")
         self._output.finish(before_ns, giving_up)
-        self.feed.close()
+        self._close()
 
     def _tell_lost(self, from_ns: int, to_ns: int | None, reason: str) -> None:
         """The end of the recording that is not rendered any more."""
@@ -173,7 +191,19 @@ class MixedRecording:
             self._mixer.abandon()
             self._output.take(self._mixer, now_ns)
         self._output.keep()
+        self._close()
+
+    def end(self) -> None:
+        """The process ends: wait for what has still to be pushed."""
+        for closer in self._closers:
+            closer.join()
+
+    def _close(self) -> None:
+        self._tell_of_pushes()
         self.feed.close()
+        self._closers = [threading.Thread(target=push.close, daemon=True) for push in self._pushes]
+        for closer in self._closers:
+            closer.start()
 
     # in the mixing thread
 
