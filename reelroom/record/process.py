@@ -152,6 +152,8 @@ class Recorder:
             self._journal.close()
             if self._mixed is not None:
                 self._mixed.end()
+            if self._mixed is not None:
+                self._mixed.end()
 
     def _listen(self) -> None:
         self._wake_path.unlink(missing_ok=True)
