@@ -84,7 +84,7 @@ def draw_text(text: str, size: int, color: str, max_width: int | None = None) ->
 
 def line_height(size: int) -> int:
     """Of one line, in pixels."""
-    return _base_line(size) + round(size * 0.4)
+    return _base_line(size) + round(size * 0.45)
 
 
 def clean(text: str) -> str:
@@ -94,7 +94,7 @@ def clean(text: str) -> str:
 
 
 def _base_line(size: int) -> int:
-    return round(size * 1.0)
+    return round(size * 1.1)
 
 
 def _cut(text: str, size: int, max_width: int) -> str:
