@@ -6,10 +6,10 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from sqlalchemy import ColumnElement, String, cast, func, or_, select
@@ -52,6 +52,13 @@ class MediaQuery:
     expires_until_ns: int | None = None
 
 
+class Content(NamedTuple):
+    """An object that only this server can read for others."""
+
+    bytes: int
+    chunks: AsyncIterator[bytes]
+
+
 class Library:
     """The libraries of all apps; every call names the app. Expired files are not there, even while storage has them."""
 
@@ -61,7 +68,7 @@ class Library:
         self._uploader = uploader
         self._shelf = shelf
         self._recordings = recordings
-        self._key = key
+        self.key = key
 
     async def search(
         self, app: str, query: MediaQuery, *, offset: int = 0, limit: int = 10, ascending: bool = False
@@ -105,15 +112,15 @@ class Library:
     def url(self, base: str, media: tables.Media, ttl_s: int = URL_TTL_S) -> str:
         """Where anybody reads the file from this server: `base` is its own, "https://host". Whole hours, so that two
         answers in a row say the same."""
-        expires = (int(time.time()) + ttl_s) // 3600 * 3600 + 3600
-        return f"{base.rstrip('/')}/media/{expires}-{self._sign(media.id, expires)}/{media.id}/{quote(media.key)}"
+        return media_url(self.key, base, media.id, media.key, ttl_s)
 
     def _sign(self, id: str, expires_s: int) -> str:
-        return hmac.new(self._key, f"media\n{id}\n{expires_s}".encode(), hashlib.sha256).hexdigest()[:40]
+        return _signature(self.key, id, expires_s)
 
-    async def open(self, token: str, id: str, key: str) -> Path | str | bytes:
+    async def open(self, token: str, id: str, key: str) -> Path | str | bytes | Content:
         """An object of a file by what `url` made, or by a name that its playlist has: a local file, a URL to go to, or
-        its bytes. ControlError("forbidden") for a wrong or old token, "not_found", "unavailable"."""
+        its bytes, all at once if it is a playlist. ControlError("forbidden") for a wrong or old token, "not_found",
+        "unavailable"."""
         expires, _, signature = token.partition("-")
         valid = expires.isascii() and expires.isdigit() and len(expires) < 16
         if not valid or not hmac.compare_digest(self._sign(id, int(expires)).encode(), signature.encode()):
@@ -129,6 +136,10 @@ class Library:
                 reached = await storage.reach(key, LINK_S)
                 if isinstance(reached, str) or (reached is not None and await _is_file(reached)):
                     return reached
+                size = await storage.size(key)
+                if reached is None and size is not None:
+                    return Content(size, storage.chunks(key))
+                raise ControlError("not_found", "the storage has this object no more")
             data = await storage.read(key)
         except StorageError as error:
             raise ControlError("unavailable", f"the storage does not give it: {error}") from error
@@ -164,6 +175,16 @@ class Library:
         query = query.where(other.identity == media.identity, other.source == media.source)
         found = await session.scalar(query.where(or_(other.key == key, along.key == key)).limit(1))
         return found is not None
+
+
+def media_url(signing: bytes, base: str, id: str, key: str, ttl_s: int) -> str:
+    """What `Library.url` says, for those who have its key alone: callbacks, which are made without a library."""
+    expires = (int(time.time()) + ttl_s) // 3600 * 3600 + 3600
+    return f"{base.rstrip('/')}/media/{expires}-{_signature(signing, id, expires)}/{id}/{quote(key)}"
+
+
+def _signature(signing: bytes, id: str, expires_s: int) -> str:
+    return hmac.new(signing, f"media\n{id}\n{expires_s}".encode(), hashlib.sha256).hexdigest()[:40]
 
 
 async def _is_file(path: Path) -> bool:

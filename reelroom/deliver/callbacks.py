@@ -46,7 +46,7 @@ class Renderer(NamedTuple):
 
     render: Callable[..., Rendered | Sequence[Rendered] | None]
     silent: frozenset[str] | None
-    pauses: Sequence[float] | None = None
+    pauses: Sequence[float] | Callable[[Recording], Sequence[float]] | None = None
 
 
 def renderer(dialect: str) -> Renderer:
@@ -54,7 +54,8 @@ def renderer(dialect: str) -> Renderer:
 
     `render(event, recording, callback, app)` makes the requests of one event, none if the dialect has no word for it.
     A module with a `SILENT` numbers what it sends: it is given `earlier`, (type, id, at_ns, data) of the recording's
-    events before this one that are not in `SILENT`. `PAUSES_S` is a vendor's own rule of retries.
+    events before this one that are not in `SILENT`. `PAUSES_S` is a vendor's own rule of retries, or
+    a function that says it for a recording.
     """
     module = importlib.import_module(f"reelroom.dialects.{dialect}.callbacks")
     return Renderer(module.render, getattr(module, "SILENT", None), getattr(module, "PAUSES_S", None))
@@ -273,7 +274,8 @@ class Callbacks:
             self._sick.discard(host)
         else:
             self._sick.add(host)
-        await self._store(event, queue, result, at, self._renderer_of(row.dialect).pauses)
+        pauses = self._renderer_of(row.dialect).pauses
+        await self._store(event, queue, result, at, pauses(row) if callable(pauses) else pauses)
         return True
 
     async def _send(self, event: Event, number: int, request: Rendered) -> Result:
