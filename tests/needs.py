@@ -30,6 +30,12 @@ def _script(name: str) -> Callable[[], str | None]:
     return lambda: None if beside.exists() or shutil.which(name) else f"no {name} beside Python or on the PATH"
 
 
+def _libsrt() -> str | None:
+    from reelroom.record.mixed.srt import library
+
+    return None if library() else "no libsrt on this machine"
+
+
 def _gstreamer() -> str | None:
     """The system's Python with GStreamer's bindings and webrtcbin with its ICE."""
     check = (
@@ -48,6 +54,7 @@ def _gstreamer() -> str | None:
 
 _CHECKS: dict[str, Callable[[], str | None]] = {
     "ffmpeg": _binary("ffmpeg"),
+    "libsrt": _libsrt,
     "ffprobe": _binary("ffprobe"),
     "chromium": _binary("chromium"),
     "node": _binary("node"),

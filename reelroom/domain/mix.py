@@ -18,6 +18,8 @@ MAX_PUSHES = 8
 
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+#: What servers take: FLV over RTMP, a transport stream over SRT.
+_PUSHED = {"rtmp": (("h264",), ("aac",)), "srt": (("h264", "h265"), ("aac", "mp3"))}
 _PUSH = re.compile(r"(rtmp|rtmps|srt)://[!-~]+\Z")
 
 
@@ -87,6 +89,14 @@ class Mix(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"mix.channels must be 1 or 2, not {self.channels}")
         if len(self.pushes) > MAX_PUSHES or len({push.id for push in self.pushes}) != len(self.pushes):
             raise ValueError(f"mix.pushes takes at most {MAX_PUSHES} pushes with ids of their own")
+        for push in self.pushes:
+            scheme = push.url.partition("://")[0]
+            video, audio = _PUSHED["srt" if scheme == "srt" else "rtmp"]
+            if self.video_codec not in video or self.audio_codec not in audio:
+                raise ValueError(
+                    f"a push to {scheme}:// takes video in {' or '.join(video)} and audio in {' or '.join(audio)}, "
+                    f"not {self.video_codec} and {self.audio_codec}"
+                )
 
     @property
     def masked(self) -> Mix:

@@ -17,6 +17,7 @@ from reelroom.domain.mix import Mix
 from reelroom.domain.mix import Push as Where
 from reelroom.record.mixed.encoder import PictureEncoder
 from reelroom.record.mixed.push import FAILING, RECOVERED, STARTED, Push
+from reelroom.record.mixed.srt import parse
 from reelroom.record.mixed.voice import SoundEncoder
 from tests.needs import need
 
@@ -111,6 +112,59 @@ def test_rtmp_gets_every_frame_from_a_key_frame_on(tmp_path, codec, rate, channe
     assert codes(push) == [STARTED]
     assert push.dropped == 0
     assert not any("secret" in notice.message for notice in push.notices)
+
+
+@pytest.mark.parametrize(("codec", "sound", "extra"), [
+    ("h264", "aac", "&streamid=publish:room"), ("h265", "mp3", "&passphrase=a%20long%20secret&pbkeylen=32"),
+])  # fmt: skip
+def test_srt_gets_every_frame_from_a_key_frame_on(tmp_path, codec, sound, extra):
+    need("libsrt")
+    mix = small(video_codec=codec, audio_codec=sound, sample_rate=44_100)
+    port = free_port(socket.SOCK_DGRAM)
+    secret = "&passphrase=a long secret" if "passphrase" in extra else ""
+    receiver = server(f"srt://127.0.0.1:{port}?mode=listener{secret}", "mpegts", tmp_path / "got.ts")
+    push = Push(Where(id="one", url=f"srt://127.0.0.1:{port}?mode=caller{extra}"), mix, video=True, audio=True)
+    try:
+        wait(lambda: listening(port, "udp"), "the server listens")
+        push.start()
+        source = Source(mix)
+        source.second(push)
+        wait(lambda: push.connected, f"connected: {push.notices}")
+        for _ in range(4):
+            source.second(push)
+        push.close()
+        receiver.wait(PATIENCE_S)
+    finally:
+        push.close()
+        receiver.kill()
+        receiver.communicate()
+    got = probe(tmp_path / "got.ts")
+    assert int(got["video"]["nb_read_frames"]) >= 5 * mix.fps - 4  # what is in the encoder
+    assert got["video"]["codec_name"] == {"h264": "h264", "h265": "hevc"}[codec]
+    assert (got["audio"]["codec_name"], int(got["audio"]["sample_rate"])) == (sound, 44_100)
+    assert codes(push) == [STARTED]
+    assert not any("secret" in notice.message or "publish" in notice.message for notice in push.notices)
+
+
+def test_srt_to_nobody_says_why():
+    need("libsrt")
+    port = free_port(socket.SOCK_DGRAM)
+    push = Push(Where(id="one", url=f"srt://127.0.0.1:{port}"), small(), video=True, audio=True)
+    try:
+        push.start()
+        Source(small()).second(push)
+        wait(lambda: push.notices, "a notice")
+    finally:
+        push.close()
+    assert push.notices[0].code == FAILING
+    assert "onnection" in push.notices[0].message
+
+
+def test_an_srt_url_with_what_is_not_done_is_refused():
+    assert parse("srt://[::1]:9000?streamid=a%3Db&latency=200000").texts == {"streamid": "a=b"}
+    for wrong in ("srt://host", "srt://host:1?mode=listener", "srt://host:1?passphrase=short", "srt://host:1?foo=1"):
+        with pytest.raises(ValueError, match="SRT"):
+            parse(wrong)
 
 
 def test_a_new_encoder_is_announced(tmp_path):

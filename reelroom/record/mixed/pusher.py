@@ -7,6 +7,7 @@ b"E" and why it is not. Everything it is told comes over standard input: command
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import sys
@@ -19,6 +20,7 @@ import msgspec
 from av.container.output import OutputContainer
 from av.packet import PacketSideData
 
+from reelroom.record.mixed.srt import PAYLOAD, Srt
 from reelroom.record.mux.annexb import to_lengths
 from reelroom.record.mux.ts import adts
 
@@ -46,7 +48,8 @@ def main(source: IO[bytes], sink: IO[bytes]) -> int:
     size = int.from_bytes(source.read(4), "big")
     line = msgspec.msgpack.decode(source.read(size), type=Line)
     try:
-        with _connect(line) as out:
+        with contextlib.ExitStack() as stack:
+            out = _connect(line, stack)
             streams = _streams(out, line)
             out.start_encoding()
             sink.write(b"C")
@@ -54,20 +57,22 @@ def main(source: IO[bytes], sink: IO[bytes]) -> int:
             _send(source, out, streams, line)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         # PyAV's own text would name the URL, which may hold a key.
-        reason = getattr(error, "strerror", None) or type(error).__name__
+        ours = not isinstance(error, av.error.FFmpegError)
+        reason = getattr(error, "strerror", None) or (str(error) if ours else "") or type(error).__name__
         sink.write(b"E" + reason.encode())
         sink.flush()
         return 1
     return 0
 
 
-def _connect(line: Line) -> OutputContainer:
+def _connect(line: Line, stack: contextlib.ExitStack) -> OutputContainer:
     if line.url.startswith("srt:"):
-        options = {"connect_timeout": str(_CONNECT_US // 1000), "transtype": "live"}
-        return av.open(line.url, "w", format="mpegts", options=options)
+        sink = Srt(line.url)
+        stack.callback(sink.close)
+        return stack.enter_context(av.open(sink, "w", format="mpegts", buffer_size=8 * PAYLOAD))
     # A server that takes no duration or size in the end cannot seek back for them.
     options = {"flvflags": "no_duration_filesize", "rw_timeout": str(_CONNECT_US), "rtmp_live": "live"}
-    return av.open(line.url, "w", format="flv", options=options)
+    return stack.enter_context(av.open(line.url, "w", format="flv", options=options))
 
 
 def _streams(out: OutputContainer, line: Line) -> dict[bool, Any]:
