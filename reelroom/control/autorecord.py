@@ -189,13 +189,13 @@ class AutoRecord:
             )
         late_s = max(0, now - since_ns) / _S + _MARGIN_S
         preroll_s = spec.preroll_s
-        if late_s <= self._ring_s:  # the ring still has its beginning
+        if late_s <= self._ring_s:  # the ring still has the stream's beginning
             preroll_s = max(preroll_s, late_s)
         spec = msgspec.structs.replace(
             spec,
             subscription=subscription,
             limits=msgspec.structs.replace(spec.limits, idle_s=stored.rule.resume_s),
-            preroll_s=min(preroll_s, self._ring_s),
+            preroll_s=preroll_s,
             requested_ns=now,
         )
         return replace(new, spec=spec, match=match.key, idempotency_key=None)

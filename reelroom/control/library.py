@@ -55,7 +55,7 @@ class MediaQuery:
 class Content(NamedTuple):
     """An object that only this server can read for others."""
 
-    bytes: int
+    size: int
     chunks: AsyncIterator[bytes]
 
 

@@ -26,6 +26,7 @@ from opendal.layers import RetryLayer, TimeoutLayer
 from reelroom.domain.naming import safe
 
 CHUNK = 8 << 20  # of a file that goes in parts; smaller files go in one request
+READ = 1 << 20  # of what is read back
 MAX_PARTS = 9000  # S3 and those like it take 10,000
 CONTROL_TIMEOUT_S = 30
 CHUNK_TIMEOUT_S = 60
@@ -58,6 +59,7 @@ _DAL_ERRORS: tuple[type[Exception], ...] = tuple(
 
 
 _OPEN_ERRORS: tuple[type[Exception], ...] = (*_DAL_ERRORS, TypeError)
+_READ_ERRORS: tuple[type[Exception], ...] = (*_DAL_ERRORS, OSError)
 _CONTEXT = re.compile(r", context: \{.*?\}(?= =>)", re.DOTALL)  # the same on one line, in errors of files
 _ANSWERED = re.compile(r"response: Parts \{ status: (\d{3})")
 _SERVICES_WORDS = re.compile(r"\w+Error \{")  # an answer in the service's own form, read by opendal
@@ -98,7 +100,10 @@ class Storage(Protocol):
         """A small object's bytes, a playlist's; None when there is none."""
 
     async def reach(self, key: str, expires_s: int) -> Path | str | None:
-        """How a reader gets an object: a local file, a URL that is good for `expires_s`; None: only by `read`."""
+        """How a reader gets an object: a local file, a URL that is good for `expires_s`; None: only by `chunks`."""
+
+    def chunks(self, key: str) -> AsyncIterator[bytes]:
+        """An object's bytes, a bounded part at a time."""
 
 
 def open_storage(service: str, options: dict[str, str]) -> Storage:
@@ -174,6 +179,14 @@ class LocalStorage:
 
     async def reach(self, key: str, expires_s: int) -> Path | str | None:
         return self._target(key)
+
+    async def chunks(self, key: str) -> AsyncIterator[bytes]:
+        try:
+            with self._target(key).open("rb") as file:
+                while data := await asyncio.to_thread(file.read, READ):
+                    yield data
+        except OSError as error:
+            raise _trouble(error) from error
 
     async def _in_thread(self, function: Any, *args: Any) -> Any:
         try:
@@ -321,6 +334,14 @@ class ObjectStorage:
         try:
             return str((await self._operator.presign_read(key, expires_s)).url)
         except _DAL_ERRORS as error:
+            raise self._said(error) from None
+
+    async def chunks(self, key: str) -> AsyncIterator[bytes]:
+        try:
+            async with await self._operator.open(key, "rb") as file:  # type: ignore[misc]
+                while data := await file.read(READ):
+                    yield bytes(data)
+        except _READ_ERRORS as error:
             raise self._said(error) from None
 
     def _more(self, key: str) -> dict[str, Any]:

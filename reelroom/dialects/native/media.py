@@ -7,11 +7,11 @@ from pathlib import PurePosixPath
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from fastapi.responses import FileResponse, RedirectResponse
+from fastapi.responses import FileResponse, RedirectResponse, StreamingResponse
 from pydantic import AwareDatetime, BaseModel, Field
 
 from reelroom.control.context import Context
-from reelroom.control.library import MediaQuery
+from reelroom.control.library import Content, MediaQuery
 from reelroom.dialects.native.auth import AppDep, ContextDep
 from reelroom.dialects.native.files import MEDIA_TYPES
 from reelroom.dialects.native.wire import Tag, iso
@@ -146,4 +146,6 @@ async def read(
         return RedirectResponse(found, 302, {"Cache-Control": "no-store"})
     if isinstance(found, bytes):
         return Response(found, 200, headers, media_type=kind)
+    if isinstance(found, Content):
+        return StreamingResponse(found.chunks, 200, headers | {"Content-Length": str(found.size)}, media_type=kind)
     return FileResponse(found, headers=headers, media_type=kind)
