@@ -11,7 +11,7 @@ from fractions import Fraction
 from functools import cache
 from typing import NamedTuple
 
-from reelroom.domain.scene import Fit, Layout, Pin, Place, Preset, Run, Table, Vacant
+from reelroom.domain.scene import Fit, Layout, Pin, Place, Preset, Run, Surface, Table, Vacant
 
 _EXACT = 1_000_000  # denominators up to here are restored from floats: six decimals, and all thirds and sevenths
 _SECOND = 1_000_000_000
@@ -41,6 +41,7 @@ class Pane(NamedTuple):
     z: int
     fit: Fit
     alpha: float
+    placeholder: Surface | None = None  # instead of the scene's
 
 
 class _Rect(NamedTuple):
@@ -174,7 +175,8 @@ def _place(layout: Layout, place: Place, width: int, height: int, owner: Person 
         return None
     identity = owner.identity if owner else place.identity or ""
     source = owner.source if owner else place.source or "camera"
-    return Pane(identity, source, *box, place.z, place.fit or _fit(layout, owner, False), place.alpha)
+    fit = place.fit or _fit(layout, owner, False)
+    return Pane(identity, source, *box, place.z, fit, place.alpha, place.placeholder)
 
 
 def _panes(layout: Layout, width: int, height: int, seats: Iterable[tuple[Person, _Rect, bool]]) -> tuple[Pane, ...]:

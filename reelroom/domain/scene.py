@@ -63,6 +63,7 @@ class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fit: Fit | None = None  # None: the layout's
     identity: str | None = None  # None: the next participant who has no pane
     source: str = ""  # "camera", "screen"; "": any
+    placeholder: Surface | None = None  # of this pane, whoever's it is; None: the scene's
 
     def __post_init__(self) -> None:
         if self.identity is not None:
@@ -297,7 +298,8 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def images(self) -> frozenset[str]:
         """Names of all image files that it needs."""
-        surfaces = (self.background, self.placeholder, *self.placeholders.values())
+        own = (pane.placeholder for pane in self.layout.panes if pane.placeholder is not None)
+        surfaces = (self.background, self.placeholder, *self.placeholders.values(), *own)
         return frozenset({s.image for s in surfaces} | {w.image for w in self.watermarks}) - {""}
 
     def with_images(self, names: Mapping[str, str]) -> Scene:
@@ -307,8 +309,13 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         def surface(old: Surface) -> Surface:
             return replace(old, image=names[old.image]) if old.image else old
 
+        panes = tuple(
+            pane if pane.placeholder is None else replace(pane, placeholder=surface(pane.placeholder))
+            for pane in self.layout.panes
+        )
         return replace(
             self,
+            layout=replace(self.layout, panes=panes),
             background=surface(self.background),
             placeholder=surface(self.placeholder),
             placeholders={

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from reelroom.domain.layout import PRESETS, Pane, Person, Speaker, arrange, best_fit, check_layout, grid
-from reelroom.domain.scene import Fit, Layout, Pin, Place, Preset, Run, Table, Vacant
+from reelroom.domain.scene import Fit, Layout, Pin, Place, Preset, Run, Scene, Surface, Table, Vacant
 
 S = 1_000_000_000
 WITH_LARGE = sorted(PRESETS)
@@ -277,3 +277,16 @@ def test_somebody_else_is_followed_when_the_speaker_leaves() -> None:
     speaker = Speaker()
     speaker.choose(said(a=10, b=10), 10 * S)
     assert speaker.choose(said(b=10.5), 10_500_000_000) == "b"
+
+
+def test_a_custom_pane_keeps_its_own_placeholder_whoever_stands_in_it() -> None:
+    own = Surface(color="", image="ab" * 32)
+    places = (Place(x=0, y=0, width=0.5, height=1, placeholder=own), Place(x=0.5, y=0, width=0.5, height=1))
+    layout = Layout(preset=Preset.CUSTOM, panes=places)
+    alice = Person("alice", "camera", 0, True)
+    assert [pane.placeholder for pane in arrange(layout, 640, 360, [alice], 0)] == [own, None]
+    assert [pane.placeholder for pane in arrange(layout, 640, 360, [], 0)] == [own, None]
+    scene = Scene(layout=layout)
+    assert scene.images() == {"ab" * 32}
+    named = scene.with_images({"ab" * 32: "cd" * 32}).layout.panes[0].placeholder
+    assert named == Surface(color="", image="cd" * 32)

@@ -116,6 +116,7 @@ class Canvas:
         if before is None or before.names != scene.names:
             self._labels.clear()
         surfaces = {scene.background, scene.placeholder, *scene.placeholders.values()}
+        surfaces |= {pane.placeholder for pane in panes if pane.placeholder is not None}
         self._sheets = {
             key: sheet for key, sheet in self._sheets.items() if key[0] in surfaces and (key[1], key[2]) in sizes
         }
@@ -154,7 +155,7 @@ class Canvas:
             elif who in self._held:
                 last, since_ns = self._held[who]
                 since_ns = since_ns or at_ns
-                bare = scene.hold_bare and not _surface(scene, pane.identity).image
+                bare = scene.hold_bare and not _surface(scene, pane).image
                 if bare or at_ns - since_ns < scene.hold_s * _SECOND:
                     held[who] = (last, since_ns)
         self._held = held
@@ -207,12 +208,12 @@ class Canvas:
 def _item(pane: Pane, picture: Picture | None, scene: Scene) -> _Item:
     name = scene.names.texts.get(pane.identity, pane.identity) if scene.names is not None else ""
     if picture is None:
-        return _Item(pane, 0, _surface(scene, pane.identity), scene.background.color, scene.border, name)
+        return _Item(pane, 0, _surface(scene, pane), scene.background.color, scene.border, name)
     return _Item(pane, picture.serial, None, scene.background.color, scene.border, name)
 
 
-def _surface(scene: Scene, identity: str) -> Surface:
-    return scene.placeholders.get(identity, scene.placeholder)
+def _surface(scene: Scene, pane: Pane) -> Surface:
+    return pane.placeholder or scene.placeholders.get(pane.identity, scene.placeholder)
 
 
 def _opaque(item: _Item) -> bool:
