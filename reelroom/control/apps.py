@@ -39,7 +39,13 @@ DEV: dict[str, dict[str, str]] = {
         "callback_secret": "dev-secret",
     },
     "aliyun": {"access_key_id": "dev", "access_key_secret": "dev-secret", "app_id": "dev"},
-    "tencent": {"secret_id": "dev", "secret_key": "dev-secret", "sdk_app_id": "1400000000"},
+    "tencent": {
+        "secret_id": "dev",
+        "secret_key": "dev-secret",
+        "sdk_app_id": "1400000000",
+        "sdk_secret_key": "dev-secret",
+        "callback_key": "dev-secret",
+    },
     "zego": {"app_id": "1000000000", "server_secret": "dev-secret", "callback_secret": "dev-secret"},
 }
 
@@ -79,6 +85,8 @@ def make_credentials(app: str) -> dict[str, dict[str, str]]:
             "secret_id": "AKID" + secrets.token_hex(16),
             "secret_key": secrets.token_urlsafe(24),
             "sdk_app_id": str(1_400_000_000 + number % 10**8),
+            "sdk_secret_key": secrets.token_hex(32),
+            "callback_key": secrets.token_hex(16),
         },
         "zego": {
             "app_id": str(number),
