@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import msgspec
 from fastapi import FastAPI
 from sqlalchemy import update
 
@@ -60,6 +61,9 @@ class Recorders:
 
     async def prepare(self, spec: Any) -> None:
         self.specs.append(spec)
+        if self.recordings.is_dir():
+            self.folder(spec.id).mkdir(exist_ok=True)
+            (self.folder(spec.id) / "spec.json").write_bytes(msgspec.json.encode(spec))
 
     async def start(self, recording: str) -> bool:
         await self.become(recording, State.RECORDING)

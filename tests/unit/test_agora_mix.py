@@ -285,6 +285,13 @@ async def test_update_changes_the_subscription_of_a_mix(server: Server) -> None:
     assert isinstance(change, lines.Change) and change.subscription.video is None
 
 
+async def test_a_mix_that_was_started_with_sound_alone_stays_so(server: Server) -> None:
+    config = {"subscribeAudioUids": ["#allstream#"]}
+    resource_id, sid = await started(server, recordingConfig=config)
+    request = {"streamSubscribe": {"videoUidList": {"subscribeVideoUids": ["41"]}}}
+    refused(await server.call("update", resource_id, sid, request, mode="mix"), 400, 2, "without video")
+
+
 async def test_a_session_answers_in_its_own_mode_only(server: Server) -> None:
     resource_id, sid = await started(server)
     for call in ("query", "update", "stop"):

@@ -55,8 +55,8 @@ class Made:
         self.recordings = Recordings(chosen, database, box, recorders, Changes(), None)  # type: ignore[arg-type]
 
     def wanted(self, mode: str = "mixed", key: str | None = None, **body: object) -> NewRecording:
-        return wire.CreateRecording.model_validate({"room": "r", "mode": mode, **body}).to_domain(
-            APP, time.time_ns(), key
+        return wire.CreateRecording.model_validate({"room": "r", "mode": mode, **body}).in_room(
+            APP, "r", time.time_ns(), key
         )
 
     async def start(self, **body: object) -> tables.Recording:
