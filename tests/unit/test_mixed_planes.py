@@ -4,16 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from reelroom.domain.scene import Watermark
 from reelroom.record.mixed.planes import Planes, Sheet, blend, empty, yuv
-from reelroom.record.mixed.watermark import clock, drawn
+from reelroom.record.mixed.watermark import clock
 
 SECOND = 1_000_000_000
-
-
-class NoImages:
-    def get(self, name: str) -> None:
-        raise AssertionError(name)
 
 
 def filled(color: str, width: int = 16, height: int = 16) -> Planes:
@@ -80,22 +74,3 @@ def test_clock_is_east_of_utc() -> None:
     assert clock("%H:%M %z", noon, 480) == "20:00 +0800"
     assert clock("%d %H:%M", noon, -1440) == "31 12:00"
     assert clock("%d %H:%M", noon, 1440) == "02 12:00"
-
-
-def test_text_watermark_is_where_it_is_put_to_the_pixel() -> None:
-    for x, y in ((20, 10), (21, 11)):
-        mark = Watermark(x=x, y=y, width=40, height=20, text="I", background="#ffffff", color="#ffffff")
-        placed = drawn(mark, mark.text, 200, 100, NoImages())  # type: ignore[arg-type]
-        assert placed is not None
-        planes = filled("#000000", 200, 100)
-        placed.sheet.lay_over(planes, placed.x, placed.y)
-        rows, columns = np.nonzero(planes.y == 235)
-        assert (columns.min(), columns.max(), rows.min(), rows.max()) == (x, x + 39, y, y + 19)
-
-
-def test_watermark_placed_by_fractions_scales_with_the_canvas() -> None:
-    mark = Watermark(x=0.5, y=0.25, width=0.25, height=0.5, fractions=True, text="x", background="#ff0000")
-    placed = drawn(mark, mark.text, 400, 200, NoImages())  # type: ignore[arg-type]
-    assert placed is not None
-    assert (placed.x, placed.y, placed.sheet.width, placed.sheet.height) == (200, 50, 100, 100)
-    assert drawn(Watermark(x=1, y=0, fractions=True, text="x"), "x", 400, 200, NoImages()) is None  # type: ignore[arg-type]

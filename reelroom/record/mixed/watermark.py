@@ -44,7 +44,7 @@ def drawn(mark: Watermark, text: str, width: int, height: int, images: Images) -
     across, down = (width, height) if mark.fractions else (1, 1)
     x, y = round(mark.x * across), round(mark.y * down)
     box = round(mark.width * across), round(mark.height * down)
-    pixels = _image(mark, box, images) if mark.image else _text(mark, text, box)
+    pixels = _image(mark, box, (width, height), images) if mark.image else _text(mark, text, box, (width, height))
     if pixels is None or mark.opacity == 0 or x >= width + bool(mark.anchor_x) or y >= height + bool(mark.anchor_y):
         return None
     x = max(0, x - round(mark.anchor_x * pixels.width))
@@ -57,8 +57,8 @@ def drawn(mark: Watermark, text: str, width: int, height: int, images: Images) -
     return Mark(Sheet(sheet, mark.opacity), x & ~1, y & ~1)
 
 
-def _image(mark: Watermark, box: tuple[int, int], images: Images) -> Image.Image | None:
-    """At its own size; at a width and height if both are given; with one of them, in its own shape."""
+def _image(mark: Watermark, box: tuple[int, int], limit: tuple[int, int], images: Images) -> Image.Image | None:
+    """At its own size; at a width and height if both are given; with one of them, in its own shape. Cut at `limit`."""
     image = images.get(mark.image)
     if image is None:
         return None
@@ -67,23 +67,25 @@ def _image(mark: Watermark, box: tuple[int, int], images: Images) -> Image.Image
         return image
     width = width or max(1, round(image.width * height / image.height))
     height = height or max(1, round(image.height * width / image.width))
-    return image.resize((width, height), Image.Resampling.LANCZOS)
+    # Only what can be seen is made: the numbers are a client's, who may ask for any size.
+    seen = min(width, limit[0]), min(height, limit[1])
+    part = (0, 0, image.width * seen[0] / width, image.height * seen[1] / height)
+    return image.resize(seen, Image.Resampling.LANCZOS, part)
 
 
-def _text(mark: Watermark, text: str, box: tuple[int, int]) -> Image.Image | None:
-    """Lines one below the other on the background, cut at the box where it has one."""
+def _text(mark: Watermark, text: str, box: tuple[int, int], limit: tuple[int, int]) -> Image.Image | None:
+    """Lines one below the other on the background, cut at the box where it has one, and at `limit`."""
     margin = mark.size // 4 if mark.background else 0
-    room = max(0, box[0] - 2 * margin) if box[0] else None
-    lines = [draw_text(line, mark.size, mark.color, room) for line in text.splitlines()]
+    room = max(0, min(box[0] or limit[0], limit[0]) - 2 * margin)
+    step = line_height(mark.size)
+    lines = [draw_text(line, mark.size, mark.color, room) for line in text.splitlines()[: limit[1] // step + 1]]
     if not lines:
         return None
-    size = (
-        box[0] or max(line.width for line in lines) + 2 * margin,
-        box[1] or line_height(mark.size) * len(lines),
-    )
+    width = box[0] or max(line.width for line in lines) + 2 * margin
+    size = min(width, limit[0]), min(box[1] or step * len(lines), limit[1])
     sheet = Image.new("RGBA", size, mark.background or mark.color + "00")
     for number, line in enumerate(lines):
-        place = (margin, number * line_height(mark.size))
-        if place[1] < size[1]:
-            sheet.alpha_composite(line.crop((0, 0, min(line.width, size[0] - margin), line.height)), place)
+        if number * step < size[1] and margin < size[0]:
+            shown = line.crop((0, 0, min(line.width, size[0] - margin), line.height))
+            sheet.alpha_composite(shown, (margin, number * step))
     return sheet
