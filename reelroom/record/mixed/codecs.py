@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import av
 import av.error
+import av.logging
 from av.codec.hwaccel import HWAccel
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
@@ -65,14 +66,25 @@ def _trial(name: str, width: int, height: int, fps: int, bitrate: int, profile: 
     if name not in av.codecs_available:
         return "FFmpeg was built without it"
     mix = Mix(width=width, height=height, fps=fps, video_bitrate=bitrate, profile=profile, video_codec=codec)
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)  # "cannot load libcuda" says more than "operation not permitted"
+    try:
+        with av.logging.Capture(local=True) as said:
+            reason = _encodes(mix, name)
+    finally:
+        av.logging.set_level(level)
+    return said[0][2].strip() if reason and said else reason
+
+
+def _encodes(mix: Mix, name: str) -> str:
     try:
         context = open_encoder(mix, name, "")
-        picture = av.VideoFrame(width, height, "yuv420p")
+        picture = av.VideoFrame(mix.width, mix.height, "yuv420p")
         for plane in picture.planes:
             plane.update(bytes([128]) * plane.buffer_size)
         packets = 0
         for tick in range(3):
-            picture.pts, picture.time_base = tick, Fraction(1, fps)
+            picture.pts, picture.time_base = tick, Fraction(1, mix.fps)
             picture.pict_type = PictureType.I if not tick else PictureType.NONE
             packets += len(context.encode(picture))
         packets += len(context.encode(None))
