@@ -85,6 +85,14 @@ def mixed(
     Console().print(table)
 
 
+@app.command("mixed-sound")
+def mixed_sound() -> None:
+    """CPU of the mix's sound alone: 1, 4 and 16 voices, each codec."""
+    from benchmarks import mixed_sound as bench
+
+    print(dumps(bench.run(), indent=2))
+
+
 @app.command()
 def start(starts: Annotated[int, typer.Option(min=20, help="how many")] = 100) -> None:
     """From the start call to the first frame on disk."""
