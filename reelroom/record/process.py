@@ -231,7 +231,7 @@ class Recorder:
     def _tick(self, now: int) -> None:
         self._intake.tick(now, self._room_ns(now))
         if self._mixed is not None:
-            self._mixed.tick(now, self._room_ns(now))
+            self._mixed.tick(now)
 
     def _drain(self, sock: object) -> None:
         assert isinstance(sock, socket.socket)

@@ -62,10 +62,11 @@ class MixedOutput:
             else:
                 self._frame(item, mixer.start_ns, now_ns)
 
-    def tick(self, now_ns: int, room_ns: int) -> None:
+    def tick(self, now_ns: int) -> None:
         """Every 100 ms."""
         if self._output is not None:
-            self._output.tick(now_ns, room_ns)  # its key frames come by themselves
+            # At no time is it old enough to be cut without a frame: whoever mixes late goes on where it stopped.
+            self._output.tick(now_ns, 0)
 
     def finish(self, before_ns: int | None, giving_up: bool) -> None:
         """Close what is open."""

@@ -114,7 +114,7 @@ class MixedRecording:
             return self._resumed_ns(self._resume) - _BEFORE_NS
         return self._since_ns
 
-    def tick(self, now_ns: int, room_ns: int) -> None:
+    def tick(self, now_ns: int) -> None:
         """Every 100 ms. Raises OSError (a full disk) and what ended the mixing thread."""
         mixer = self._mixer
         if mixer is None:
@@ -122,7 +122,7 @@ class MixedRecording:
         if mixer.error is not None:
             raise mixer.error
         self._output.take(mixer, now_ns)
-        self._output.tick(now_ns, room_ns)
+        self._output.tick(now_ns)
         if self._output.opened is not None:
             self.feed.begun(self._output.opened.start_ns)
         self.feed.ask_for_keys(now_ns)

@@ -1,0 +1,138 @@
+"""A mixing recorder that is stopped, stalled, killed or out of disk, before a stand-in for the ingest."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from reelroom.domain import lines
+from reelroom.domain.mix import Mix
+from reelroom.domain.recording import Mode
+from reelroom.record import paths
+from tests.fakebus import FakeBus
+from tests.media.recorderkit import Fleet, Recording, even, pair, uneven, wait
+from tests.media.test_recorder_disk_full import fill, small  # noqa: F401  # a fixture
+
+FPS = 15
+MIX = Mix(width=320, height=180, fps=FPS, video_bitrate=300_000)
+
+
+@pytest.fixture
+def fleet() -> Iterator[Fleet]:
+    made = Fleet()
+    yield made
+    made.close()
+
+
+def mixed(fleet: Fleet, **spec: object) -> Recording:
+    return Recording(fleet, mode=Mode.MIXED, mix=MIX, **spec)
+
+
+def pictures(recording: Recording) -> list[float]:
+    return recording.times("video", "000")
+
+
+def test_sigterm_leaves_a_mix_that_goes_on_without_a_gap(fleet: Fleet) -> None:
+    bus = FakeBus(paths.ingest_socket(fleet.run, 0), pair())
+    try:
+        recording = mixed(fleet)
+        pid = recording.start()
+        wait(lambda: recording.lines(lines.OutputOpened), 10)
+        time.sleep(1.5)
+        os.kill(pid, signal.SIGTERM)
+        wait(lambda: len(recording.lines(lines.Opened)) == 2, 10)
+        time.sleep(2)
+        recording.stop()
+        even(pictures(recording), 1 / FPS)
+        even(recording.times("audio", "000"), 1024 / 48_000)
+        assert len(recording.lines(lines.Opened)) == 2
+        assert recording.lines(lines.Gap) == []
+        recording.sound()
+    finally:
+        bus.close()
+
+
+def test_a_short_stall_of_the_machine_is_caught_up(fleet: Fleet) -> None:
+    bus = FakeBus(paths.ingest_socket(fleet.run, 0), pair())
+    try:
+        recording = mixed(fleet)
+        pid = recording.start()
+        wait(lambda: recording.lines(lines.OutputOpened), 10)
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(4)
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(1)
+        recording.say(lines.Stop(at_ns=time.time_ns()))
+        recording.finished(60)
+        even(pictures(recording), 1 / FPS)
+        assert recording.lines(lines.Gap) == []
+        recording.sound()
+    finally:
+        bus.close()
+
+
+def test_who_is_much_too_late_leaves_something_out_and_says_so(fleet: Fleet) -> None:
+    bus = FakeBus(paths.ingest_socket(fleet.run, 0), pair())
+    try:
+        recording = mixed(fleet)
+        pid = recording.start()
+        wait(lambda: recording.lines(lines.OutputOpened), 10)
+        time.sleep(1)
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(12)
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(2)
+        recording.say(lines.Stop(at_ns=time.time_ns()))
+        recording.finished(60)
+        gaps = [gap for gap in recording.lines(lines.Gap) if not gap.identity]
+        assert {(gap.kind, gap.reason) for gap in gaps} == {("video", "overload"), ("audio", "overload")}
+        assert all(gap.to_ns - gap.from_ns > 5e9 for gap in gaps)
+        ((before, after),) = uneven(pictures(recording), 1 / FPS)
+        assert after - before == pytest.approx(max(gap.to_ns - gap.from_ns for gap in gaps) / 1e9, abs=0.1)
+        recording.sound()
+    finally:
+        bus.close()
+
+
+def test_what_the_ring_has_lost_is_a_gap_with_that_reason(fleet: Fleet) -> None:
+    bus = FakeBus(paths.ingest_socket(fleet.run, 0), pair(), ring_ns=3_000_000_000)
+    try:
+        recording = mixed(fleet)
+        pid = recording.start()
+        wait(lambda: recording.lines(lines.OutputOpened), 10)
+        time.sleep(1)
+        fleet.process.kill()
+        fleet.process.wait()
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(13)
+        fleet.process = fleet.spawn()
+        wait(lambda: len(recording.lines(lines.Opened)) == 2, 10)
+        time.sleep(2)
+        recording.say(lines.Stop(at_ns=time.time_ns()))
+        recording.finished(60)
+        gaps = [gap for gap in recording.lines(lines.Gap) if not gap.identity]
+        assert {(gap.kind, gap.reason) for gap in gaps} == {("video", "ring"), ("audio", "ring")}
+        assert len(uneven(pictures(recording), 1 / FPS)) == 1
+        recording.sound()
+    finally:
+        bus.close()
+
+
+def test_a_full_disk_ends_a_mix_in_good_order(small: Fleet) -> None:  # noqa: F811
+    bus = FakeBus(paths.ingest_socket(small.run, 0), pair())
+    try:
+        recording = mixed(small)
+        recording.start()
+        wait(lambda: recording.lines(lines.OutputOpened), 10)
+        time.sleep(1)
+        fill(recording.where.folder.parent, 6 * 1024 * 1024)
+        recording.finished(20)
+        recording.sound()
+        assert [line.reason for line in recording.lines(lines.Stopped)] == ["disk_full"]
+        assert recording.segments("000")[-1].video_frames > 0
+    finally:
+        bus.close()
