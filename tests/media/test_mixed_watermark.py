@@ -109,6 +109,17 @@ def test_images_with_too_many_pixels_are_not_decoded(tmp_path: Path, monkeypatch
     assert Images(tmp_path).get("image") is None
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_large_images_are_kept_smaller_in_their_shape(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEPT", 100)
+    Image.new("RGB", (450, 300), "#2040c0").save(tmp_path / "image", kind)
+    image = load_image(tmp_path / "image")
+    assert image.width == 100
+    assert abs(image.height - 67) <= 1
+
+
 def test_broken_images_are_left_out(tmp_path: Path) -> None:
     Image.effect_noise((200, 200), 80).save(tmp_path / "whole", "PNG")
     data = (tmp_path / "whole").read_bytes()

@@ -10,7 +10,8 @@ from PIL import Image, ImageOps
 from reelroom.domain.scene import Fit
 from reelroom.record.mixed.fitting import place
 
-MAX_PIXELS = 34_000_000  # of one image: 8K
+MAX_PIXELS = 34_000_000  # of one image's file: 8K
+KEPT = 4096  # what is wider or higher is kept smaller: no canvas shows more
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 
 log = structlog.get_logger(__name__)
@@ -40,12 +41,18 @@ class Images:
 
 
 def load_image(path: Path) -> Image.Image:
-    """The first picture of a PNG, JPEG, WebP or GIF in RGBA, turned as its EXIF says. OSError or ValueError if none."""
+    """The first picture of a PNG, JPEG, WebP or GIF in RGBA, turned as its EXIF says, at most `KEPT` wide and high.
+
+    OSError or ValueError if it is none, or has more than `MAX_PIXELS`.
+    """
     try:
         with Image.open(path, formats=_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"it has {image.width}x{image.height} pixels, more than {MAX_PIXELS}")
-            return ImageOps.exif_transpose(image).convert("RGBA")
+            image.draft("RGB", (KEPT, KEPT))  # a JPEG is decoded at half the size where that is enough
+            turned = ImageOps.exif_transpose(image).convert("RGBA")
+            turned.thumbnail((KEPT, KEPT))
+            return turned
     except (SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises for some broken files
         raise ValueError(str(error)) from error
 
