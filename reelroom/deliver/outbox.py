@@ -142,6 +142,24 @@ def file_data(row: Any) -> dict[str, Any]:
     }
 
 
+def _media(connection: Connection, recording: str) -> dict[str, dict[str, Any]]:
+    """What an output's segments come to: bytes, nanoseconds, and the largest picture in pixels."""
+    line = FILES.c.line
+    query = (
+        select(
+            FILES.c.output,
+            func.sum(FILES.c.bytes).label("media_bytes"),
+            func.max(line["media_end_ns"].as_integer()).label("duration_ns"),
+            func.max(line["width"].as_integer()).label("width"),
+            func.max(line["height"].as_integer()).label("height"),
+        )
+        .where(FILES.c.recording == recording, FILES.c.role == "segment")
+        .group_by(FILES.c.output)
+    )
+    names = ("media_bytes", "duration_ns", "width", "height")
+    return {row.output: {name: getattr(row, name) or 0 for name in names} for row in connection.execute(query)}
+
+
 def _files(connection: Connection, recording: str, library: bool) -> dict[str, Any]:
     file = FILES.c
     wanted = (
@@ -150,7 +168,16 @@ def _files(connection: Connection, recording: str, library: bool) -> dict[str, A
         file.state == "uploaded",
     )
     rows = connection.execute(select(FILES).where(*wanted).order_by(file.output, file.id).limit(MAX_LISTED))
-    listed = [file_data(row) | ({"media": media_id(recording, row.key)} if library else {}) for row in rows]
+    found = rows.all()
+    media = _media(connection, recording) if any(row.role == "playlist" for row in found) else {}
+    listed = []
+    for row in found:
+        said = file_data(row) | ({"media": media_id(recording, row.key)} if library else {})
+        if row.role == "playlist" and row.output in media:
+            said |= media[row.output] | (
+                {"duration_ns": row.line["duration_ns"]} if row.line.get("duration_ns") else {}
+            )
+        listed.append(said)
     total = len(listed)
     if total == MAX_LISTED:
         total = connection.scalar(select(func.count()).select_from(FILES).where(*wanted)) or total
