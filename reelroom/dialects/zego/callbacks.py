@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from reelroom.control.apps import AppContext
+from reelroom.dialects.zego.naming import task_of
 from reelroom.dialects.zego.notices import SILENT, Teller
 from reelroom.domain.events import Rendered
 from reelroom.store import tables
@@ -48,7 +49,7 @@ def render(
         nonce = _nonce(event.id, index)
         body = {
             "app_id": int(kept["app_id"]),
-            "task_id": recording.id,
+            "task_id": task_of(recording.id),
             "room_id": recording.room,
             "event_type": notice.type,
             "message": "",

@@ -17,6 +17,8 @@ from reelroom.domain.naming import SCREEN, check_naming
 from reelroom.domain.recording import Format, Naming
 
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
+TASK_BYTES = 12
+_FILL = "00000000"
 _MACHINE = os.urandom(3)
 _COUNTER = itertools.count(int.from_bytes(os.urandom(3), "big"))
 
@@ -34,6 +36,22 @@ def task_id(now_s: int | None = None) -> str:
     raw = second.to_bytes(4, "big") + _MACHINE + (os.getpid() & 0xFFFF).to_bytes(2, "big")
     raw += (next(_COUNTER) & 0xFFFFFF).to_bytes(3, "big")
     return base64.urlsafe_b64encode(raw).decode()
+
+
+def recording_id(task: str) -> str:
+    """A task's recording: its bytes in hex, filled up to the 32 digits that a recording's id has."""
+    try:
+        raw = base64.b64decode(task, altchars=b"-_", validate=True)
+    except ValueError:
+        raise errors.no_task() from None
+    if len(raw) != TASK_BYTES:
+        raise errors.no_task()
+    return raw.hex() + _FILL
+
+
+def task_of(recording: str) -> str:
+    """The other way round."""
+    return base64.urlsafe_b64encode(bytes.fromhex(recording)[:TASK_BYTES]).decode()
 
 
 def stream(stream_id: str, where: str) -> StreamName:
@@ -60,14 +78,14 @@ def folder(given: str) -> str:
     return plain + "/" if plain and not plain.endswith("/") else plain
 
 
-def naming(folder_: str, mix_stream: str = "", *, library: bool = False) -> Naming:
+def naming(task: str, folder_: str, mix_stream: str = "", *, library: bool = False) -> Naming:
     """`<TaskId>_<RoomId>_<UserId>_<StreamId>_<Type>_<UTC>`, of a mix `<TaskId>_<RoomId>_<MixOutputStreamId>_…`.
 
     `library`: the app's library wants a folder for each recording.
     """
     end = "_{letters}_{start:digits}"
-    own = "{recording}_{room}_{identity}_{stream}" + end
-    mixed = "{recording}_{room}_" + literal(_UNSAFE.sub("-", mix_stream)) + end
+    own = task + "_{room}_{identity}_{stream}" + end
+    mixed = task + "_{room}_" + literal(_UNSAFE.sub("-", mix_stream)) + end
     made = Naming(
         prefix=literal(folder_) + ("{recording}/" if library else ""),
         file=own,

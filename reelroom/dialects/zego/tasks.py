@@ -136,11 +136,12 @@ class Tasks:
         """The task that this ClientTaskId made, while that runs and for a day after its start."""
         async with self._context.database.reading() as session:
             made = await session.get(tables.DialectState, (DIALECT, key))
-            row = None if made is None else await session.get(tables.Recording, str(made.data["task"]))
+            task = "" if made is None else naming.recording_id(str(made.data["task"]))
+            row = await session.get(tables.Recording, task) if task else None
         if row is None or row.app != app.id:
             return None
         young = time.time_ns() < row.created_ns + DAY_S * SECOND_NS
-        return row.id if young or not _over(row) else None
+        return naming.task_of(row.id) if young or not _over(row) else None
 
     async def _claim(self, app: AppContext, key: str, task: str, longest_s: int) -> None:
         now = time.time_ns()
@@ -169,7 +170,7 @@ class Tasks:
     # StopRecord, PauseRecord, ResumeRecord, UpdateLayout
 
     async def stop(self, app: AppContext, body: Mapping[str, Any]) -> None:
-        task = parse(TaskRequest, body).TaskId
+        task = naming.recording_id(parse(TaskRequest, body).TaskId)
         async with self._lock(app, task):
             await self._active(app, task)
             await self._context.recordings.stop(app.id, task)
@@ -181,7 +182,7 @@ class Tasks:
 
     async def pause(self, app: AppContext, body: Mapping[str, Any]) -> None:
         """Pausing what is paused changes nothing (unpublished)."""
-        task = parse(TaskRequest, body).TaskId
+        task = naming.recording_id(parse(TaskRequest, body).TaskId)
         async with self._lock(app, task):
             row = await self._active(app, task)
             if row.dialect_data["mode"] != MIXED:
@@ -189,7 +190,7 @@ class Tasks:
             await self._context.recordings.pause(app.id, task)
 
     async def resume(self, app: AppContext, body: Mapping[str, Any]) -> None:
-        task = parse(TaskRequest, body).TaskId
+        task = naming.recording_id(parse(TaskRequest, body).TaskId)
         async with self._lock(app, task):
             row = await self._active(app, task)
             if row.state != State.PAUSED:
@@ -198,7 +199,7 @@ class Tasks:
 
     async def update_layout(self, app: AppContext, body: Mapping[str, Any]) -> None:
         request = parse(LayoutRequest, body)
-        row = await self._active(app, request.TaskId)
+        row = await self._active(app, naming.recording_id(request.TaskId))
         kept = row.dialect_data
         if kept["mode"] != MIXED:
             raise errors.invalid("TaskId: only tasks of RecordMode 2 have a layout")
@@ -212,7 +213,7 @@ class Tasks:
     # DescribeRecordStatus, DescribeTasks
 
     async def describe(self, app: AppContext, body: Mapping[str, Any], host: str) -> dict[str, Any]:
-        row = await self._task(app, parse(TaskRequest, body).TaskId)
+        row = await self._task(app, naming.recording_id(parse(TaskRequest, body).TaskId))
         kept = row.dialect_data
         stopped = bool(kept.get("stopped"))
         files = await self._files.of(row, self._url(app, row, host), stopped)
@@ -285,7 +286,7 @@ class Tasks:
             rows = await session.scalars(query.offset((page - 1) * request.PageSize).limit(request.PageSize))
             found = [
                 (
-                    one.id,
+                    naming.task_of(one.id),
                     one.room,
                     one.created_ns,
                     answers.task_status(one.state, one.reason, bool(one.dialect_data.get("stopped"))),

@@ -86,7 +86,7 @@ def start(
     if apart and format_ is Format.HLS and mode == MIXED:
         raise errors.not_supported(f"{IN}.StreamType 4 with hls in RecordMode 2: a mix has one playlist")
     spec = RecordingSpec(
-        id=task,
+        id=naming.recording_id(task),
         app=app,
         room=room,
         mode=Mode.MIXED if mode == MIXED else Mode.INDIVIDUAL,
@@ -100,7 +100,7 @@ def start(
         gaps=Gaps(audio="silence") if blank else Gaps(),
         audio_codec="aac",
         naming=naming.naming(
-            naming.folder(output.OutputFolder), config.MixOutputStreamId if config else "", library=library
+            task, naming.folder(output.OutputFolder), config.MixOutputStreamId if config else "", library=library
         ),
         limits=Limits(idle_s=params.MaxIdleTime, duration_s=params.MaxRecordTime, tell_idle=True),
         requested_ns=requested_ns,

@@ -1,0 +1,236 @@
+"""ZEGO's flow by plain HTTP against a real server, real calls, a real S3 server and a receiver of callbacks."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import storage as servers
+from tests.clients.agora_calls import Receiver, receiver
+from tests.clients.zego_calls import Zego, fetch, storage, told, uploaded
+from tests.judge import judge
+from tests.live.calls import call
+from tests.needs import need
+from tests.servers import Server, running
+
+BUCKET = "zego"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    need("aiortc", "seaweedfs")
+    with running() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def s3() -> servers.Server:
+    store = servers.seaweedfs()
+    servers.bucket(store, BUCKET)
+    return store
+
+
+@pytest.fixture
+def back() -> Iterator[Receiver]:
+    with receiver() as made:
+        yield made
+
+
+def codecs(path: Path) -> dict[str, str]:
+    import av
+
+    with av.open(str(path)) as container:
+        return {stream.type: stream.codec_context.name for stream in container.streams}
+
+
+async def test_single_streams_come_back_as_files_of_their_own(
+    server: Server, s3: servers.Server, back: Receiver, tmp_path: Path
+) -> None:
+    zego = Zego(server)
+    with call(server, tmp_path) as room:
+        ann = await room.join("ann")
+        await room.join("bob")
+        begun = zego.ok(
+            "StartRecord",
+            RoomId=room.room,
+            RecordInputParams={
+                "RecordMode": 1,
+                "RecordStreamList": [{"StreamId": "ann"}],
+                "ClientTaskId": "lesson-7",
+                "MaxIdleTime": 60,
+            },
+            RecordOutputParams={"OutputFolder": "/lessons/7", "CallbackUrl": back.url},
+            StorageParams=storage(s3, BUCKET),
+        )
+        task = begun["TaskId"]
+        assert len(task) == 16
+        again = await asyncio.to_thread(
+            zego.ok,
+            "StartRecord",
+            RoomId=room.room,
+            RecordInputParams={"RecordMode": 1, "ClientTaskId": "lesson-7"},
+            StorageParams=storage(s3, BUCKET),
+        )
+        assert again["TaskId"] == task
+        data = await asyncio.to_thread(zego.wait, task, lambda data: bool(data.get("RecordFiles")))
+        assert data["Status"] == 2 and data["RecordEndTimestamp"] == 0
+        (now,) = data["RecordFiles"]
+        assert (now["StreamId"], now["Status"], now["OutputFileFormat"]) == ("ann", 1, "mp4")
+        await asyncio.sleep(4)
+        await room.leave(ann)
+        await asyncio.sleep(1)
+        await room.join("ann")
+        await asyncio.to_thread(zego.wait, task, lambda data: len(data["RecordFiles"]) == 2)
+        await asyncio.sleep(4)
+        assert zego("StopRecord", TaskId=task)["Code"] == 0
+        assert zego("StopRecord", TaskId=task)["Code"] == 300001001
+        events = await asyncio.to_thread(uploaded, back, task)
+        await room.end()
+    data = zego.ok("DescribeRecordStatus", TaskId=task)
+    assert data["Status"] == 3 and data["RecordEndTimestamp"] > data["RecordBeginTimestamp"]
+    files = data["RecordFiles"]
+    assert [(one["StreamId"], one["Status"], one["MediaTrackType"]) for one in files] == [("ann", 3, 3)] * 2
+    assert files[0]["FileId"] == now["FileId"]
+    for one in files:
+        begin = time.strftime("%Y%m%d%H%M%S", time.gmtime(one["BeginTimestamp"] // 1000))
+        name = f"{task}_{room.room}_ann_ann_VA_{begin}{one['BeginTimestamp'] % 1000:03d}.mp4"
+        assert one["FileId"] == name and one["FileUrl"] == f"{s3.url}/{BUCKET}/lessons/7/{name}"
+        path = fetch(s3, BUCKET, f"lessons/7/{name}", tmp_path)
+        assert path.stat().st_size == one["FileSize"]
+        assert codecs(path) == {"video": "h264", "audio": "aac"}
+        verdict = judge(path)
+        assert verdict.problems() == [], verdict.summary()
+        assert (one["ResolutionWidth"], one["ResolutionHeight"]) == (320, 180)
+    assert [event["event_type"] for event in events] == [5, 7, 1]
+    assert [event["sequence"] for event in events] == [0, 1, 2]
+    assert [one["file_id"] for one in events[-1]["detail"]["file_info"]] == [one["FileId"] for one in files]
+    now_ms = int(time.time() * 1000)
+    listed = zego.ok("DescribeTasks", Status=3, RoomId=room.room, StartTime=now_ms - 3_600_000, EndTime=now_ms)
+    assert [(one["TaskId"], one["Status"]) for one in listed["TaskidList"]] == [(task, 3)]
+
+
+async def test_sound_and_picture_apart_and_hls_in_real_time(
+    server: Server, s3: servers.Server, back: Receiver, tmp_path: Path
+) -> None:
+    zego = Zego(server)
+    with call(server, tmp_path) as room:
+        await room.join("ann")
+
+        def start(output: dict[str, Any], **params: Any) -> str:
+            data = zego.ok(
+                "StartRecord",
+                RoomId=room.room,
+                RecordInputParams={"RecordMode": 1, "FillBlank": True, **params},
+                RecordOutputParams={"OutputFolder": "apart/", "CallbackUrl": back.url, **output},
+                StorageParams=storage(s3, BUCKET),
+            )
+            return str(data["TaskId"])
+
+        mp4 = start({"OutputFileFormat": "mp4"}, StreamType=4)
+        hls = start({"OutputFileFormat": "hls", "FragmentSeconds": 2, "RealtimeUploadFragment": True})
+        ogg = start({"OutputFileFormat": "ogg"}, StreamType=1)
+        await asyncio.sleep(8)
+        playlists = [event for event in told(back, hls) if event["event_type"] == 102]
+        for task in (mp4, hls, ogg):
+            assert zego("StopRecord", TaskId=task)["Code"] == 0
+        ended = {task: (await asyncio.to_thread(uploaded, back, task))[-1]["detail"] for task in (mp4, hls, ogg)}
+        await room.end()
+    assert all(detail["upload_status"] == 1 for detail in ended.values())
+    video, audio = sorted(ended[mp4]["file_info"], key=lambda one: one["file_id"].rpartition(".")[2], reverse=True)
+    assert (video["output_file_format"], video["media_track_type"]) == ("mp4", 2)
+    assert (audio["output_file_format"], audio["media_track_type"]) == ("aac", 1)
+    assert codecs(fetch(s3, BUCKET, f"apart/{video['file_id']}", tmp_path)) == {"video": "h264"}
+    assert codecs(fetch(s3, BUCKET, f"apart/{audio['file_id']}", tmp_path)) == {"audio": "aac"}
+    assert "_V_" in video["file_id"] and "_A_" in audio["file_id"]
+    (sound,) = ended[ogg]["file_info"]
+    assert codecs(fetch(s3, BUCKET, f"apart/{sound['file_id']}", tmp_path)) == {"audio": "opus"}
+    (playlist,) = ended[hls]["file_info"]
+    assert [event["detail"]["file_id"] for event in playlists] == [playlist["file_id"]]
+    text = fetch(s3, BUCKET, f"apart/{playlist['file_id']}", tmp_path).read_text()
+    stem = playlist["file_id"].removesuffix(".m3u8").rpartition("_")[0]
+    segments = [line for line in text.splitlines() if line.endswith(".ts")]
+    assert len(segments) >= 2 and all(line.startswith(stem) for line in segments)
+    assert playlist["duration"] >= 4000 and playlist["resolution_width"] == 320
+
+
+async def test_a_task_in_an_empty_room_ends_by_itself(server: Server, s3: servers.Server, back: Receiver) -> None:
+    zego = Zego(server)
+    task = zego.ok(
+        "StartRecord",
+        RoomId="nobody-is-here",
+        RecordInputParams={"RecordMode": 1, "MaxIdleTime": 17},
+        RecordOutputParams={"CallbackUrl": back.url},
+        StorageParams=storage(s3, BUCKET),
+    )["TaskId"]
+    events = await asyncio.to_thread(uploaded, back, task, 60)
+    assert [event["event_type"] for event in events] == [4, 2, 1]
+    assert events[1]["detail"] == {"quit_reason": 3}
+    assert events[2]["detail"] == {"upload_status": 1, "file_info": []}
+    data = zego.ok("DescribeRecordStatus", TaskId=task)
+    assert data["Status"] == 4 and "RecordFiles" not in data
+    assert zego("StopRecord", TaskId=task)["Code"] == 300001001
+
+
+async def test_a_mix_is_paused_laid_out_anew_and_uploaded(
+    server: Server, s3: servers.Server, back: Receiver, tmp_path: Path
+) -> None:
+    zego = Zego(server)
+    with call(server, tmp_path) as room:
+        await room.join("ann")
+        await room.join("bob", participant=6)
+        task = zego.ok(
+            "StartRecord",
+            RoomId=room.room,
+            RecordInputParams={
+                "RecordMode": 2,
+                "MixConfig": {
+                    "MixOutputStreamId": "mix7",
+                    "MixOutputVideoConfig": {"Width": 640, "Height": 360, "Fps": 15, "Bitrate": 500_000},
+                    "MixOutputBackgroundImage": f"{s3.url}/there-is-no-such-image",
+                },
+            },
+            RecordOutputParams={"OutputFolder": "mixed/", "CallbackUrl": back.url},
+            StorageParams=storage(s3, BUCKET),
+        )["TaskId"]
+        await asyncio.to_thread(zego.wait, task, lambda data: bool(data.get("RecordFiles")))
+        await asyncio.sleep(5)
+        assert zego("PauseRecord", TaskId=task)["Code"] == 0
+        assert zego.ok("DescribeRecordStatus", TaskId=task)["Status"] == 5
+        assert zego("UpdateLayout", TaskId=task, MixMode=3, MixMaxResolutionStreamId="bob")["Code"] == 0
+        await asyncio.sleep(1)
+        assert zego("ResumeRecord", TaskId=task)["Code"] == 0
+        assert zego("ResumeRecord", TaskId=task)["Code"] == 300001004
+        await asyncio.sleep(5)
+        assert zego("StopRecord", TaskId=task)["Code"] == 0
+        events = await asyncio.to_thread(uploaded, back, task, 60)
+        await room.end()
+    assert [event["event_type"] for event in events] == [3, 201, 202, 5, 7, 1]
+    assert events[0]["detail"] == {"image_type": 1, "image_url": f"{s3.url}/there-is-no-such-image"}
+    (file,) = events[-1]["detail"]["file_info"]
+    assert file["file_id"].startswith(f"{task}_{room.room}_mix7_VA_")
+    assert (file["user_id"], file["stream_id"], file["resolution_width"]) == ("mix7", "mix7", 640)
+    path = fetch(s3, BUCKET, f"mixed/{file['file_id']}", tmp_path)
+    assert codecs(path) == {"video": "h264", "audio": "aac"}
+    first, last = corners(path)
+    # Side by side at first; then bob large at the bottom and ann in the upper left quarter of a quarter.
+    assert first == {"left": True, "right": True}
+    assert last == {"left": True, "right": False}
+
+
+def corners(path: Path) -> tuple[dict[str, bool], dict[str, bool]]:
+    """Of an early and a late picture: whether something is seen at the upper left, and at the upper right."""
+    import av
+
+    with av.open(str(path)) as container:
+        pictures = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+
+    def seen(picture: Any) -> dict[str, bool]:
+        # Tiles of 2 x 1 have their pictures cropped: looked at where the large view of layout 3 has its bars or none.
+        return {"left": bool(picture[10:80, 10:150].max() > 60), "right": bool(picture[10:80, 490:630].max() > 60)}
+
+    return seen(pictures[30]), seen(pictures[-10])

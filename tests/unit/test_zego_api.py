@@ -1,0 +1,537 @@
+"""ZEGO's API over the real use cases: who may call, the order of refusals, what each call says in each state."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import select
+
+from reelroom.dialects.zego import auth, naming
+from reelroom.dialects.zego.errors import ZegoError
+from reelroom.dialects.zego.limits import RateLimit
+from reelroom.domain import lines
+from reelroom.domain.mix import Mix
+from reelroom.domain.recording import Format, Source, State
+from reelroom.store import tables
+from tests.unit.zego_server import VIDEO, Server, common, mixed, serving, single
+
+VENDORS_SECRET = "9193cc662a4c0ec135ec71fb57194b38"  # of its published sample
+
+
+async def code(server: Server, query: dict[str, str], body: Any = None) -> int:
+    answer = await server.http.post("/", params=query, json=body or {})
+    assert answer.status_code == 200
+    said = answer.json()
+    assert said["Message"] and len(said["RequestId"]) == 19
+    assert said["Code"] == 0 or "Data" not in said
+    return int(said["Code"])
+
+
+@pytest.mark.parametrize(
+    ("app", "nonce", "secret", "timestamp", "signature"),
+    [
+        ("12345", "4fd24687296dd9f3", VENDORS_SECRET, "1615186943", "43e5cfcca828314675f91b001390566a"),
+        ("1234567890", "9f8e7d6c5b4a3921", "0123456789abcdef" * 2, "1700000000", "9ad7eec11ee29de0bb304c662ff88272"),
+    ],
+)  # fmt: skip
+def test_the_signature_is_the_vendors(app: str, nonce: str, secret: str, timestamp: str, signature: str) -> None:
+    assert auth.sign(app, nonce, secret, timestamp) == signature
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        ({"Action": ""}, 100000006),
+        ({"Action": "startRecord"}, 100000007),
+        ({"AppId": ""}, 100000001),
+        ({"AppId": "dev"}, 100000001),
+        ({"AppId": str(2**32)}, 100000001),
+        ({"AppId": "1000000001"}, 100000010),
+        ({"Timestamp": ""}, 100000002),
+        ({"Timestamp": "1.5"}, 100000003),
+        ({"Timestamp": "soon"}, 100000003),
+        ({"SignatureNonce": ""}, 100000008),
+        ({"SignatureVersion": ""}, 100000013),
+        ({"SignatureVersion": "1.0"}, 100000014),
+        ({"Signature": ""}, 100000009),
+        ({"Signature": "0" * 32}, 100000005),
+        ({"SignatureNonce": "other"}, 100000005),
+        ({"Timestamp": "1700000000"}, 100000004),
+        ({"Timestamp": str(int(time.time()) + 4000)}, 100000004),
+    ],
+)
+async def test_a_request_that_is_not_the_apps_is_refused(change: dict[str, str], wanted: int) -> None:
+    async with serving() as server:
+        query = {**common("DescribeRecordStatus"), **change}
+        assert await code(server, query) == wanted
+        for name, value in change.items():
+            if not value:
+                del query[name]
+        assert await code(server, query) == wanted
+
+
+async def test_the_secret_stands_between_nonce_and_timestamp() -> None:
+    import hashlib
+
+    async with serving() as server:
+        query = common("StopRecord")
+        wrong = query["AppId"] + "dev-secret" + query["SignatureNonce"] + query["Timestamp"]
+        query["Signature"] = hashlib.md5(wrong.encode()).hexdigest()
+        assert await code(server, query) == 100000005
+
+
+async def test_a_replayed_signature_is_refused_unless_the_app_wants_it() -> None:
+    async with serving() as server:
+        query = common("StopRecord")
+        body = {"TaskId": naming.task_id()}
+        assert [await code(server, query, body) for _ in range(2)] == [300001000, 100000005]
+        # A wrong signature uses nothing up.
+        query = common("StopRecord")
+        assert await code(server, {**query, "Signature": "1" * 32}, body) == 100000005
+        assert await code(server, query, body) == 300001000
+        await server.configure(replays="accept")
+        query = common("StopRecord")
+        assert [await code(server, query, body) for _ in range(2)] == [300001000] * 2
+
+
+def test_used_signatures_are_forgotten_when_they_are_too_old() -> None:
+    replays = auth.Replays()
+    given = auth.Signed("1", "n", "100", "s")
+    replays.use(given, 100)
+    with pytest.raises(ZegoError):
+        replays.use(given, 1300)
+    replays.use(given, 1301)
+
+
+async def test_extra_parameters_and_no_slash_are_fine() -> None:
+    async with serving() as server:
+        query = {**common("DescribeRecordStatus"), "IsTest": "TRUE", "Whatever": "1"}
+        assert await code(server, query, {"TaskId": naming.task_id()}) == 300001000
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b'{"a":"\\ud800"}', b"[" * 100_000, b'{"TaskId":Infinity}'])
+async def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
+    async with serving() as server:
+        answer = await server.http.post("/", params=common("StopRecord"), content=body)
+        assert (answer.status_code, answer.json()["Code"]) == (200, 300000004)
+
+
+async def test_get_serves_calls_with_plain_parameters() -> None:
+    async with serving() as server:
+        task = await server.start(single())
+        found = (await server.http.get("/", params={**common("DescribeRecordStatus"), "TaskId": task})).json()
+        assert found["Data"]["RoomId"] == "class-7"
+        now = int(time.time() * 1000)
+        query = {"Status": "2", "StartTime": str(now - 60_000), "EndTime": str(now + 60_000)}
+        listed = (await server.http.get("/", params={**common("DescribeTasks"), **query})).json()
+        assert listed["Data"]["TotalCount"] == 1
+        assert (await server.http.get("/", params=common("StartRecord"))).json()["Code"] == 300000004
+
+
+async def test_the_life_of_a_task() -> None:
+    async with serving() as server:
+        task = await server.start(single())
+        assert len(task) == 16 and naming.task_of(naming.recording_id(task)) == task
+        status = await server.call("DescribeRecordStatus", {"TaskId": task})
+        assert status["Message"] == "succeed"
+        data = status["Data"]
+        assert (data["RecordMode"], data["StreamType"], data["Status"]) == (1, 3, 2)
+        assert data["RecordEndTimestamp"] == 0 and data["RecordFiles"] == []
+        assert (await server.call("PauseRecord", {"TaskId": task}))["Code"] == 300000004
+        assert (await server.call("UpdateLayout", {"TaskId": task}))["Code"] == 300000004
+        stopped = await server.call("StopRecord", {"TaskId": task})
+        assert stopped["Code"] == 0 and "Data" not in stopped
+        for action in ("StopRecord", "PauseRecord", "ResumeRecord", "UpdateLayout"):
+            assert (await server.call(action, {"TaskId": task}))["Code"] == 300001001
+        data = (await server.call("DescribeRecordStatus", {"TaskId": task}))["Data"]
+        assert data["Status"] == 3 and "RecordFiles" not in data
+
+
+async def test_a_stop_that_the_recorder_has_not_carried_out_is_one_nevertheless() -> None:
+    async with serving() as server:
+        task = await server.start(single())
+        server.recorders.obeys = False
+        assert (await server.call("StopRecord", {"TaskId": task}))["Code"] == 0
+        assert (await server.call("StopRecord", {"TaskId": task}))["Code"] == 300001001
+        assert (await server.call("DescribeRecordStatus", {"TaskId": task}))["Data"]["Status"] == 3
+
+
+@pytest.mark.parametrize("task", ["x" * 16, "short", "A" * 17, "....", "ä" * 16, "../../etc/passwd"])
+async def test_unknown_tasks(task: str) -> None:
+    async with serving() as server:
+        for action in ("StopRecord", "PauseRecord", "ResumeRecord", "UpdateLayout", "DescribeRecordStatus"):
+            assert (await server.call(action, {"TaskId": task}))["Code"] == 300001000
+            assert (await server.call(action, {"TaskId": 7}))["Code"] == 300000004
+            assert (await server.call(action, {}))["Code"] == 300000004
+
+
+async def test_pause_and_resume_of_a_mix() -> None:
+    async with serving() as server:
+        task = await server.start(mixed())
+        recording = naming.recording_id(task)
+        assert (await server.call("ResumeRecord", {"TaskId": task}))["Code"] == 300001004
+        await server.recorders.become(recording, State.PAUSED)
+        assert (await server.call("DescribeRecordStatus", {"TaskId": task}))["Data"]["Status"] == 5
+        assert (await server.call("PauseRecord", {"TaskId": task}))["Code"] == 0
+        assert server.recorders.commands == []
+        assert (await server.call("StopRecord", {"TaskId": task}))["Code"] == 0
+
+
+async def test_a_layout_is_replaced_and_the_rest_stays() -> None:
+    async with serving() as server:
+        task = await server.start(mixed(MixOutputBackgroundColor=4278190080, FillMode=2))
+        update = {"TaskId": task, "MixMode": 4, "MixMaxResolutionStreamId": "bob~screen"}
+        assert (await server.call("UpdateLayout", update))["Code"] == 0
+        change = server.recorders.commands[-1]
+        assert isinstance(change, lines.ChangeScene)
+        layout = change.scene.layout
+        assert (layout.focus, layout.focus_source, layout.fit) == ("bob", "screen", "fit")
+        assert change.scene.background.color == "#ff0000"
+        # Without a mode it is the tiles, not what was before.
+        assert (await server.call("UpdateLayout", {"TaskId": task}))["Code"] == 0
+        assert isinstance(server.recorders.commands[-1], lines.ChangeScene)
+        assert server.recorders.commands[-1].scene.layout.focus == ""
+        assert (await server.call("UpdateLayout", {"TaskId": task, "MixMode": 6}))["Code"] == 300000004
+        beyond = {"Top": 0, "Left": 0, "Bottom": 720, "Right": 1281, "Layer": 0}
+        wrong = {"TaskId": task, "MixMode": 1, "MixInputList": [beyond]}
+        assert (await server.call("UpdateLayout", wrong))["Code"] == 300000004
+
+
+async def test_a_client_task_id_makes_one_task() -> None:
+    async with serving() as server:
+        first = await server.start(single(ClientTaskId="lesson"))
+        assert await server.start(single(ClientTaskId="lesson")) == first
+        assert await server.start({**single(), "ClientTaskId": "lesson"}) == first
+        assert await server.start(single(ClientTaskId="other")) != first
+        await server.call("StopRecord", {"TaskId": first})
+        assert await server.start(single(ClientTaskId="lesson")) == first
+        async with server.database.transaction() as session:
+            row = await session.get_one(tables.Recording, naming.recording_id(first))
+            row.created_ns -= 86_401 * 10**9
+        assert await server.start(single(ClientTaskId="lesson")) != first
+
+
+async def test_tasks_are_listed_by_state_room_and_time() -> None:
+    async with serving() as server:
+        made = [await server.start({**single(), "RoomId": f"room-{number % 2}"}) for number in range(5)]
+        await server.call("StopRecord", {"TaskId": made[0]})
+        now = int(time.time() * 1000)
+        times = {"StartTime": now - 60_000, "EndTime": now + 60_000}
+
+        async def listed(**more: Any) -> dict[str, Any]:
+            answer = await server.call("DescribeTasks", {**times, **more})
+            assert answer["Code"] == 0, answer
+            return dict(answer["Data"])
+
+        ended = await listed(Status=3)
+        assert [(one["TaskId"], one["Status"], one["RoomId"]) for one in ended["TaskidList"]] == [
+            (made[0], 3, "room-0")
+        ]
+        running = await listed(Status=2, PageSize=3)
+        assert [one["TaskId"] for one in running["TaskidList"]] == [made[4], made[3], made[2]]
+        assert (running["PageOffset"], running["PageSize"], running["TotalCount"]) == (1, 3, 4)
+        assert [one["TaskId"] for one in (await listed(Status=2, PageSize=3, PageOffset=2))["TaskidList"]] == [made[1]]
+        assert (await listed(Status=2, PageOffset=9))["TaskidList"] == []
+        assert (await listed(Status=2, RoomId="room-1"))["TotalCount"] == 2
+        for wrong in (
+            {"Status": 1},
+            {"Status": "2"},
+            {"Status": 2, "PageSize": 51},
+            {"Status": 2, "PageSize": 0},
+            {"Status": 2, "EndTime": now - 60_000},
+            {"Status": 2, "StartTime": now - 4 * 86_400_000},
+            {"Status": 2, "EndTime": now + 4 * 86_400_000},
+        ):
+            assert (await server.call("DescribeTasks", {**times, **wrong}))["Code"] == 300000004, wrong
+
+
+async def test_limits_of_calls_and_tasks() -> None:
+    async with serving() as server:
+        await server.configure(max_recordings=1)
+        task = await server.start(single())
+        assert (await server.call("StartRecord", single()))["Code"] == 300000006
+        await server.call("StopRecord", {"TaskId": task})
+        await server.start(single())
+        await server.configure(others_per_second=2)
+        codes = [(await server.call("DescribeRecordStatus", {"TaskId": task}))["Code"] for _ in range(10)]
+        assert codes[:2] == [0, 0] and 300000003 in codes
+
+
+def test_rates_are_counted_for_each_action() -> None:
+    rate = RateLimit()
+    for _ in range(10):
+        rate.take("1", "DescribeTasks", 0, 10)
+        rate.take("1", "PauseRecord", 0, 10)
+    with pytest.raises(ZegoError):
+        rate.take("1", "DescribeTasks", 0, 10)
+    rate.take("1", "DescribeTasks", 100_000_000, 10)
+    rate.take("2", "DescribeTasks", 0, 10)
+
+
+async def test_what_is_not_supported_says_so() -> None:
+    async with serving() as server:
+        for action in ("UpdateWhiteboard", "TakeSnapshot"):
+            answer = await server.call(action, {"TaskId": naming.task_id()})
+            assert answer["Code"] == 300000004 and "not supported" in answer["Message"]
+        for body in (
+            single(HasWhiteboard=True, Whiteboard=[{"HorizontalRatio": 16, "VerticalRatio": 9}]),
+            single(ResumeWithoutInterruption=True),
+            {**single(), "RecordOutputParams": {"OutputFileFormat": "jpg"}},
+            {**single(StreamType=1, RecordMuteAudio=2), "RecordOutputParams": {"OutputFileFormat": "mp3"}},
+            mixed({"FillBlank": True}),
+            mixed(RecordSoundWave=True),
+            mixed(ClearInputStreamTimeout=5000),
+        ):
+            answer = await server.call("StartRecord", body)
+            assert answer["Code"] == 300000004 and "not supported" in answer["Message"], answer
+
+
+def wrong(where: str, value: Any) -> dict[str, Any]:
+    """A StartRecord of mode 2 with one value changed."""
+    body = json.loads(json.dumps(mixed()))
+    *path, last = where.split(".")
+    place = body
+    for name in path:
+        place = place.setdefault(name, {})
+    place[last] = value
+    return dict(body)
+
+
+IN, OUT, MIX = "RecordInputParams", "RecordOutputParams", "RecordInputParams.MixConfig"
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        ("RoomId", ""),
+        ("RoomId", 7),
+        ("RoomId", "x" * 129),
+        (IN, None),
+        (f"{IN}.RecordMode", 3),
+        (f"{IN}.RecordMode", "1"),
+        (f"{IN}.StreamType", 0),
+        (f"{IN}.StreamType", 5),
+        (f"{IN}.MaxIdleTime", 4),
+        (f"{IN}.MaxIdleTime", 86401),
+        (f"{IN}.MaxRecordTime", 299),
+        (f"{IN}.MaxRecordTime", 86401),
+        (f"{IN}.FillBlank", 1),
+        (f"{IN}.FillFrame", {"FrameFillMode": 4}),
+        (MIX, None),
+        (f"{MIX}.MixOutputStreamId", ""),
+        (f"{MIX}.MixMode", 6),
+        (f"{MIX}.MixMode", 1),
+        (f"{MIX}.FillMode", 3),
+        (f"{MIX}.MixOutputVideoConfig", None),
+        (f"{MIX}.MixOutputVideoConfig", {**VIDEO, "Width": 1920, "Height": 1920}),
+        (f"{MIX}.MixOutputVideoConfig", {**VIDEO, "Fps": 31}),
+        (f"{MIX}.MixOutputVideoConfig", {**VIDEO, "Fps": 4}),
+        (f"{MIX}.MixOutputVideoConfig", {**VIDEO, "Bitrate": 3000}),
+        (f"{MIX}.MixOutputVideoConfig", {"Width": 640, "Height": 360}),
+        (f"{MIX}.MixOutputAudioConfig", {"Bitrate": 1}),
+        (f"{MIX}.MixOutputBackgroundImage", "file:///etc/passwd"),
+        (f"{MIX}.MixOutputWatermarkTimestampConfig", {"FontSize": 11}),
+        (f"{MIX}.MixOutputWatermarkTimestampConfig", {}),
+        (f"{MIX}.StreamConfigList", [{"StreamId": "a", "StreamType": 4}]),
+        (f"{OUT}.OutputFileFormat", "MP4"),
+        (f"{OUT}.OutputFileFormat", "webm"),
+        (f"{OUT}.OutputFileRule", 2),
+        (f"{OUT}.OutputFolder", "a//b"),
+        (f"{OUT}.OutputFolder", "../b"),
+        (f"{OUT}.CallbackUrl", "example.org"),
+        ("StorageParams", None),
+        ("StorageParams.Vendor", 11),
+        ("StorageParams.Vendor", 0),
+        ("StorageParams.EndPoint", ""),
+        ("StorageParams.Bucket", "a/b"),
+        ("StorageParams.AccessKeySecret", ""),
+    ],
+)
+async def test_a_wrong_parameter_is_named(where: str, value: Any) -> None:
+    async with serving() as server:
+        answer = await server.call("StartRecord", wrong(where, value))
+        assert answer["Code"] == 300000004, answer
+        assert where.rpartition(".")[2] in answer["Message"] or "MixInputList" in answer["Message"], answer
+        assert "not-to-be-shown" not in json.dumps(answer)
+        async with server.database.reading() as session:
+            assert (await session.scalars(select(tables.Recording))).all() == []
+
+
+async def test_what_has_no_effect_is_not_judged() -> None:
+    async with serving() as server:
+        await server.start(single(MixConfig={"MixMode": 99}, FillFrame={"FrameFillMode": 9}, RecordMuteAudio=2))
+        await server.start(mixed({"RecordStreamList": [{"StreamId": ""}], "ResumeWithoutInterruption": True}))
+        await server.start({**single(), "RecordOutputParams": {"FragmentSeconds": 1, "SnapshotInterval": 1}})
+        answer = await server.call("StartRecord", {
+            **single(),
+            "RecordOutputParams": {"OutputFileFormat": "hls", "FragmentSeconds": 61},
+        })  # fmt: skip
+        assert answer["Code"] == 300000004 and "FragmentSeconds" in answer["Message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "stream_type", "formats", "sound", "picture"),
+    [
+        ("mp4", 1, (Format.MP4,), True, False),
+        ("mp4", 2, (Format.MP4,), False, True),
+        ("mp4", 3, (Format.MP4,), True, True),
+        ("mp4", 4, (Format.MP4, Format.AAC), True, True),
+        ("flv", 4, (Format.FLV, Format.AAC), True, True),
+        ("hls", 3, (Format.HLS,), True, True),
+        ("ogg", 3, (Format.OPUS,), True, False),
+        ("mp3", 1, (Format.MP3,), True, False),
+        ("aac", 4, (Format.AAC,), True, False),
+    ],
+)
+async def test_which_files_are_made(
+    name: str, stream_type: int, formats: tuple[Format, ...], sound: bool, picture: bool
+) -> None:
+    async with serving() as server:
+        for body in (single(StreamType=stream_type), mixed({"StreamType": stream_type})):
+            await server.start({**body, "RecordOutputParams": {"OutputFileFormat": name}})
+            spec = server.recorders.specs[-1]
+            assert spec.formats == formats
+            assert (spec.subscription.audio is not None, spec.subscription.video is not None) == (sound, picture)
+            assert spec.sound_alone == (stream_type == 4 and picture)
+
+
+async def test_an_audio_mix_needs_no_video_config() -> None:
+    async with serving() as server:
+        body = single(RecordMode=2, StreamType=1, MixConfig={"MixOutputStreamId": "mix"})
+        await server.start(body)
+        assert server.recorders.specs[-1].subscription.video is None
+
+
+async def test_defaults_are_the_vendors() -> None:
+    async with serving() as server:
+        await server.start(single())
+        spec = server.recorders.specs[-1]
+        assert (spec.limits.idle_s, spec.limits.duration_s, spec.limits.tell_idle) == (30, 86_400, True)
+        assert spec.rejoin == "anew" and spec.gaps.audio == "leave" and spec.formats == (Format.MP4,)
+        await server.start(single(FillBlank=True))
+        spec = server.recorders.specs[-1]
+        assert spec.rejoin == "continue" and spec.gaps.audio == "silence"
+        without_fps = {name: value for name, value in VIDEO.items() if name != "Fps"}
+        await server.start(mixed(MixOutputVideoConfig=without_fps))
+        mix = server.recorders.specs[-1].mix
+        assert (mix.fps, mix.audio_bitrate, mix.video_bitrate, mix.at_once) == (15, 48_000, 1_130_000, False)
+        assert mix.scene.background.color == "#000000" and mix.scene.hold_s > 86_400
+
+
+async def test_chosen_streams_are_cameras_and_screens() -> None:
+    async with serving() as server:
+        listed = [{"StreamId": "ann"}, {"StreamId": "bob~screen"}]
+        await server.start(single(RecordStreamList=listed))
+        wants = server.recorders.specs[-1].subscription.wants
+        assert (
+            wants("ann", Source("camera")) and wants("ann", Source("microphone")) and not wants("ann", Source("screen"))
+        )
+        assert (
+            wants("bob", Source("screen"))
+            and wants("bob", Source("screen_audio"))
+            and not wants("bob", Source("camera"))
+        )
+        assert not wants("eve", Source("camera"))
+
+
+async def test_streams_of_a_mix_may_be_heard_or_seen_only() -> None:
+    async with serving() as server:
+        chosen = [{"StreamId": "", "StreamType": 1}, {"StreamId": "ann", "StreamType": 3}]
+        await server.start(mixed(StreamConfigList=[*chosen, {"StreamId": "bob", "StreamType": 2}]))
+        wants = server.recorders.specs[-1].subscription.wants
+        assert wants("eve", Source("microphone")) and not wants("eve", Source("camera"))
+        assert wants("ann", Source("microphone")) and wants("ann", Source("camera"))
+        assert not wants("bob", Source("microphone")) and wants("bob", Source("camera"))
+
+
+async def test_images_that_cannot_be_had_are_told_of() -> None:
+    async with serving() as server:
+        views = [{"Top": 0, "Left": 0, "Bottom": 720, "Right": 640, "Layer": 0, "StreamId": "ann",
+                  "BackgroundImage": "http://127.0.0.1:1/d.png"}]  # fmt: skip
+        task = await server.start(
+            mixed(
+                MixMode=1,
+                MixInputList=views,
+                MixOutputBackgroundImage="http://127.0.0.1:1/a.png",
+                MixOutputWatermarkImage="http://127.0.0.1:1/b.png",
+                MixOutputWatermarkImageConfig={"Left": 0, "Top": 0, "Right": 100, "Bottom": 50},
+                MixOutputWatermarkTimestampConfig={"FontSize": 18},
+            )
+        )
+        async with server.database.reading() as session:
+            told = (await session.scalars(select(tables.Event).order_by(tables.Event.seq))).all()
+            row = await session.get_one(tables.Recording, naming.recording_id(task))
+        assert [(one.type, one.data["image_type"], one.data["url"][-5:]) for one in told] == [
+            ("image.missing", 1, "a.png"),
+            ("image.missing", 2, "b.png"),
+            ("image.missing", 4, "d.png"),
+        ]
+        assert server.poked == [row.id]
+        (clock,) = msgspec.convert(row.spec["mix"], Mix).scene.watermarks
+        assert clock.clock and clock.x + clock.size * 8 < 1280
+
+
+async def test_the_operators_storage_needs_no_storage_params() -> None:
+    async with serving() as server:
+        await server.configure(storage="app")
+        body = single()
+        del body["StorageParams"]
+        task = await server.start(body)
+        async with server.database.reading() as session:
+            row = await session.get_one(tables.Recording, naming.recording_id(task))
+        assert row.destination is None
+
+
+@pytest.mark.parametrize(
+    ("vendor", "region", "url"),
+    [
+        (1, "eu-central-1", "https://rec.s3.eu-central-1.amazonaws.com"),
+        (2, "oss-cn-hangzhou", "https://rec.oss-cn-hangzhou.aliyuncs.com"),
+        (3, "ap-beijing", "https://rec.cos.ap-beijing.myqcloud.com"),
+        (4, "z0", ""),
+        (7, "cn-north-4", "https://rec.obs.cn-north-4.myhuaweicloud.com"),
+        (8, "", "https://storage.googleapis.com/rec"),
+        (9, "eos-shanghai-1", None),
+    ],
+)
+async def test_vendors_of_storage(vendor: int, region: str, url: str | None) -> None:
+    async with serving() as server:
+        params = {"Vendor": vendor, "Region": region, "Bucket": "rec", "AccessKeyId": "AK", "AccessKeySecret": "SK"}
+        task = await server.start({**single(), "StorageParams": params})
+        async with server.database.reading() as session:
+            row = await session.get_one(tables.Recording, naming.recording_id(task))
+        assert row.destination is not None
+        if url is not None:
+            assert row.dialect_data["base_url"] == url
+
+
+async def test_the_vendors_libraries_take_some_formats() -> None:
+    async with serving() as server:
+        ali = {"Region": "cn-shanghai", "AccessKeyId": "a", "AccessKeySecret": "s", "Title": "Lesson {7}",
+               "StorageLocation": "outin-x.oss-cn-shanghai.aliyuncs.com"}  # fmt: skip
+        empty = dict.fromkeys(("Region", "Bucket", "AccessKeyId", "AccessKeySecret"), "")
+        stored = {"Vendor": 5, **empty, "AlibabaCloudVodParams": ali}
+        task = await server.start({**single(), "StorageParams": stored})
+        async with server.database.reading() as session:
+            row = await session.get_one(tables.Recording, naming.recording_id(task))
+        assert row.library is not None
+        for params, format_ in (
+            (stored, "mp3"),
+            ({"Vendor": 5}, "mp4"),
+            ({"Vendor": 6, "TencentCloudVodParams": {"SecretId": "a"}}, "mp4"),
+            ({"Vendor": 6, "TencentCloudVodParams": {"SecretId": "a", "SecretKey": "b", "Region": "r"}}, "hls"),
+        ):
+            body = {**single(), "StorageParams": params, "RecordOutputParams": {"OutputFileFormat": format_}}
+            assert (await server.call("StartRecord", body))["Code"] == 300000004
+
+
+def test_task_ids_are_the_vendors_kind() -> None:
+    task = naming.task_id(1_700_000_000)
+    assert len(task) == 16 and task.startswith("ZVPxA")
+    assert naming.task_id(1_700_000_000) != task
+    for known, second in (("X3CgNeE4I1qAAABN", 1601216565), ("YRHu6-E4IyvEAAAD", 1628565227)):
+        assert int(naming.recording_id(known)[:8], 16) == second and naming.task_of(naming.recording_id(known)) == known
