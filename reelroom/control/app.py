@@ -10,11 +10,12 @@ from reelroom.control.context import Context
 from reelroom.control.middleware import BodyLimit, Cors, NoNul
 from reelroom.dialects import dispatch
 from reelroom.dialects.agora import routes as agora
+from reelroom.dialects.aliyun import routes as aliyun
 from reelroom.dialects.native import capacity, files, health, media, queues, recordings, rooms, rules, templates, whip
 from reelroom.dialects.zego import routes as zego
 
 #: Those whose calls all go to `/`. The first that claims one gets it, so the order is that of how sure they can be.
-KINDS: tuple[type[dispatch.Dialect], ...] = (zego.Dialect,)
+KINDS: tuple[type[dispatch.Dialect], ...] = (aliyun.Dialect, zego.Dialect)
 
 DESCRIPTION = """
 Record WebRTC rooms: every participant in files of their own, or everybody mixed into one.

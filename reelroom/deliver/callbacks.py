@@ -42,11 +42,13 @@ class Renderer(NamedTuple):
     """A dialect's `callbacks.py`. `silent`: event types whose predecessors' count it need not know; None: any.
 
     `pauses`: seconds before each further try of an event, after the last of which it is given up; None: our own rule.
+    `worth_another`: whether there is a further try after an answer of this status (None: no answer).
     """
 
     render: Callable[..., Rendered | Sequence[Rendered] | None]
     silent: frozenset[str] | None
     pauses: Sequence[float] | Callable[[Recording], Sequence[float]] | None = None
+    worth_another: Callable[[int | None], bool] | None = None
 
 
 def renderer(dialect: str) -> Renderer:
@@ -55,10 +57,11 @@ def renderer(dialect: str) -> Renderer:
     `render(event, recording, callback, app)` makes the requests of one event, none if the dialect has no word for it.
     A module with a `SILENT` numbers what it sends: it is given `earlier`, (type, id, at_ns, data) of the recording's
     events before this one that are not in `SILENT`. `PAUSES_S` is a vendor's own rule of retries, or
-    a function that says it for a recording.
+    a function that says it for a recording; `worth_another(status)` belongs to such a rule.
     """
     module = importlib.import_module(f"reelroom.dialects.{dialect}.callbacks")
-    return Renderer(module.render, getattr(module, "SILENT", None), getattr(module, "PAUSES_S", None))
+    own = {"pauses": getattr(module, "PAUSES_S", None), "worth_another": getattr(module, "worth_another", None)}
+    return Renderer(module.render, getattr(module, "SILENT", None), **own)
 
 
 @dataclass(slots=True)
@@ -266,16 +269,25 @@ class Callbacks:
             await self._skip(event)
             return True
         at, result = now_ns(), Result(None, "", 0)
+        rule = self._renderer_of(row.dialect)
+        lost: Result | None = None  # the first that was refused for good: the others are sent all the same
         for number, request in enumerate(requests):
             result = await self._send(event, number, request)
-            if not result.ok:
+            if result.ok:
+                continue
+            if rule.worth_another is None or rule.worth_another(result.status):
                 break
+            lost = lost or result
+        else:
+            result = lost or result
         if result.ok:
             self._sick.discard(host)
         else:
             self._sick.add(host)
-        pauses = self._renderer_of(row.dialect).pauses
-        await self._store(event, queue, result, at, pauses(row) if callable(pauses) else pauses)
+        pauses = rule.pauses(row) if callable(rule.pauses) else rule.pauses
+        if result is lost:
+            pauses = ()
+        await self._store(event, queue, result, at, pauses)
         return True
 
     async def _send(self, event: Event, number: int, request: Rendered) -> Result:

@@ -1,0 +1,245 @@
+"""Alibaba Cloud Live's four actions on the real use cases: what they make of parameters, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reelroom.domain.lines import Change, ChangeScene, Stop
+from reelroom.domain.recording import Format, RecordingSpec, Source, State
+from tests.unit.aliyun_server import Server, refused, serving
+
+CODING = {
+    "AudioBitrate": 128, "AudioChannels": 2, "AudioSampleRate": 48000, "VideoCodec": "H.264", "VideoBitrate": 1500,
+    "VideoFramerate": 20, "VideoGop": 20, "VideoWidth": 1280, "VideoHeight": 720,
+}  # fmt: skip
+PANE = {"UserId": "userA", "X": "0", "Y": "0", "Width": "0.5", "Height": "1", "ZOrder": 1}
+OSS = {"OSSEndpoint": "oss-cn-shanghai.aliyuncs.com", "OSSBucket": "rec"}
+REQUEST: dict[str, Any] = {
+    "AppId": "dev",
+    "ChannelId": "room1024",
+    "SubscribeParams": {"SubscribeUserIdList": [{"UserId": "userA"}, {"UserId": "userB", "StreamType": 1}]},
+    "RecordParams": {"RecordMode": 0},
+    "StorageParams": {"StorageType": 1, "OSSParams": OSS},
+}
+MIXED: dict[str, Any] = REQUEST | {
+    "RecordParams": {"RecordMode": 1, "MaxFileDuration": 3600},
+    "MixTranscodeParams": CODING,
+    "MixLayoutParams": {"UserPanes": [PANE]},
+}
+STARTED_NAME = "{start:%Y-%m-%d-%H:%M:%S}"
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    async with serving(tmp_path) as made:
+        yield made
+
+
+def wire(request: dict[str, Any]) -> dict[str, str]:
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in request.items()}
+
+
+async def started(server: Server, request: dict[str, Any]) -> tuple[str, RecordingSpec]:
+    answer = await server.live("StartRtcCloudRecording", **wire(request))
+    assert answer.status_code == 200, answer.text
+    assert answer.json().keys() == {"RequestId", "TaskId"}
+    return answer.json()["TaskId"], server.recorders.specs[-1]
+
+
+async def test_single_streams_are_recorded_as_they_come_with_the_vendors_names(server: Server) -> None:
+    task, spec = await started(server, REQUEST)
+    assert spec.id == task and len(task) == 36 and spec.room == "room1024" and spec.mix is None
+    assert spec.formats == (Format.HLS,) and spec.hls.container == "ts" and spec.hls.segment_s == 30
+    assert (spec.split_s, spec.hls.split_s) == (7200, 7200)
+    assert spec.naming.file == "{recording}/dev_{room}_{identity}_" + STARTED_NAME
+    assert spec.naming.segment == "{recording}/dev_{room}_{identity}_" + STARTED_NAME + "_{sequence}"
+    assert spec.naming.utc_offset_s == 28800
+    assert (spec.limits.idle_s, spec.limits.duration_s) == (300, 72 * 3600)
+    wants = spec.subscription.wants
+    assert wants("userA", Source.CAMERA) and wants("userA", Source.MICROPHONE) and not wants("userA", Source.SCREEN)
+    assert wants("userB", Source.MICROPHONE) and not wants("userB", Source.CAMERA)
+    assert not wants("userC", Source.MICROPHONE)
+
+
+async def test_each_format_has_its_own_folder_and_name_and_hls_is_always_made(server: Server) -> None:
+    info = [
+        {"Format": "mp4", "FilePathPrefix": ["dir1", "dir2"], "FileNamePattern": "{ChannelId}-{UserId}"},
+        {"Format": "MP3", "FileNamePattern": "{AppId}"},
+    ]
+    _, spec = await started(server, REQUEST | {"StorageParams": {"StorageType": 1, "OSSParams": OSS, "FileInfo": info}})
+    assert set(spec.formats) == {Format.HLS, Format.MP4, Format.MP3}
+    assert spec.naming.files == {"mp4": "dir1/dir2/{recording}/{room}-{identity}", "mp3": "{recording}/dev"}
+
+
+async def test_camera_and_screen_of_one_user_are_apart_when_names_tell_them(server: Server) -> None:
+    both = {"SubscribeUserIdList": [{"UserId": "userA"}, {"UserId": "userA", "SourceType": 1}]}
+    _, spec = await started(server, REQUEST | {"SubscribeParams": both})
+    assert "{source}" in spec.naming.file and "{source}" in spec.naming.segment
+    info = [{"Format": "MP4", "FileNamePattern": "{UserId}"}]
+    storage = {"StorageType": 1, "OSSParams": OSS, "FileInfo": info}
+    answer = await server.live(
+        "StartRtcCloudRecording", **wire(REQUEST | {"SubscribeParams": both, "StorageParams": storage})
+    )
+    refused(answer, 400, "InvalidParameter.StorageParams.FileInfo")
+
+
+async def test_a_mix_has_exactly_its_panes_and_coding(server: Server) -> None:
+    _, spec = await started(server, MIXED)
+    mix = spec.mix
+    assert mix is not None
+    assert (mix.width, mix.height, mix.fps, mix.gop_s, mix.video_bitrate) == (1280, 720, 20, 1.0, 1_500_000)
+    assert (mix.audio_bitrate, mix.channels, mix.sample_rate) == (128_000, 2, 48_000)
+    (pane,) = mix.scene.layout.panes
+    assert (pane.x, pane.y, pane.width, pane.height, pane.z) == (0, 0, 0.5, 1, 1)
+    assert (pane.identity, pane.source) == ("userA", "camera")
+    assert spec.naming.mixed == "{recording}/dev_{room}_" + STARTED_NAME
+    assert (spec.split_s, spec.hls.split_s) == (3600, 3600)
+
+
+async def test_objects_may_come_with_dots_and_with_zeros_for_what_is_not_set(server: Server) -> None:
+    parameters = {
+        "AppId": "dev",
+        "ChannelId": "room1024",
+        "SubscribeParams.SubscribeUserIdList.2.UserId": "userB",
+        "SubscribeParams.SubscribeUserIdList.10.UserId": "userC",
+        "SubscribeParams.SubscribeUserIdList.1.UserId": "userA",
+        "SubscribeParams.SubscribeUserIdList.1.StreamType": "0",
+        "RecordParams.RecordMode": "0",
+        "RecordParams.MaxFileDuration": "0",
+        "StorageParams.StorageType": "1",
+        "StorageParams.OSSParams.OSSBucket": "rec",
+        "StorageParams.OSSParams.OSSEndpoint": "oss-cn-shanghai.aliyuncs.com",
+        "StorageParams.FileInfo.1.Format": "MP4",
+        "StorageParams.FileInfo.1.SliceDuration": "0",
+        "StorageParams.FileInfo.1.FilePathPrefix.1": "dir1",
+        "MixTranscodeParams.AudioBitrate": "0",
+        "MixLayoutParams.MixBackground.Url": "",
+        "OwnerId": "7",
+    }
+    answer = await server.live("StartRtcCloudRecording", **parameters)
+    assert answer.status_code == 200, answer.text
+    spec = server.recorders.specs[-1]
+    assert spec.subscription.each[Source.CAMERA].include == ("userA", "userB", "userC")
+    assert spec.split_s == 7200 and spec.naming.files["mp4"].startswith("dir1/{recording}/")
+
+
+USERS = "InvalidParameter.SubscribeParams.SubscribeUserIdList"
+FILES = "InvalidParameter.StorageParams.FileInfo"
+PANES = "InvalidParameter.MixLayoutParams.UserPanes"
+
+
+@pytest.mark.parametrize(
+    ("base", "change", "status", "code"),
+    [
+        (REQUEST, {"AppId": "other"}, 404, "InvalidParameter.AppId"),
+        (REQUEST, {"AppId": ""}, 400, "MissingParameter"),
+        (REQUEST, {"ChannelId": ""}, 400, "MissingParameter"),
+        (REQUEST, {"ChannelId": "a\x01"}, 404, "InvalidParameter.ChannelId"),
+        (REQUEST, {"SubscribeParams": "{"}, 400, USERS),
+        (REQUEST, {"SubscribeParams": {"SubscribeUserIdList": []}}, 400, "MissingParameter"),
+        (REQUEST, {"SubscribeParams": {"SubscribeUserIdList": [{"UserId": f"u{n}"} for n in range(18)]}}, 400, USERS),
+        (REQUEST, {"SubscribeParams": {"SubscribeUserIdList": [{"UserId": "a", "StreamType": 2}]}}, 400, USERS),
+        (REQUEST, {"SubscribeParams": {"SubscribeUserIdList": [{"UserId": "a", "SourceType": 2}]}}, 400, USERS),
+        (REQUEST, {"RecordParams": {}}, 400, "MissingParameter"),
+        (REQUEST, {"RecordParams": {"RecordMode": 2}}, 405, "InvalidParameter.RecordParams"),
+        (REQUEST, {"RecordParams": {"RecordMode": 0, "StreamType": 2}}, 400, USERS),
+        (REQUEST, {"RecordParams": {"RecordMode": 0, "MaxFileDuration": 179}}, 405, "InvalidParameter.RecordParams"),
+        (REQUEST, {"StorageParams": {"StorageType": 3}}, 405, "InvalidParameter.StorageParams.StorageType"),
+        (REQUEST, {"StorageParams": {"StorageType": 1}}, 400, "MissingParameter"),
+        (
+            REQUEST, {"StorageParams": {"StorageType": 1, "OSSParams": OSS | {"OSSBucket": "A b"}}},
+            400, "InvalidParameter.StorageParams.OSSParams",
+        ),
+        (
+            REQUEST, {"StorageParams": {"StorageType": 1, "OSSParams": OSS | {"OSSEndpoint": "ftp://x"}}},
+            400, "InvalidParameter.StorageParams.OSSParams",
+        ),
+        (
+            REQUEST, {"StorageParams": {"StorageType": 2, "VodParams": {"VodTranscodeGroupId": "x"}}},
+            405, "InvalidParameter.StorageParams.VodParams",
+        ),
+        (REQUEST, {"NotifyUrl": "ftp://x"}, 400, "InvalidParameter.NotifyUrl"),
+        (REQUEST, {"NotifyUrl": "http://127.0.0.1:9/" + "x" * 2048}, 400, "InvalidParameter.NotifyUrl"),
+        (REQUEST, {"NotifyAuthKey": "short"}, 405, "InvalidParameter.NotifyAuthKey"),
+        (REQUEST, {"MaxIdleTime": "9"}, 405, "InvalidParameter.MaxIdleTime"),
+        (REQUEST, {"NotifyFileUploadedFormat": ["MP4"]}, 405, "InvalidParameter.NotifyFileUploadedFormat"),
+        (REQUEST, {"MixTranscodeParams": CODING}, 400, "InvalidParameter.MixTranscodeParams"),
+        (REQUEST, {"MixLayoutParams": {"UserPanes": [PANE]}}, 400, PANES),
+        (MIXED, {"MixTranscodeParams": CODING | {"VideoGop": 61}}, 400, "InvalidParameter.MixTranscodeParams"),
+        (MIXED, {"MixTranscodeParams": CODING | {"VideoGop": None}}, 400, "MissingParameter"),
+        (MIXED, {"MixTranscodeParams": CODING | {"AudioSampleRate": 7}}, 400, "InvalidParameter.MixTranscodeParams"),
+        (MIXED, {"MixTranscodeParams": ""}, 400, "MissingParameter"),
+        (MIXED, {"MixLayoutParams": ""}, 400, "MissingParameter"),
+        (MIXED, {"MixLayoutParams": {"UserPanes": [PANE | {"UserId": "userB"}]}}, 400, PANES),
+        (MIXED, {"MixLayoutParams": {"UserPanes": [PANE | {"X": "0.6"}]}}, 400, PANES),
+        (MIXED, {"MixLayoutParams": {"UserPanes": [PANE | {"X": "left"}]}}, 400, PANES),
+        (
+            MIXED, {"SubscribeParams": {"SubscribeUserIdList": [{"UserId": "userA", "StreamType": 1}]},
+                    "RecordParams": {"RecordMode": 1, "StreamType": 2}},
+            400, USERS,
+        ),
+    ],
+)  # fmt: skip
+async def test_what_the_vendor_refuses_is_refused_with_its_code(
+    server: Server, base: dict[str, Any], change: dict[str, Any], status: int, code: str
+) -> None:
+    refused(await server.live("StartRtcCloudRecording", **wire(base | change)), status, code)
+    assert server.recorders.specs == []
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"Format": "FLV"},
+        {"Format": "HLS", "SliceDuration": 9},
+        {"Format": "HLS", "SliceNamePattern": "{UserId}"},
+        {"Format": "MP4", "SliceDuration": 10},
+        {"Format": "MP4", "FileNamePattern": "{Nobody}"},
+        {"Format": "MP4", "FileNamePattern": "a/b"},
+        {"Format": "MP4", "FileNamePattern": "}"},
+        {"Format": "MP4", "FilePathPrefix": [".."]},
+        {"Format": "MP4", "FilePathPrefix": ["a/b"]},
+    ],
+)
+async def test_what_cannot_be_a_file_is_refused(server: Server, info: dict[str, Any]) -> None:
+    storage = {"StorageType": 1, "OSSParams": OSS, "FileInfo": [info]}
+    refused(await server.live("StartRtcCloudRecording", **wire(REQUEST | {"StorageParams": storage})), 400, FILES)
+
+
+async def test_nobody_in_the_channel_is_an_error(server: Server) -> None:
+    server.rooms.identities = []
+    refused(await server.live("StartRtcCloudRecording", **wire(REQUEST)), 404, "InvalidParameter.ChannelId")
+
+
+async def test_update_replaces_users_and_layout_and_stop_ends_once(server: Server) -> None:
+    task, _ = await started(server, MIXED)
+    change = {"SubscribeParams": {"SubscribeUserIdList": [{"UserId": "userB"}]}}
+    answer = await server.live("UpdateRtcCloudRecording", TaskId=task, **wire(change))
+    refused(answer, 400, "MissingParameter")
+    layout = {"MixLayoutParams": {"UserPanes": [PANE | {"UserId": "userB", "Width": "1"}]}}
+    answer = await server.live("UpdateRtcCloudRecording", TaskId=task, **wire(change | layout))
+    assert answer.json()["TaskId"] == task, answer.text
+    subscribed, shown = server.recorders.commands
+    assert isinstance(subscribed, Change) and subscribed.subscription.each[Source.CAMERA].include == ("userB",)
+    assert isinstance(shown, ChangeScene) and shown.scene.layout.panes[0].identity == "userB"
+    server.recorders.obeys = False
+    assert (await server.live("StopRtcCloudRecording", TaskId=task)).json()["TaskId"] == task
+    assert isinstance(server.recorders.commands[-1], Stop)
+    described = await server.live("DescribeRtcCloudRecordingFiles", TaskId=task)
+    assert described.json()["TaskInfo"]["Status"] == "STOPPING"
+    refused(await server.live("StopRtcCloudRecording", TaskId=task), 400, "InvalidParameter.TaskId")
+    await server.recorders.become(task, State.FINISHED)
+    described = await server.live("DescribeRtcCloudRecordingFiles", TaskId=task)
+    empty = {"HlsFileList": [], "Mp4FileList": [], "Mp3FileList": [], "VodMediaList": []}
+    assert described.json()["TaskInfo"] == {"TaskId": task, "Status": "STOPPED", "RecordFileList": empty}
+
+
+@pytest.mark.parametrize("action", ["StopRtcCloudRecording", "DescribeRtcCloudRecordingFiles"])
+async def test_a_task_that_is_not_there_is_not_found(server: Server, action: str) -> None:
+    refused(await server.live(action, TaskId="0b1f6c73"), 400, "NotFound.Task")
+    refused(await server.live(action), 400, "MissingParameter")
