@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reelroom.config import Settings
     from reelroom.store.secrets import SecretBox
 
-DIALECTS = ("agora", "zego")  # those with settings
+DIALECTS = ("agora", "aliyun_live", "aliyun_rtc", "tencent", "zego")  # those with settings
 
 app = typer.Typer(help="Tenants and their credentials.", no_args_is_help=True)
 

@@ -72,8 +72,8 @@ class Dialect(Protocol):
         ...
 
 
-def router(kinds: Sequence[type[Dialect]]) -> APIRouter:
-    """The routes of `/`. The order matters: the first that claims a request gets it."""
+def router(kinds: Sequence[type[Dialect]], path: str = "/") -> APIRouter:
+    """The routes of `path`. The order matters: the first that claims a request gets it."""
     made = APIRouter(include_in_schema=False)
 
     async def endpoint(request: Request) -> Response:
@@ -83,7 +83,7 @@ def router(kinds: Sequence[type[Dialect]]) -> APIRouter:
                 return await _dialect(request, kind).answer(call)
         return problem(404, "not_found", "there is nothing here; the API is at /api/v1")
 
-    made.add_api_route("/", endpoint, methods=_METHODS, response_model=None)
+    made.add_api_route(path, endpoint, methods=_METHODS, response_model=None)
     return made
 
 

@@ -1,0 +1,192 @@
+"""Signatures of Tencent's API: TC3-HMAC-SHA256 and the older HmacSHA1/HmacSHA256 (sections 1.3, 1.4), and replays.
+
+Says whose a request is and checks it; knows no apps.
+
+The vendor's clients disagree in small things, and all are to be believed: Node signs the host without its port and
+the URL's own path, Java takes the first label of the host for the service.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import itertools
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from reelroom.dialects.dispatch import Call
+from reelroom.dialects.tencent import errors
+
+SKEW_S = 300  # how far a request's time may be off
+TOGETHER_NS = 3 * 10**9  # the same signature within so long is the same second's, and may be another call's
+REMEMBERED = 200_000
+
+_AUTHORIZATION = re.compile(
+    r"TC3-HMAC-SHA256\s+Credential=(?P<id>[^/,\s]{1,128})/(?P<date>\d{4}-\d\d-\d\d)/(?P<service>[^/,]{1,128})/tc3_request,"
+    r"\s*SignedHeaders=(?P<headers>[!-+\--~]{1,1024}),\s*Signature=(?P<signature>[0-9a-fA-F]{64})\s*"
+)
+_TIMESTAMP = re.compile(r"[0-9]{1,12}")
+_UNSIGNED = "UNSIGNED-PAYLOAD"
+#: Of the older signature: what is no parameter of the action.
+COMMON = frozenset(
+    {"Action", "RequestClient", "Nonce", "Timestamp", "Version", "Region", "SecretId", "Token", "Language"}
+    | {"SignatureMethod", "Signature"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signed request: who says to have made it, and everything that its signature may have been made of."""
+
+    secret_id: str
+    signature: str
+    timestamp_s: int
+    once: str  # names this one request among those of the same second
+    _tc3: tuple[str, str, tuple[str, ...]] | None  # date, service, what may have been signed
+    _source: str = ""  # of the older signature
+    _algorithm: str = "sha1"
+
+    def matches(self, secret_key: str) -> bool:
+        """Whether `secret_key` made the signature; in constant time."""
+        if self._tc3 is None:
+            digest = hmac.new(secret_key.encode(), self._source.encode(), self._algorithm).digest()
+            return hmac.compare_digest(base64.b64encode(digest), self.signature.encode())
+        date, service, candidates = self._tc3
+        key = tc3_key(secret_key, date, service)
+        found = False
+        for text in candidates:
+            made = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+            found |= hmac.compare_digest(made, self.signature)
+        return found
+
+
+def tc3_key(secret_key: str, date: str, service: str) -> bytes:
+    key = f"TC3{secret_key}".encode()
+    for part in (date, service, "tc3_request"):
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    return key
+
+
+def signed(call: Call, now_s: float) -> Signed:
+    """The signature of a request, its time checked. TencentError when there is none that could be right."""
+    if "authorization" in call.headers or "x-tc-action" in call.headers:
+        return _tc3(call, now_s)
+    return _legacy(call, now_s)
+
+
+def _check_time(text: str, now_s: float) -> int:
+    if not _TIMESTAMP.fullmatch(text):
+        raise errors.no_signature("the timestamp must be Unix seconds")
+    timestamp = int(text)
+    if abs(now_s - timestamp) > SKEW_S:
+        raise errors.signature_expired(f"the timestamp {timestamp} is more than {SKEW_S // 60} minutes off")
+    return timestamp
+
+
+def _tc3(call: Call, now_s: float) -> Signed:
+    found = _AUTHORIZATION.fullmatch(call.headers.get("authorization", ""))
+    if found is None:
+        raise errors.no_signature("Authorization must be TC3-HMAC-SHA256 with Credential, SignedHeaders, Signature")
+    if call.headers.get("x-tc-token"):
+        raise errors.token_not_supported()
+    stamp = call.headers.get("x-tc-timestamp", "")
+    timestamp = _check_time(stamp, now_s)
+    if datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d") != found["date"]:
+        raise errors.no_signature("the date in Credential must be that of X-TC-Timestamp, in UTC")
+    names = [name.lower() for name in found["headers"].split(";")]
+    if "host" not in names or "content-type" not in names or any(name not in call.headers for name in names):
+        raise errors.no_signature("SignedHeaders must name content-type, host and only headers that are sent")
+    return Signed(
+        secret_id=found["id"],
+        signature=found["signature"].lower(),
+        timestamp_s=timestamp,
+        once=call.headers.get("x-tc-traceid", "")[:128],
+        _tc3=(found["date"], found["service"], _to_sign(call, stamp, found, names)),
+    )
+
+
+def _to_sign(call: Call, stamp: str, found: re.Match[str], names: list[str]) -> tuple[str, ...]:
+    """Every text that the vendor's clients would have signed for this request."""
+    body = b"" if call.method == "GET" else call.body
+    if call.headers.get("x-tc-content-sha256") == _UNSIGNED:
+        body = _UNSIGNED.encode()
+    payload = hashlib.sha256(body).hexdigest()
+    query = call.query_string.decode("latin-1") if call.method == "GET" else ""
+    made: dict[str, None] = {}
+    paths = dict.fromkeys(("/", call.path))
+    for path, lower, port in itertools.product(paths, (True, False), (True, False)):
+        lines = []
+        for name in names:
+            value = call.headers[name].strip()
+            if name == "host" and not port:
+                value = re.sub(r":[0-9]+\Z", "", value)
+            lines.append(f"{name}:{value.lower() if lower else value}\n")
+        head = f"{call.method}\n{path}\n{query}\n{''.join(lines)}\n{found['headers']}\n{payload}"
+        digest = hashlib.sha256(head.encode("utf-8", "surrogateescape")).hexdigest()
+        made[f"TC3-HMAC-SHA256\n{stamp}\n{found['date']}/{found['service']}/tc3_request\n{digest}"] = None
+    return tuple(made)
+
+
+def _legacy(call: Call, now_s: float) -> Signed:
+    given = call.form if call.method == "POST" and call.form else call.query
+    if not given.get("Signature") or not given.get("SecretId"):
+        raise errors.no_signature("it has neither Authorization nor SecretId and Signature")
+    method = given.get("SignatureMethod", "HmacSHA1")
+    if method not in ("HmacSHA1", "HmacSHA256"):
+        raise errors.no_signature(f"SignatureMethod must be HmacSHA1 or HmacSHA256, not {method[:40]!r}")
+    if not _TIMESTAMP.fullmatch(given.get("Nonce", "")):
+        raise errors.no_signature("Nonce must be a positive number")
+    if "Token" in given:
+        raise errors.token_not_supported()
+    return Signed(
+        secret_id=given["SecretId"],
+        signature=given["Signature"],
+        timestamp_s=_check_time(given.get("Timestamp", ""), now_s),
+        once=given["Nonce"],
+        _tc3=None,
+        _source=legacy_source(call.method, call.headers.get("host", ""), given, call.path),
+        _algorithm="sha256" if method == "HmacSHA256" else "sha1",
+    )
+
+
+def legacy_source(method: str, host: str, given: Mapping[str, str], path: str = "/") -> str:
+    """What the older signature is made of: all parameters but itself, sorted, not encoded."""
+    named = {name.replace("_", "."): value for name, value in given.items() if name != "Signature"}
+    return f"{method}{host}{path}?" + "&".join(f"{name}={named[name]}" for name in sorted(named))
+
+
+class Replays:
+    """Which signatures have been seen. Times are monotonic nanoseconds.
+
+    A signature covers neither the action nor a nonce, so that clients make the same one twice within a second: for two
+    actions with the same body, or for one that they repeat. Later than that it is somebody else's copy.
+    """
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[str, tuple[int, set[tuple[str, str]]]] = OrderedDict()
+
+    def check(self, signed: Signed, action: str, reads: bool, now_ns: int) -> None:
+        """TencentError when this is a copy. `reads`: the action changes nothing, asking twice in a second is usual."""
+        key = f"{signed.secret_id}\n{signed.signature}"
+        known = self._seen.get(key)
+        if known is None:
+            self._forget(now_ns)
+            self._seen[key] = (now_ns, {(action, signed.once)})
+            return
+        first_ns, calls = known
+        again = (action, signed.once) in calls
+        if now_ns - first_ns > TOGETHER_NS or (again and not reads):
+            raise errors.replayed()
+        calls.add((action, signed.once))
+
+    def _forget(self, now_ns: int) -> None:
+        old = now_ns - 2 * (SKEW_S + 1) * 10**9  # by then its timestamp is refused
+        while self._seen:
+            key, (first_ns, _) = next(iter(self._seen.items()))
+            if first_ns > old and len(self._seen) < REMEMBERED:
+                return
+            del self._seen[key]

@@ -1,0 +1,269 @@
+"""Mixes that a client starts and stops: StartMCUMixTranscode and StopMCUMixTranscode, by either kind of room (3.6)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+import weakref
+from typing import Any
+
+import structlog
+
+from reelroom.control.apps import AppContext
+from reelroom.control.context import Context
+from reelroom.control.errors import ControlError
+from reelroom.control.recordings import NewRecording, SceneChange
+from reelroom.dialects.tencent import errors, layouts, mixing, naming, streams
+from reelroom.dialects.tencent.settings import sdk_app_id, settings
+from reelroom.dialects.tencent.tasks import DIALECT, MCU, active, check_app, mark_stopped
+from reelroom.dialects.tencent.wire_mcu import (
+    EncodeBody,
+    LayoutParamsBody,
+    StartMix,
+    StartMixByStrRoomId,
+    StopMix,
+    StopMixByStrRoomId,
+)
+from reelroom.domain.mix import SAMPLE_RATES, Mix, Push
+from reelroom.domain.recording import Format, Hls, Limits, Mode, RecordingSpec, Selection, Subscription
+from reelroom.domain.scene import Fit, Layout, Place, Scene, Surface, Watermark
+from reelroom.store import tables
+
+log = structlog.get_logger("reelroom.tencent")
+
+IDLE_S = 30.0  # a mix ends when nobody publishes for so long
+VIDEO = ("VideoWidth", "VideoHeight", "VideoBitrate", "VideoFramerate", "VideoGop")
+GRID, SCREEN, PICTURE_IN_PICTURE, CUSTOM = 1, 2, 3, 4  # Template; 0 is floating
+_SOURCES = {0: "camera", 1: "screen"}
+Start = StartMix | StartMixByStrRoomId
+Stop = StopMix | StopMixByStrRoomId
+
+
+class Mixes:
+    """Everything behind the routes; one per control process (it holds the locks)."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._locks: weakref.WeakValueDictionary[tuple[str, str], asyncio.Lock] = weakref.WeakValueDictionary()
+
+    async def start(self, app: AppContext, request: Start, host: str) -> dict[str, Any]:
+        """Begin a mix, or show another layout in the one that runs."""
+        check_app(app, request.SdkAppId, recording=False)
+        room = _room(request)
+        _check(request)
+        encode, output = request.EncodeParams, request.OutputParams
+        canvas = mixing.even(encode.VideoWidth or 360), mixing.even(encode.VideoHeight or 640)
+        shown = scene(request.LayoutParams, encode, *canvas)
+        async with self._locks.setdefault((app.id, room), asyncio.Lock()):
+            running = await self._running(app, room)
+            if running is not None:
+                data = running.dialect_data
+                if (data["stream"], data["record_id"]) == (_stream(app, request), output.RecordId):
+                    change = SceneChange(lambda _: shown.scene, shown.images)
+                    await self._context.recordings.change(app.id, running.id, None, change)
+                    return {}
+                await self._end(app, running.id)
+            if not self._context.streams.all(app.id, room):
+                raise errors.no_room(room)
+            await self._context.recordings.start(self._new(app, request, room, canvas, shown, host))
+        return {}
+
+    def _new(
+        self, app: AppContext, request: Start, room: str, canvas: tuple[int, int], shown: mixing.Shown, host: str
+    ) -> NewRecording:
+        now = time.time_ns()
+        encode, output, chosen = request.EncodeParams, request.OutputParams, settings(app)
+        sound_only = bool(output.PureAudioStream)
+        formats = (Format.MP3,) if output.RecordAudioOnly else streams.formats(chosen.formats)
+        urls = request.PublishCdnParams.PublishCdnUrls if request.PublishCdnParams else []
+        try:
+            mix = Mix(
+                width=canvas[0],
+                height=canvas[1],
+                fps=encode.VideoFramerate or 15,
+                gop_s=float(encode.VideoGop or 2),
+                video_bitrate=max(50_000, (encode.VideoBitrate or 500) * 1000),
+                audio_bitrate=min(max(encode.AudioBitrate * 1000, 16_000), 320_000),
+                sample_rate=encode.AudioSampleRate,
+                channels=encode.AudioChannels,
+                scene=shown.scene,
+                pushes=tuple(Push(id=f"cdn{number}", url=url) for number, url in enumerate(urls)),
+            )
+        except ValueError as error:
+            raise errors.invalid("PublishCdnUrls", f"{error}.") from None
+        wanted = request.LayoutParams.MixVideoUids
+        video = None if sound_only else Selection(include=tuple(wanted)) if wanted else Selection()
+        spec = RecordingSpec(
+            id=uuid.uuid4().hex,
+            app=app.id,
+            room=room,
+            mode=Mode.MIXED,
+            subscription=Subscription(audio=Selection(), video=video),
+            formats=formats,
+            hls=Hls(container="ts", segment_s=streams.SLICE_S),
+            split_s=chosen.file_minutes * 60 if formats != (Format.HLS,) else 0,
+            naming=streams.NAMING,
+            limits=Limits(idle_s=IDLE_S),
+            mix=mix,
+            requested_ns=now,
+        )
+        stream = _stream(app, request)
+        user = request.LayoutParams.MainVideoUserId
+        data = streams.data(app, MCU, room, user, stream, output.RecordId, now, pushes=False)
+        return NewRecording(
+            app=app,
+            spec=spec,
+            callback=streams.told(app, host, self._context.library.key.hex()),
+            dialect=DIALECT,
+            dialect_data=data | {"record_id": output.RecordId},
+            images=shown.images,
+            library=streams.library(app, stream, output.RecordId),
+        )
+
+    async def stop(self, app: AppContext, request: Stop, _host: str) -> dict[str, Any]:
+        check_app(app, request.SdkAppId, recording=False)
+        room = _room(request)
+        async with self._locks.setdefault((app.id, room), asyncio.Lock()):
+            running = await self._running(app, room)
+            if running is None:
+                raise errors.no_mix(room)
+            await self._end(app, running.id)
+        return {}
+
+    async def _running(self, app: AppContext, room: str) -> tables.Recording | None:
+        rows = await active(self._context, app, room)
+        return next((row for row in rows if row.dialect_data.get("kind") == MCU), None)
+
+    async def _end(self, app: AppContext, id: str) -> None:
+        try:
+            await self._context.recordings.stop(app.id, id)
+        except ControlError as error:
+            if error.kind != "conflict":  # it is ending already
+                raise
+        await mark_stopped(self._context, id)
+
+
+def _room(request: Start | Stop) -> str:
+    if isinstance(request, (StartMix, StopMix)):
+        return str(request.RoomId)
+    try:
+        return naming.check_room(request.StrRoomId, naming.STRING_ROOM)
+    except errors.TencentError as error:
+        raise errors.invalid("StrRoomId", error.message) from None
+
+
+def _stream(app: AppContext, request: Start) -> str:
+    """Its id; without one, what this server calls it."""
+    return request.OutputParams.StreamId or f"{sdk_app_id(app)}_{_room(request)}_mix"
+
+
+def _check(request: Start) -> None:
+    """The rules between fields, and what this server has not."""
+    encode, output = request.EncodeParams, request.OutputParams
+    if not output.RecordId:
+        why = "a mix that is not recorded (this server relays to nobody by itself: give OutputParams.RecordId)"
+        raise errors.not_supported(why)
+    if encode.AudioSampleRate not in SAMPLE_RATES:
+        if encode.AudioSampleRate in (8_000, 24_000):
+            raise errors.not_supported(f"EncodeParams.AudioSampleRate {encode.AudioSampleRate}")
+        message = "EncodeParams.AudioSampleRate must be 48000, 44100, 32000, 24000, 16000 or 8000."
+        raise errors.invalid("AudioEncodeParams", message)
+    if encode.AudioCodec:
+        raise errors.not_supported("EncodeParams.AudioCodec other than 0 (LC-AAC)")
+    if encode.BackgroundImageId and not encode.BackgroundImageUrl:
+        raise errors.not_supported("EncodeParams.BackgroundImageId: give BackgroundImageUrl")
+    if not output.PureAudioStream:
+        if any(getattr(encode, name) is None for name in VIDEO):
+            raise errors.missing("EncodeParams.VideoEncodeParams")
+        if min(encode.VideoWidth or 0, encode.VideoHeight or 0) < 16:
+            raise errors.invalid("VideoResolution", "EncodeParams: VideoWidth and VideoHeight must be 16 or more.")
+    cdn = request.PublishCdnParams
+    if cdn is not None and not cdn.PublishCdnUrls:
+        raise errors.missing("PublishCdnParams.PublishCdnUrls")
+
+
+def scene(given: LayoutParamsBody, encode: EncodeBody, width: int, height: int) -> mixing.Shown:
+    """What LayoutParams and the background of EncodeParams show on a canvas of that size."""
+    images = mixing.Images()
+    marks = []
+    mark = given.WaterMarkParams
+    if mark is not None:
+        if not mark.WaterMarkUrl:
+            raise errors.not_supported("LayoutParams.WaterMarkParams.WaterMarkId: give WaterMarkUrl")
+        marks.append(
+            Watermark(
+                x=mark.LocationX,
+                y=mark.LocationY,
+                width=mark.WaterMarkWidth,
+                height=mark.WaterMarkHeight,
+                image=images.add(mark.WaterMarkUrl, "LayoutParams.WaterMarkParams.WaterMarkUrl"),
+            )
+        )
+    hold = given.PureAudioHoldPlaceMode
+    made = Scene(
+        layout=_layout(given, width, height),
+        background=Surface(
+            color=f"#{encode.BackgroundColor:06x}",
+            image=images.add(encode.BackgroundImageUrl, "EncodeParams.BackgroundImageUrl"),
+        ),
+        placeholder=Surface(color=""),
+        without_picture=given.Template in (PICTURE_IN_PICTURE, CUSTOM)
+        or (hold == 1 or (hold == 0 and given.Template != SCREEN)),
+        hold_s=mixing.HOLD_S,
+        hold_bare=True,
+        watermarks=tuple(marks),
+    )
+    return mixing.Shown(made, images.sources)
+
+
+def _layout(given: LayoutParamsBody, width: int, height: int) -> Layout:
+    fit = None if given.RenderMode is None else layouts.MCU_FITS[given.RenderMode]
+    if given.Template == CUSTOM:
+        return _preset(given, width, height)
+    focus = given.MainVideoUserId
+    source = _SOURCES[given.MainVideoStreamType] if focus else ""
+    if given.Template == PICTURE_IN_PICTURE:
+        return _small(given, focus, source, fit or Fit.CROP, width, height)
+    return layouts.mcu(given.Template, fit, focus, source, bool(given.MainVideoRightAlign))
+
+
+def _small(given: LayoutParamsBody, focus: str, source: str, fit: Fit, width: int, height: int) -> Layout:
+    small = given.SmallVideoLayoutParams
+    if small is None or not focus:
+        what = "Template 3 needs MainVideoUserId and SmallVideoLayoutParams."
+        raise errors.invalid("SmallVideoLayoutParams", what)
+    wide, high = small.ImageWidth or width // 4, small.ImageHeight or height // 4
+    if small.LocationX + wide > width or small.LocationY + high > height:
+        raise errors.invalid("SmallVideoLayoutParams", "SmallVideoLayoutParams reaches beyond the canvas.")
+    large = mixing.Box(0, 0, 1, 1, 0).finished(fit=fit, identity=focus, source=source)
+    over = mixing.pixels(small.LocationX, small.LocationY, wide, high, width, height, z=1)
+    return layouts.custom(
+        [large, over.finished(fit=fit, identity=small.UserId, source=_SOURCES[small.StreamType])], keep_absent=False
+    )
+
+
+def _preset(given: LayoutParamsBody, width: int, height: int) -> Layout:
+    if not given.PresetLayoutConfig:
+        raise errors.missing("LayoutParams.PresetLayoutConfig")
+    rank = layouts.ranks([each.ZOrder for each in given.PresetLayoutConfig])
+    places: list[Place] = []
+    for number, each in enumerate(given.PresetLayoutConfig):
+        where = f"LayoutParams.PresetLayoutConfig.{number}"
+        if each.MixInputType:
+            raise errors.not_supported(f"{where}.MixInputType other than 0: everybody's sound is mixed")
+        if each.PlaceImageId:
+            raise errors.not_supported(f"{where}.PlaceImageId")
+        if not each.ImageWidth or not each.ImageHeight:
+            raise errors.invalid("PresetLayoutConfig", f"{where} must have an ImageWidth and ImageHeight above 0.")
+        if each.LocationX + each.ImageWidth > width or each.LocationY + each.ImageHeight > height:
+            raise errors.invalid("PresetLayoutConfig", f"{where} reaches beyond the canvas.")
+        box = mixing.pixels(
+            each.LocationX, each.LocationY, each.ImageWidth, each.ImageHeight, width, height, rank[each.ZOrder]
+        )
+        source = _SOURCES[each.StreamType] if each.UserId else ""
+        places.append(box.finished(fit=layouts.MCU_FITS[each.RenderMode], identity=each.UserId, source=source))
+    pinned = [(place.identity, place.source) for place in places if place.identity]
+    if len(set(pinned)) != len(pinned):
+        raise errors.invalid("PresetLayoutConfig", "PresetLayoutConfig has two places for the same user and stream.")
+    return layouts.custom(places, keep_absent=bool(given.PlaceHolderMode))
