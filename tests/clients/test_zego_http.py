@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests import storage as servers
@@ -19,6 +22,17 @@ from tests.needs import need
 from tests.servers import Server, running
 
 BUCKET = "zego"
+ALIBABA_VOD = {
+    "Vendor": 5,
+    "AlibabaCloudVodParams": {
+        "Region": "cn-shanghai",
+        "AccessKeyId": "AK",
+        "AccessKeySecret": "SK",
+        "Title": "Lesson 7",
+        "StorageLocation": "outin-x.oss-cn-shanghai.aliyuncs.com",
+    },
+}
+TENCENT_VOD = {"Vendor": 6, "TencentCloudVodParams": {"SecretId": "a", "SecretKey": "b", "Region": "ap-beijing"}}
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +128,39 @@ async def test_single_streams_come_back_as_files_of_their_own(
     assert [(one["TaskId"], one["Status"]) for one in listed["TaskidList"]] == [(task, 3)]
 
 
+async def test_a_killed_recorder_goes_on_with_the_file_of_the_stream_that_came_back(
+    server: Server, s3: servers.Server, back: Receiver, tmp_path: Path
+) -> None:
+    zego = Zego(server)
+    with call(server, tmp_path) as room:
+        ann = await room.join("ann")
+        task = zego.ok(
+            "StartRecord",
+            RoomId=room.room,
+            RecordInputParams={"RecordMode": 1},
+            RecordOutputParams={"OutputFolder": "killed/", "CallbackUrl": back.url},
+            StorageParams=storage(s3, BUCKET),
+        )["TaskId"]
+        await asyncio.sleep(4)
+        await room.leave(ann)
+        await asyncio.sleep(1)
+        await room.join("ann")
+        await asyncio.to_thread(zego.wait, task, lambda data: len(data.get("RecordFiles", ())) == 2)
+        await asyncio.sleep(3)
+        (recorder,) = server.recorders().values()
+        os.kill(recorder, signal.SIGKILL)
+        await asyncio.sleep(5)
+        assert zego("StopRecord", TaskId=task)["Code"] == 0
+        events = await asyncio.to_thread(uploaded, back, task)
+        await room.end()
+    files = events[-1]["detail"]["file_info"]
+    assert len(files) == 2, files
+    for one in files:
+        verdict = judge(fetch(s3, BUCKET, f"killed/{one['file_id']}", tmp_path))
+        assert verdict.problems() == [], verdict.summary()
+    assert files[1]["duration"] > 7000
+
+
 async def test_sound_and_picture_apart_and_hls_in_real_time(
     server: Server, s3: servers.Server, back: Receiver, tmp_path: Path
 ) -> None:
@@ -156,6 +203,35 @@ async def test_sound_and_picture_apart_and_hls_in_real_time(
     segments = [line for line in text.splitlines() if line.endswith(".ts")]
     assert len(segments) >= 2 and all(line.startswith(stem) for line in segments)
     assert playlist["duration"] >= 4000 and playlist["resolution_width"] == 320
+
+
+async def test_a_vendors_library_is_the_apps_own(server: Server, back: Receiver, tmp_path: Path) -> None:
+    zego = Zego(server)
+    with call(server, tmp_path) as room:
+        await room.join("ann")
+        tasks = [
+            zego.ok(
+                "StartRecord",
+                RoomId=room.room,
+                RecordInputParams={"RecordMode": 1},
+                RecordOutputParams={"OutputFolder": "vod", "CallbackUrl": back.url},
+                StorageParams=params,
+            )["TaskId"]
+            for params in (ALIBABA_VOD, TENCENT_VOD)
+        ]
+        await asyncio.sleep(5)
+        assert [zego("StopRecord", TaskId=task)["Code"] for task in tasks] == [0, 0]
+        told_of = [(await asyncio.to_thread(uploaded, back, task))[-1]["detail"]["file_info"] for task in tasks]
+        await room.end()
+    for task, (told_file,) in zip(tasks, told_of, strict=True):
+        (file,) = zego.ok("DescribeRecordStatus", TaskId=task)["RecordFiles"]
+        assert (file["Status"], file["VideoId"]) == (3, told_file["video_id"]) and file["VideoId"].isdigit()
+        if task == tasks[0]:
+            assert "FileUrl" not in file and "file_url" not in told_file
+        else:
+            path = tmp_path / file["FileId"]
+            path.write_bytes(httpx.get(file["FileUrl"], trust_env=False, timeout=30).raise_for_status().content)
+            assert judge(path).problems() == []
 
 
 async def test_a_task_in_an_empty_room_ends_by_itself(server: Server, s3: servers.Server, back: Receiver) -> None:

@@ -35,3 +35,18 @@ def test_the_duration_leaves_pauses_out_and_does_not_end_it_within_one() -> None
     resumed = paused.resume(60 * SECOND)
     assert watch.due(65 * SECOND, resumed) is None
     assert watch.due(67 * SECOND, resumed) == (StopReason.MAX_DURATION, 66 * SECOND)
+
+
+def test_an_idle_recording_says_so_every_half_minute_where_it_is_asked_to() -> None:
+    watch = LimitWatch(Limits(idle_s=300, tell_idle=True), 0)
+    watch.published(1, 0)
+    assert watch.quiet(40 * SECOND, Pauses()) is None
+    watch.published(0, 50 * SECOND)
+    told = [second for second in range(50, 130) if watch.quiet(second * SECOND, Pauses()) == 50 * SECOND]
+    assert told == [65, 95, 125]
+    watch.published(1, 131 * SECOND)
+    assert watch.quiet(170 * SECOND, Pauses()) is None
+    watch.published(0, 180 * SECOND)
+    assert watch.quiet(195 * SECOND, Pauses().pause(190 * SECOND)) is None
+    assert watch.quiet(196 * SECOND, Pauses()) == 180 * SECOND
+    assert LimitWatch(Limits(), 0).quiet(1 << 60, Pauses()) is None

@@ -166,3 +166,17 @@ def test_a_taken_name_gets_the_output_and_then_a_counter() -> None:
     taken = {"a/b.mp4", "a/b_002.mp4"}
     assert distinct("a/b.mp4", "002", taken.__contains__) == "a/b_002_2.mp4"
     assert distinct("a/c.mp4", "002", taken.__contains__) == "a/c.mp4"
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "name"),
+    [
+        ("camera", "av", "alice_alice_VA"),
+        ("camera", "audio", "alice_alice_A"),
+        ("screen", "video", "alice_alice~screen_V"),
+    ],
+)
+def test_streams_and_letters(source: str, kind: str, name: str) -> None:
+    names = Names(spec(Naming(prefix="", file="{identity}_{stream}_{letters}")))
+    opened = lines.OutputOpened(output="001", identity="alice", source=source, kind=kind, start_ns=AT)
+    assert names.playlist(opened) == name + ".m3u8"

@@ -472,7 +472,7 @@ async def test_images_that_cannot_be_had_are_told_of() -> None:
         ]
         assert server.poked == [row.id]
         (clock,) = msgspec.convert(row.spec["mix"], Mix).scene.watermarks
-        assert clock.clock and clock.x + clock.size * 8 < 1280
+        assert (clock.clock, clock.x, clock.anchor_x, clock.size) == ("%Y-%m-%d %H:%M", 1272, 1.0, 18)
 
 
 async def test_the_operators_storage_needs_no_storage_params() -> None:

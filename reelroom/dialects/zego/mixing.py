@@ -21,7 +21,6 @@ MAX_PIXELS = 1920 * 1080
 IMAGE_BYTES = 5 * 1024 * 1024
 HOLD_S = 172_800.0  # the last picture stays as long as the task
 CLOCK = "%Y-%m-%d %H:%M"
-CLOCK_WIDTH = 8.4  # of its sixteen characters, in heights of the letters: a little more than usual fonts need
 MARGIN = 8  # pixels
 BACKGROUND, WATERMARK, DEFAULT, OF_A_VIEW = range(1, 5)  # image_type of a callback
 
@@ -109,8 +108,10 @@ def _scene(
             watermarks.append(Watermark(x=x, y=y, width=width, height=height, image=image))
     if config.MixOutputWatermarkTimestampConfig is not None:
         size = config.MixOutputWatermarkTimestampConfig.FontSize
-        x = max(0, video.Width - round(size * CLOCK_WIDTH) - MARGIN)
-        watermarks.append(Watermark(x=x, y=MARGIN, clock=CLOCK, size=size, utc_offset_minutes=clock_offset))
+        x = video.Width - MARGIN
+        watermarks.append(
+            Watermark(x=x, y=MARGIN, anchor_x=1.0, clock=CLOCK, size=size, utc_offset_minutes=clock_offset)
+        )
     return Scene(
         layout=shown.layout,
         background=Surface(
