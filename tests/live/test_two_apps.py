@@ -89,17 +89,35 @@ def refused_everywhere(server: Server, other: httpx.Client, nobody: httpx.Client
         event = api.get(f"/api/v1/recordings/{recording}/events").json()["events"][0]["id"]
         file = api.get(f"/api/v1/recordings/{recording}/files").json()["files"][0]
         before = api.get(f"/api/v1/recordings/{recording}").json()
+        template = api.post("/api/v1/templates", json={"name": "t", "recording": {}}).raise_for_status().json()["id"]
+        rule = {"name": "r", "template": template, "enabled": False}
+        rule_id = api.post("/api/v1/rules", json=rule).raise_for_status().json()["id"]
+        api.post("/api/v1/queues/mine/messages", json={"text": "m"}).raise_for_status()
+        receipt = api.post("/api/v1/queues/mine/receive").raise_for_status().json()["messages"][0]["receipt"]
     names = {"id": recording, "event": event, "name": file["key"], "room": ROOM, "identity": "ann"}
-    bodies = {("patch", "/api/v1/recordings/{id}"): {"subscription": {"audio": True}}}
+    special = {
+        "templates": {"id": template},
+        "rules": {"id": rule_id},
+        "media": {"id": "1" * 19},
+        "queues": {"name": "mine", "receipt": receipt},
+    }
+    bodies = {
+        ("patch", "/api/v1/recordings/{id}"): {"subscription": {"audio": True}},
+        ("patch", "/api/v1/templates/{id}"): {"name": "n"},
+        ("patch", "/api/v1/rules/{id}"): {"name": "n"},
+    }
+    makes = {("put", "/api/v1/queues/{name}"), ("post", "/api/v1/queues/{name}/messages")}  # of the caller's own
     tried = 0
     for path, calls in nobody.get("/api/v1/openapi.json").json()["paths"].items():
         for method, call in calls.items():
             if not path.startswith("/api/v1/"):
                 continue
-            url = re.sub(r"{(\w+)}", lambda found: quote(names[found[1]], safe=""), path)
+            own = names | special.get(path.split("/")[3], {})
+            url = re.sub(r"{(\w+)}", lambda found, own=own: quote(own[found[1]], safe=""), path)
             body = bodies.get((method, path))
             assert nobody.request(method, url, json=body).status_code == 401, (method, path)
-            if "{id}" in path or "{identity}" in path:
+            named = "{id}" in path or "{identity}" in path or "queues/{name}" in path
+            if named and (method, path) not in makes:
                 tried += 1
                 answer = other.request(method, url, json=body)
                 assert (answer.status_code, answer.json()["type"]) == (404, "urn:reelroom:not-found"), (method, path)
@@ -115,6 +133,10 @@ def refused_everywhere(server: Server, other: httpx.Client, nobody: httpx.Client
     assert nobody.get(f"/api/v1/recordings/{recording}/files/{file['key']}?{changed}").status_code == 403
     with server.client() as api:
         after = api.get(f"/api/v1/recordings/{recording}").json()
+        assert api.get(f"/api/v1/templates/{template}").json()["name"] == "t"
+        assert api.delete(f"/api/v1/rules/{rule_id}").status_code == 204
+        assert api.delete(f"/api/v1/templates/{template}").status_code == 204
+        assert api.delete(f"/api/v1/queues/mine/messages/{receipt}").status_code == 204
     assert after == before  # nobody else stopped, paused or changed it
 
 
