@@ -91,6 +91,7 @@ class _StoredTrack(MediaStreamTrack):
         self.muted = False
         self.sent = Sent()
         self.last_ns: int | None = None
+        self.last_ntp: int | None = None  # when that frame was due, whatever has stalled since
         self._frames, self._rate, self._clock, self._loop_ns = frames, rate, clock, loop_ns
         self._next = 0
         self._wants_key = False
@@ -124,7 +125,7 @@ class _StoredTrack(MediaStreamTrack):
         sent.first = number if sent.first is None else sent.first
         sent.last = number
         sent.latest_ms = max(sent.latest_ms, late_ns / 1e6)
-        self.last_ns = media_ns
+        self.last_ns, self.last_ntp = media_ns, self._clock.ntp(media_ns)
 
 
 class AiortcPublisher:
@@ -280,7 +281,7 @@ def _exact_sender_reports(sender: RTCRtpSender, track: _StoredTrack, clock: _Clo
         if reports and track.last_ns is None:
             return
         for report in reports:
-            report.sender_info.ntp_timestamp = clock.ntp(track.last_ns or 0)
+            report.sender_info.ntp_timestamp = track.last_ntp or clock.ntp(0)
             # What aiortc compares the receiver's reports with, to know the round trip.
             sender._RTCRtpSender__lsr = report.sender_info.ntp_timestamp >> 16 & 0xFFFFFFFF  # type: ignore[attr-defined]
         await send(packets)
