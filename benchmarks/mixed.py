@@ -34,6 +34,8 @@ from tests.media.recorderkit import Fleet, Recording
 WIDTH, HEIGHT, FPS, GOP = 1280, 720, 30, 60
 VIDEO_BITRATE, AUDIO_BITRATE = 2_000_000, 96_000
 SIZES = {720: (1280, 720), 360: (640, 360)}
+#: What `record/mixed/codecs.py` gives x264 besides the preset, for everybody.
+X264 = "scenecut=0:rc-lookahead=0:sync-lookahead=0:mbtree=0"
 CLIP_S = 10
 SETTLE_S = 3.0
 RECORDERS = ("reelroom", "ffmpeg", "gstreamer")
@@ -183,7 +185,7 @@ def _ffmpeg(clips: Sequence[Clip], seconds: int, folder: Path) -> tuple[float, i
         command += ["-re", "-threads", "1", "-i", os.fspath(path)]
     command += ["-filter_complex", ";".join(graph), "-map", "[v]", "-map", "[a]", "-t", str(seconds)]
     command += ["-c:v", "libx264", "-preset", "veryfast", "-b:v", str(VIDEO_BITRATE), "-bf", "0", "-g", str(GOP)]
-    command += ["-sc_threshold", "0", "-threads", "2", "-c:a", "aac", "-b:a", str(AUDIO_BITRATE)]
+    command += ["-x264-params", X264, "-threads", "2", "-c:a", "aac", "-b:a", str(AUDIO_BITRATE)]
     command += ["-movflags", "+frag_keyframe+empty_moov", os.fspath(out)]
     used = _child(command, seconds)
     return used / seconds, _pictures(out), seconds * FPS
@@ -200,7 +202,7 @@ def _gstreamer(clips: Sequence[Clip], seconds: int, folder: Path) -> tuple[float
     parts = [
         f"compositor name=c background=black {seats} ! video/x-raw,format=I420,width={WIDTH},height={HEIGHT},"
         f"framerate={FPS}/1 ! queue ! x264enc speed-preset=veryfast bitrate={VIDEO_BITRATE // 1000} bframes=0 "
-        f"key-int-max={GOP} option-string=scenecut=0 threads=2 ! h264parse ! queue ! mux.",
+        f"key-int-max={GOP} option-string={X264} threads=2 ! h264parse ! queue ! mux.",
         f"audiomixer name=a ! audioconvert ! audio/x-raw,channels=2,rate=48000 ! avenc_aac bitrate={AUDIO_BITRATE} ! "
         f"aacparse ! queue ! mux. matroskamux name=mux ! filesink location={out}",
     ]
