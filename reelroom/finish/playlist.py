@@ -100,8 +100,8 @@ class Growing:
 
 
 def playlist(segments: Sequence[Segment], inits: Iterable[Init], names: NAMES, ended: bool, target_s: int = 0) -> str:
-    """The media playlist of one output's segments; ValueError unless their numbers go 1, 2, 3..."""
-    growing = Growing(target_s)
+    """The media playlist of some of an output's segments; ValueError unless their numbers have no hole."""
+    growing = Growing(target_s, segments[0].number if segments else 1)
     known = {init.number: init for init in inits}
     for segment in segments:
         growing.add(segment, known, names)

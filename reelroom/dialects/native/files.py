@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
+from reelroom.deliver.playlists import MAX_SEGMENT, ROLES
 from reelroom.dialects.native import auth
 from reelroom.dialects.native.auth import AppDep, ContextDep
 from reelroom.dialects.native.recordings import Id
@@ -154,7 +155,7 @@ async def read_file(
     signed = f"?expires={expires}&signature={signature}" if signature else ""
     kind = MEDIA_TYPES.get(PurePosixPath(row.key).suffix, "application/octet-stream")
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=3600"}
-    if row.role == "playlist":
+    if row.role in ROLES:
         text = await _playlist(ctx, app_id, row, signed)
         return Response(text, 200, headers | {"Cache-Control": "no-store"}, media_type=kind)
     folder = ctx.recorders.folder(id)
@@ -169,6 +170,9 @@ async def read_file(
 async def _playlist(ctx: Context, app_id: str, row: tables.File, signed: str) -> str:
     recording = await ctx.recordings.get(app_id, row.recording)  # before the segments: see `ended`
     rows = await ctx.recordings.output_files(row.recording, row.output, row.rendition)
+    first, last = row.line.get("first", 1), row.line.get("last", 0)  # where playlists are split
+    part = range(first, last + 1) if last else range(first, MAX_SEGMENT)
+    rows = [one for one in rows if one.role != "segment" or one.number in part]
     keys = {(one.role, one.number): one.key for one in rows}
 
     def uri(line: lines.Segment | lines.Init) -> str:
@@ -179,7 +183,7 @@ async def _playlist(ctx: Context, app_id: str, row: tables.File, signed: str) ->
         _lines(rows, "segment", lines.Segment),
         _lines(rows, "init", lines.Init),
         uri,
-        ended=recording.state not in ACTIVE,
+        ended=bool(last) or recording.state not in ACTIVE,
         target_s=target_duration(recording.spec["hls"]["segment_s"]),
     )
 
