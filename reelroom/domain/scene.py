@@ -280,6 +280,10 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     without_picture: bool = True  # participants who send no picture have a pane too
     hold_s: float = 0.0  # how long their last picture stays when they stop sending, 0..172800; then the placeholder
     hold_bare: bool = False  # ... and it stays on where the placeholder has no image
+    #: Of those who leave: "hold", a pane that waits for them shows their last picture as of those who stop sending;
+    #: "go", it shows the placeholder at once; "stay", every pane waits for its participant, with the last picture as
+    #: above unless they have a placeholder with an image of their own.
+    leavers: str = "hold"
     border: Border = field(default_factory=Border)
     names: Names | None = None
     watermarks: tuple[Watermark, ...] = ()
@@ -291,6 +295,8 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"a scene has placeholders for at most {MAX_PANES} participants")
         for identity in self.placeholders:
             check_name("identity", identity)
+        if self.leavers not in ("hold", "go", "stay"):
+            raise ValueError(f"leavers must be 'hold', 'go' or 'stay', not {self.leavers!r}")
         if not self.background.color:
             raise ValueError("the background needs a colour")
         if not 0 <= self.hold_s <= 172_800:

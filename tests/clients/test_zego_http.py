@@ -298,15 +298,63 @@ async def test_a_mix_is_paused_laid_out_anew_and_uploaded(
     assert last == {"left": True, "right": False}
 
 
-def corners(path: Path) -> tuple[dict[str, bool], dict[str, bool]]:
-    """Of an early and a late picture: whether something is seen at the upper left, and at the upper right."""
+async def test_who_leaves_a_mix_keeps_their_view_or_gives_it_away(
+    server: Server, s3: servers.Server, back: Receiver, tmp_path: Path
+) -> None:
+    zego = Zego(server)
+    with call(server, tmp_path) as room:
+        await room.join("ann")
+        bob = await room.join("bob", participant=6)
+        tasks = [
+            zego.ok(
+                "StartRecord",
+                RoomId=room.room,
+                RecordInputParams={
+                    "RecordMode": 2,
+                    "FillBlank": fill_blank,
+                    "MixConfig": {
+                        "MixOutputStreamId": "mix",
+                        "MixOutputVideoConfig": {"Width": 640, "Height": 180, "Fps": 10, "Bitrate": 500_000},
+                    },
+                },
+                RecordOutputParams={"OutputFolder": "left", "CallbackUrl": back.url},
+                StorageParams=storage(s3, BUCKET),
+            )["TaskId"]
+            for fill_blank in (True, False)
+        ]
+        await asyncio.sleep(4)
+        await room.leave(bob)
+        await asyncio.sleep(4)
+        for task in tasks:
+            assert zego("StopRecord", TaskId=task)["Code"] == 0
+        files = [(await asyncio.to_thread(uploaded, back, task, 60))[-1]["detail"]["file_info"] for task in tasks]
+        await room.end()
+    stays, goes = (pictures(fetch(s3, BUCKET, f"left/{file['file_id']}", tmp_path)) for (file,) in files)
+    # His last picture stands still beside hers; without it hers has the whole canvas, cropped.
+    assert differ(stays[-5][:, 320:], stays[-20][:, 320:]) < 3 < differ(stays[-5][:, :320], stays[-20][:, :320])
+    assert stays[-5][:, 320:].max() > 60
+    assert differ(goes[-5], stays[-5]) > 10
+    assert differ(goes[10], stays[10]) < 10
+
+
+def pictures(path: Path) -> list[Any]:
     import av
 
     with av.open(str(path)) as container:
-        pictures = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+        return [frame.to_ndarray(format="gray").astype(int) for frame in container.decode(video=0)]
+
+
+def differ(one: Any, other: Any) -> float:
+    """The mean difference of two pictures, 0 to 255."""
+    return float(abs(one - other).mean())
+
+
+def corners(path: Path) -> tuple[dict[str, bool], dict[str, bool]]:
+    """Of an early and a late picture: whether something is seen at the upper left, and at the upper right."""
+    shown = pictures(path)
 
     def seen(picture: Any) -> dict[str, bool]:
         # Tiles of 2 x 1 have their pictures cropped: looked at where the large view of layout 3 has its bars or none.
         return {"left": bool(picture[10:80, 10:150].max() > 60), "right": bool(picture[10:80, 490:630].max() > 60)}
 
-    return seen(pictures[30]), seen(pictures[-10])
+    return seen(shown[30]), seen(shown[-10])

@@ -282,7 +282,6 @@ async def test_what_is_not_supported_says_so() -> None:
             single(ResumeWithoutInterruption=True),
             {**single(), "RecordOutputParams": {"OutputFileFormat": "jpg"}},
             {**single(StreamType=1, RecordMuteAudio=2), "RecordOutputParams": {"OutputFileFormat": "mp3"}},
-            mixed({"FillBlank": True}),
             mixed(RecordSoundWave=True),
             mixed(ClearInputStreamTimeout=5000),
         ):
@@ -420,6 +419,25 @@ async def test_defaults_are_the_vendors() -> None:
         mix = server.recorders.specs[-1].mix
         assert (mix.fps, mix.audio_bitrate, mix.video_bitrate, mix.at_once) == (15, 48_000, 1_130_000, False)
         assert mix.scene.background.color == "#000000" and mix.scene.hold_s > 86_400
+
+
+async def test_who_leaves_a_mix_keeps_their_view_with_fill_blank() -> None:
+    async with serving() as server:
+        await server.start(mixed())
+        scene = server.recorders.specs[-1].mix.scene
+        assert (scene.leavers, scene.placeholder.color) == ("go", "")
+        green = {"FrameFillMode": 2, "FrameFillColor": 16711680}
+        await server.start(mixed({"FillBlank": True, "FillFrame": green}))
+        scene = server.recorders.specs[-1].mix.scene
+        assert (scene.leavers, scene.hold_s, scene.placeholder.color) == ("stay", 0, "#00ff00")
+        image = "http://127.0.0.1:1/x.png"
+        for mode, events in ((1, 0), (3, 1)):  # the image is for mode 3 only
+            task = await server.start(
+                mixed({"FillBlank": True, "FillFrame": {"FrameFillMode": mode}}, DefaultMixStreamBackgroundImage=image)
+            )
+            async with server.database.reading() as session:
+                mine = tables.Event.recording == naming.recording_id(task)
+                assert len((await session.scalars(select(tables.Event).where(mine))).all()) == events
 
 
 async def test_chosen_streams_are_cameras_and_screens() -> None:

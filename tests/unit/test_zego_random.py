@@ -88,7 +88,7 @@ def starts(draw: st.DrawFn) -> dict[str, Any]:
         some(
             MaxIdleTime=st.integers(5, 86_400),
             MaxRecordTime=st.integers(300, 86_400),
-            FillBlank=st.booleans() if mode == 1 else st.just(False),
+            FillBlank=st.booleans(),
             RecordStreamList=st.lists(st.fixed_dictionaries({"StreamId": ids}), max_size=4),
             FillFrame=some(FrameFillMode=st.integers(1, 3), FrameFillColor=colors),
             Unknown=st.none() | st.integers(),

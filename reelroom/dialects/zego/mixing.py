@@ -60,11 +60,12 @@ def color(value: int) -> str:
 
 
 def mix(
-    config: MixConfig, stream_type: int, fill_frame: object, clock_offset: int
+    config: MixConfig, stream_type: int, fill_blank: bool, fill_frame: object, clock_offset: int
 ) -> tuple[Mix, Mapping[str, ImageSource]]:
     """What to mix and the images it needs. ZegoError 300000004.
 
-    `fill_frame`: `RecordInputParams.FillFrame` as it came; `clock_offset`: minutes from UTC.
+    `fill_blank`: views of those who leave stay; `fill_frame`: `RecordInputParams.FillFrame` as it came;
+    `clock_offset`: minutes from UTC.
     """
     where = "RecordInputParams.MixConfig"
     if config.RecordSoundWave:
@@ -77,7 +78,7 @@ def mix(
     if video.Width * video.Height > MAX_PIXELS:
         raise errors.invalid(f"{where}.MixOutputVideoConfig: Width x Height must be at most 1920 x 1080")
     images = Images()
-    scene = _scene(config, video, fill_frame, clock_offset, images, where)
+    scene = _scene(config, video, fill_blank, fill_frame, clock_offset, images, where)
     made = Mix(
         width=video.Width - video.Width % 2,  # a picture with half the colour samples has even sides
         height=video.Height - video.Height % 2,
@@ -91,10 +92,18 @@ def mix(
 
 
 def _scene(
-    config: MixConfig, video: VideoConfig, fill_frame: object, clock_offset: int, images: Images, where: str
+    config: MixConfig,
+    video: VideoConfig,
+    fill_blank: bool,
+    fill_frame: object,
+    clock_offset: int,
+    images: Images,
+    where: str,
 ) -> Scene:
     fill = parse(FillFrame, fill_frame or {}, "RecordInputParams.FillFrame")
     shown = layout(config, config.FillMode, video.Width, video.Height, images, where)
+    waits = fill_blank and fill.FrameFillMode == DO_NOT_FILL
+    default = config.DefaultMixStreamBackgroundImage if waits else None
     watermarks = []
     if config.MixOutputWatermarkImage:
         rectangle = config.MixOutputWatermarkImageConfig
@@ -120,8 +129,12 @@ def _scene(
             fit=Fit.STRETCH,
         ),
         # A view without a picture is seen through to the canvas, unless it is to be filled.
-        placeholder=Surface(color=color(fill.FrameFillColor) if fill.FrameFillMode == FILL else ""),
+        placeholder=Surface(
+            color=color(fill.FrameFillColor) if fill.FrameFillMode == FILL else "",
+            image=images.add(default, f"{where}.DefaultMixStreamBackgroundImage"),
+        ),
         placeholders=shown.placeholders,
+        leavers="stay" if fill_blank else "go",
         hold_s=HOLD_S if fill.FrameFillMode == KEEP_LAST else 0.0,
         watermarks=tuple(watermarks),
     )

@@ -76,7 +76,9 @@ def start(
     mix, images = (
         (None, {})
         if config is None
-        else mixing.mix(config, params.StreamType, params.FillFrame, settings.clock_utc_offset_minutes)
+        else mixing.mix(
+            config, params.StreamType, params.FillBlank, params.FillFrame, settings.clock_utc_offset_minutes
+        )
     )
     if mode == SINGLE and params.StreamType == AUDIO_ONLY and format_ is Format.MP3:
         _check_mute(params)
@@ -97,7 +99,7 @@ def start(
         tracks="apart" if apart and format_ is Format.HLS else "together",
         sound_alone=apart and format_ is not Format.HLS,
         rejoin="continue" if blank or mode == MIXED else "anew",
-        gaps=Gaps(audio="silence") if blank else Gaps(),
+        gaps=Gaps(audio="silence") if blank and mode == SINGLE else Gaps(),
         audio_codec="aac",
         naming=naming.naming(
             task, naming.folder(output.OutputFolder), config.MixOutputStreamId if config else "", library=library
@@ -123,8 +125,6 @@ def _check_input(params: InputParams, settings: ZegoSettings) -> None:
         raise errors.invalid(f"{IN}.MaxRecordTime must be 300 to {settings.max_record_time} seconds")
     if params.RecordMode == SINGLE and params.ResumeWithoutInterruption:
         raise errors.not_supported(f"{IN}.ResumeWithoutInterruption true")
-    if params.RecordMode == MIXED and params.FillBlank:
-        raise errors.not_supported(f"{IN}.FillBlank true in RecordMode 2")
 
 
 def _format(output: OutputParams, stream_type: int) -> Format:

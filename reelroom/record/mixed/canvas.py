@@ -142,6 +142,11 @@ class Canvas:
         for index in which:
             self._marks[index] = drawn(watermarks[index], texts[index], self.width, self.height, images)
 
+    def forget(self, who: Iterable[Who]) -> None:
+        """Hold the last pictures of these no longer."""
+        for one in who:
+            self._held.pop(one, None)
+
     def _shown(
         self, panes: Sequence[Pane], pictures: Mapping[Who, Picture | None], scene: Scene, at_ns: int
     ) -> dict[Who, Picture]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from reelroom.domain.layout import Pane, Person, Speaker, arrange
 from reelroom.domain.mix import Mix
-from reelroom.domain.scene import Scene
+from reelroom.domain.scene import MAX_PANES, Scene
 from reelroom.domain.timeline import SECOND
 from reelroom.record.mixed.canvas import Canvas
 from reelroom.record.mixed.decoder import Picture
@@ -52,6 +52,7 @@ class Stage:
         self._sizes: dict[Place, tuple[int, int]] = {}
         self._resized = False
         self._panes: tuple[Pane, ...] = ()
+        self._joined: dict[Place, Person] = {}  # where those who leave stay: as they were first, in that order
         self._seen: list[Place] = []  # whose pictures are in the panes
 
     def render(self, tick: int, at_ns: int, key: bool) -> list[Encoded]:
@@ -105,7 +106,7 @@ class Stage:
             self._look_ns = at_ns + _LOOK_NS
             self._spoke = self._feed.spoke(at_ns)
         shown = []
-        for person in people:
+        for person in self._with_leavers(people) if scene.leavers == "stay" else people:
             if person.picture or scene.without_picture:
                 place = (person.identity, person.source)
                 width, height = self._sizes.get(place, (0, 0))
@@ -116,9 +117,26 @@ class Stage:
         sending = {(person.identity, person.source) for person in shown if person.picture}
         panes = {(pane.identity, pane.source) for pane in self._panes}
         self._seen = [place for place in panes if place in sending]
+        if scene.leavers != "hold":
+            here = {(person.identity, person.source) for person in people}
+            away = [place for place in panes if place not in here]
+            own = {identity for identity, surface in scene.placeholders.items() if surface.image}
+            self._canvas.forget([place for place in away if scene.leavers == "go" or place[0] in own])
         for place, decoder in self._feed.eyes.items():
             if place in sending:  # one who falls silent for a moment goes on without a key frame
                 decoder.show(place in panes)
+
+    def _with_leavers(self, people: tuple[Person, ...]) -> tuple[Person, ...]:
+        """Those who have left among them, without a picture; who comes back has their old turn."""
+        here = {(person.identity, person.source): person for person in people}
+        for place, person in here.items():
+            self._joined.setdefault(place, person)
+        for place in [place for place in self._joined if place not in here][: max(0, len(self._joined) - MAX_PANES)]:
+            del self._joined[place]  # the first ones to be forgotten in a room that many go through
+        return tuple(
+            here[place]._replace(order=order) if place in here else first._replace(order=order, picture=False)
+            for order, (place, first) in enumerate(self._joined.items())
+        )
 
 
 def turned(picture: Picture) -> tuple[int, int]:
