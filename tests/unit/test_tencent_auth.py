@@ -1,0 +1,205 @@
+"""Tencent's signatures: the vendor's worked examples, its clients' own ways, and what is refused. No sockets."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from starlette.datastructures import Headers
+
+from reelroom.dialects.dispatch import Call
+from reelroom.dialects.tencent import auth
+from reelroom.dialects.tencent.errors import TencentError
+from tests.unit.tencent_server import SDK_APP_ID, Server, authorization, create, serving
+
+SECRET = "SecretKeyExample"
+BODY = b'{"SdkAppId": 1400000123, "TaskId": "demo-task."}'
+AUTHORIZATION = (
+    "TC3-HMAC-SHA256 Credential=AKIDEXAMPLE/2023-11-14/trtc/tc3_request, SignedHeaders=content-type;host, "
+    "Signature=0d918bfcd960cd9328ae9e784ccd2f52e8844f4a6b10093b7009f5ca3ef9328d"
+)
+NOW = 1_700_000_000
+
+
+def call(method: str = "POST", query: bytes = b"", body: bytes = BODY, path: str = "/", **headers: str) -> Call:
+    given = {"content-type": "application/json", "host": "127.0.0.1:18999", "x-tc-timestamp": str(NOW)}
+    return Call(method, path, query, Headers(given | headers), body)
+
+
+def test_the_worked_example_of_tc3() -> None:
+    found = auth.signed(call(authorization=AUTHORIZATION), NOW)
+    assert (found.secret_id, found.timestamp_s) == ("AKIDEXAMPLE", NOW)
+    assert found.matches(SECRET)
+    assert not found.matches("another")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"body": BODY + b" "},
+        {"host": "127.0.0.1:19000"},
+        {"content-type": "text/plain"},
+        {"x-tc-timestamp": str(NOW + 1)},
+        {"method": "GET"},
+    ],
+)
+def test_whatever_is_signed_cannot_be_changed(change: dict[str, Any]) -> None:
+    assert not auth.signed(call(authorization=AUTHORIZATION, **change), NOW).matches(SECRET)
+
+
+@pytest.mark.parametrize(
+    ("headers", "now", "code"),
+    [
+        ({}, NOW, "AuthFailure.SignatureFailure"),
+        ({"authorization": "SKIP"}, NOW, "AuthFailure.SignatureFailure"),
+        ({"authorization": AUTHORIZATION[:-1]}, NOW, "AuthFailure.SignatureFailure"),
+        ({"authorization": AUTHORIZATION.replace("content-type;host", "host")}, NOW, "AuthFailure.SignatureFailure"),
+        ({"authorization": AUTHORIZATION.replace("2023-11-14", "2023-11-13")}, NOW, "AuthFailure.SignatureFailure"),
+        ({"authorization": AUTHORIZATION, "x-tc-timestamp": "soon"}, NOW, "AuthFailure.SignatureFailure"),
+        ({"authorization": AUTHORIZATION}, NOW + 301, "AuthFailure.SignatureExpire"),
+        ({"authorization": AUTHORIZATION}, NOW - 301, "AuthFailure.SignatureExpire"),
+        ({"authorization": AUTHORIZATION, "x-tc-token": "sts"}, NOW, "AuthFailure.TokenFailure"),
+    ],
+)
+def test_what_cannot_be_right_is_refused(headers: dict[str, str], now: int, code: str) -> None:
+    with pytest.raises(TencentError) as refused:
+        auth.signed(call(**({"x-tc-action": "X"} | headers)), now)
+    assert refused.value.code == code
+
+
+def _sign(request: str, service: str) -> str:
+    text = f"TC3-HMAC-SHA256\n{NOW}\n2023-11-14/{service}/tc3_request\n{hashlib.sha256(request.encode()).hexdigest()}"
+    return hmac.new(auth.tc3_key(SECRET, "2023-11-14", service), text.encode(), hashlib.sha256).hexdigest()
+
+
+def _header(signature: str, service: str, names: str = "content-type;host") -> str:
+    scope = f"AKID/2023-11-14/{service}/tc3_request"
+    return f"TC3-HMAC-SHA256 Credential={scope}, SignedHeaders={names}, Signature={signature}"
+
+
+def test_node_signs_the_host_without_its_port_and_java_its_own_idea_of_the_service() -> None:
+    digest = hashlib.sha256(BODY).hexdigest()
+    node = f"POST\n/\n\ncontent-type:application/json\nhost:127.0.0.1\n\ncontent-type;host\n{digest}"
+    assert auth.signed(call(authorization=_header(_sign(node, "trtc"), "trtc")), NOW).matches(SECRET)
+    kind = "application/json; charset=utf-8"
+    java = f"POST\n/\n\ncontent-type:{kind}\nhost:127.0.0.1:18999\n\ncontent-type;host\n{digest}"
+    headers = {"authorization": _header(_sign(java, "127"), "127"), "content-type": kind}
+    assert auth.signed(call(**headers), NOW).matches(SECRET)
+
+
+def test_signed_action_unsigned_payload_and_a_path() -> None:
+    digest = hashlib.sha256(b"UNSIGNED-PAYLOAD").hexdigest()
+    names = "content-type;host;x-tc-action"
+    said = f"content-type:application/json\nhost:127.0.0.1:18999\nx-tc-action:createcloudrecording\n\n{names}\n{digest}"
+    headers = {"x-tc-action": "CreateCloudRecording", "x-tc-content-sha256": "UNSIGNED-PAYLOAD"}
+    signature = _header(_sign(f"POST\n/\n\n{said}", "trtc"), "trtc", names)
+    assert auth.signed(call(path="/tencent", authorization=signature, **headers), NOW).matches(SECRET)
+
+
+def test_a_get_is_signed_with_its_query_as_it_stands() -> None:
+    query = b"SdkAppId=1400000123&B.0=x%2A&A=1"
+    empty = hashlib.sha256(b"").hexdigest()
+    kind = "application/x-www-form-urlencoded"
+    said = f"GET\n/\n{query.decode()}\ncontent-type:{kind}\nhost:127.0.0.1:18999\n\ncontent-type;host\n{empty}"
+    headers = {"authorization": _header(_sign(said, "trtc"), "trtc"), "content-type": kind}
+    assert auth.signed(call("GET", query, b"", **headers), NOW).matches(SECRET)
+    assert not auth.signed(call("GET", query + b"&C=2", b"", **headers), NOW).matches(SECRET)
+
+
+def test_the_worked_example_of_the_older_signature() -> None:
+    query = (
+        b"Action=StopMCUMixTranscode&Language=zh-CN&Nonce=12345&Region=ap-guangzhou&RequestClient=SDK_PYTHON_3.1.177"
+        b"&RoomId=1001&SdkAppId=1400000123&SecretId=AKIDEXAMPLE&SignatureMethod=HmacSHA1&Timestamp=1700000000"
+        b"&Version=2019-07-22&Signature=YTVxwWl0DLUdyAi73bMUphkxBtE%3D"
+    )
+    found = auth.signed(call("GET", query, b""), NOW)
+    assert found.matches(SECRET)
+    assert not auth.signed(call("GET", query.replace(b"1001", b"1002"), b""), NOW).matches(SECRET)
+    with pytest.raises(TencentError, match="SignatureExpire"):
+        auth.signed(call("GET", query, b""), NOW + 301)
+
+
+def test_copies_are_refused_and_the_same_seconds_calls_are_not() -> None:
+    replays, second = auth.Replays(), 10**9
+    first = auth.signed(call(authorization=AUTHORIZATION, **{"x-tc-traceid": "a"}), NOW)
+    other = auth.signed(call(authorization=AUTHORIZATION, **{"x-tc-traceid": "b"}), NOW)
+    replays.check(first, "DescribeCloudRecording", True, 0)
+    replays.check(first, "DescribeCloudRecording", True, second)  # asked again within the second
+    replays.check(first, "DeleteCloudRecording", False, second)  # the same body, the same signature
+    replays.check(other, "DeleteCloudRecording", False, second)
+    for signed, action, reads, at in (
+        (first, "DeleteCloudRecording", False, second),
+        (first, "DescribeCloudRecording", True, 4 * second),
+        (other, "ModifyCloudRecording", False, 4 * second),
+    ):
+        with pytest.raises(TencentError, match="made before"):
+            replays.check(signed, action, reads, at)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    async with serving() as made:
+        yield made
+
+
+async def test_whose_request_it_is_comes_before_what_it_says(server: Server) -> None:
+    body, now = json.dumps(create()).encode(), int(time.time())
+    signature = authorization(body, now)
+    for headers, code in (
+        ({"Authorization": signature.replace("=dev/", "=nobody/")}, "AuthFailure.SecretIdNotFound"),
+        ({"Authorization": authorization(body, now, secret="wrong")}, "AuthFailure.SignatureFailure"),
+        ({"X-TC-Action": "DropEverything"}, "InvalidAction"),
+        ({"X-TC-Version": "2018-01-01"}, "NoSuchVersion"),
+    ):
+        answer = await server.raw("CreateCloudRecording", body, stamp=now, **headers)
+        assert answer.json()["Response"]["Error"]["Code"] == code
+    old = now - 400
+    answer = await server.raw("CreateCloudRecording", body, stamp=old)
+    assert answer.json()["Response"]["Error"]["Code"] == "AuthFailure.SignatureExpire"
+    assert not server.recorders.specs
+
+
+async def test_a_copied_start_starts_nothing(server: Server) -> None:
+    body, now = json.dumps(create()).encode(), int(time.time())
+    first = await server.raw("CreateCloudRecording", body, stamp=now, **{"X-TC-TraceId": "one"})
+    assert "TaskId" in first.json()["Response"]
+    again = await server.raw("CreateCloudRecording", body, stamp=now, **{"X-TC-TraceId": "one"})
+    assert again.json()["Response"]["Error"]["Code"] == "AuthFailure.SignatureFailure"
+    assert len(server.recorders.specs) == 1
+
+
+async def test_a_get_and_a_form_say_the_same_in_text(server: Server) -> None:
+    given = {
+        "Action": "CreateCloudRecording", "Version": "2019-07-22", "Nonce": "77", "Timestamp": str(int(time.time())),
+        "SecretId": "dev", "SignatureMethod": "HmacSHA256", "SdkAppId": str(SDK_APP_ID), "RoomId": "1001",
+        "UserId": "r", "UserSig": "s", "RecordParams.RecordMode": "2", "RoomIdType": "1",
+        "RecordParams.SubscribeStreamUserIds.UnSubscribeVideoUserIds.0": "bot.*$",
+        "MixLayoutParams.MixLayoutMode": "3", "MixLayoutParams.PureAudioDisableLayout": "True",
+        "StorageParams.CloudStorage.Vendor": "0", "StorageParams.CloudStorage.Region": "ap-guangzhou",
+        "StorageParams.CloudStorage.Bucket": "b-1", "StorageParams.CloudStorage.AccessKey": "a",
+        "StorageParams.CloudStorage.SecretKey": "s", "StorageParams.CloudStorage.FileNamePrefix.0": "p1",
+    }  # fmt: skip
+    source = auth.legacy_source("POST", "tencent", given)
+    import base64
+
+    given["Signature"] = base64.b64encode(hmac.new(b"dev-secret", source.encode(), "sha256").digest()).decode()
+    answer = (await server.http.post("/", data=given)).json()["Response"]
+    assert "TaskId" in answer, answer
+    spec = server.recorders.specs[0]
+    assert not spec.mix.scene.without_picture
+    assert spec.subscription.video.exclude_prefixes == ("bot",)
+
+
+async def test_too_many_calls_of_one_action() -> None:
+    async with serving(requests_per_second=2) as server:
+        codes = []
+        for number in range(4):
+            answer = await server.call("DescribeCloudRecording", {"SdkAppId": SDK_APP_ID, "TaskId": f"t{number}"})
+            codes.append(answer["Error"]["Code"])
+        assert codes[0] == "ResourceNotFound"
+        assert "RequestLimitExceeded" in codes
