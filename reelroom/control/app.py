@@ -12,10 +12,11 @@ from reelroom.dialects import dispatch
 from reelroom.dialects.agora import routes as agora
 from reelroom.dialects.aliyun import routes as aliyun
 from reelroom.dialects.native import capacity, files, health, media, queues, recordings, rooms, rules, templates, whip
+from reelroom.dialects.tencent import routes as tencent
 from reelroom.dialects.zego import routes as zego
 
 #: Those whose calls all go to `/`. The first that claims one gets it, so the order is that of how sure they can be.
-KINDS: tuple[type[dispatch.Dialect], ...] = (aliyun.Dialect, zego.Dialect)
+KINDS: tuple[type[dispatch.Dialect], ...] = (tencent.Dialect, aliyun.Dialect, zego.Dialect)
 
 DESCRIPTION = """
 Record WebRTC rooms: every participant in files of their own, or everybody mixed into one.
@@ -41,6 +42,7 @@ def make_app(context: Context) -> FastAPI:
     for router in (*(native.router for native in natives), agora.router):
         app.include_router(router)
     app.include_router(dispatch.router(KINDS))
+    app.include_router(dispatch.router((tencent.Dialect,), "/tencent"))  # for endpoints with a path
     openapi.describe(app)
     settings = context.settings
     app.add_middleware(NoNul)

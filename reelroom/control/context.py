@@ -15,6 +15,7 @@ from reelroom.control.apps import Apps
 from reelroom.control.autorecord import AutoRecord
 from reelroom.control.capacity import Capacity
 from reelroom.control.changes import Changes
+from reelroom.control.consoles import Consoles
 from reelroom.control.library import Library
 from reelroom.control.queues import Queues
 from reelroom.control.recorders import Recorders
@@ -79,6 +80,7 @@ class Context:
     queues: Queues
     streams: Streams
     autorecord: AutoRecord
+    consoles: Consoles
     starting: asyncio.Task[None]
     url_key: bytes  # signs the URLs of files
 
@@ -151,6 +153,8 @@ class Context:
         await uploader.start()
         await follower.start()
         await autorecord.start()  # after the follower has caught up: what has ended meanwhile is known
+        consoles = Consoles(apps, templates, rules, library)
+        consoles.start()
         streams.start()
         await capacity.start()
         starting = asyncio.create_task(_start_late(recordings, apps), name="start late")
@@ -174,6 +178,7 @@ class Context:
             queues=queues,
             streams=streams,
             autorecord=autorecord,
+            consoles=consoles,
             starting=starting,
             url_key=box.derive("file urls"),
         )
@@ -182,6 +187,7 @@ class Context:
         self.starting.cancel()
         await asyncio.gather(self.starting, return_exceptions=True)
         await self.streams.stop()
+        await self.consoles.stop()
         await self.autorecord.stop()
         await self.capacity.stop()
         await self.follower.stop()
