@@ -63,6 +63,7 @@ _CHECKS: dict[str, Callable[[], str | None]] = {
     "playwright": _module("playwright"),
     "seaweedfs": _script("weed"),
     "agora_rest_client": _module("agora_rest_client"),
+    "tencentcloud": _module("tencentcloud"),
     "alibabacloud_live20161101": _module("alibabacloud_live20161101"),
     "alibabacloud_rtc20180111": _module("alibabacloud_rtc20180111"),
     "aliyunsdklive": _module("aliyunsdklive"),

@@ -1,8 +1,7 @@
 """What apps' settings switch on by themselves, as vendors' consoles do: kept up as templates and rules. Starts nothing.
 
-A dialect that has such settings has `reelroom/dialects/<dialect>/console.py` with `apply(app, templates, rules,
-library)`,
-which makes the templates and rules what its settings say. Done at the start and whenever the settings change.
+A dialect that has such settings has `reelroom/dialects/<dialect>/console.py`. Its `apply(app, templates, rules,
+library)` makes the templates and rules what the settings say: at the start, and whenever the settings change.
 """
 
 from __future__ import annotations

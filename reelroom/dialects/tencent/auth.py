@@ -30,6 +30,7 @@ _AUTHORIZATION = re.compile(
     r"\s*SignedHeaders=(?P<headers>[!-+\--~]{1,1024}),\s*Signature=(?P<signature>[0-9a-fA-F]{64})\s*"
 )
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
+_NONCE = re.compile(r"[0-9]{1,20}")  # the clients take up to 63 bits
 _UNSIGNED = "UNSIGNED-PAYLOAD"
 #: Of the older signature: what is no parameter of the action.
 COMMON = frozenset(
@@ -138,7 +139,7 @@ def _legacy(call: Call, now_s: float) -> Signed:
     method = given.get("SignatureMethod", "HmacSHA1")
     if method not in ("HmacSHA1", "HmacSHA256"):
         raise errors.no_signature(f"SignatureMethod must be HmacSHA1 or HmacSHA256, not {method[:40]!r}")
-    if not _TIMESTAMP.fullmatch(given.get("Nonce", "")):
+    if not _NONCE.fullmatch(given.get("Nonce", "")):
         raise errors.no_signature("Nonce must be a positive number")
     if "Token" in given:
         raise errors.token_not_supported()

@@ -77,9 +77,11 @@ class Dialect:
             "StopMCUMixTranscode": Action(TRTC, wire_mcu.StopMix, mixes.stop, **mcu),
             "StartMCUMixTranscodeByStrRoomId": Action(TRTC, wire_mcu.StartMixByStrRoomId, mixes.start, **mcu),
             "StopMCUMixTranscodeByStrRoomId": Action(TRTC, wire_mcu.StopMixByStrRoomId, mixes.stop, **mcu),
-            "SearchMedia": Action(VOD, wire_vod.SearchMedia, vod.search, reads=True),
-            "DescribeMediaInfos": Action(VOD, wire_vod.DescribeMediaInfos, vod.describe, reads=True),
-            "DeleteMedia": Action(VOD, wire_vod.DeleteMedia, vod.delete),
+            "SearchMedia": Action(VOD, wire_vod.SearchMedia, vod.search, codes=wire_vod.code, reads=True),
+            "DescribeMediaInfos": Action(
+                VOD, wire_vod.DescribeMediaInfos, vod.describe, codes=wire_vod.code, reads=True
+            ),
+            "DeleteMedia": Action(VOD, wire_vod.DeleteMedia, vod.delete, codes=wire_vod.code),
         }
 
     @staticmethod

@@ -267,7 +267,7 @@ def parse(model: type[_W], data: Any, as_text: bool, known: frozenset[str], code
         raise errors.wrong_type(path or "The request", _TYPES[kind])
     message = str(first["msg"]).removeprefix("Value error, ")
     if code := codes(path):
-        raise errors.invalid(code, f"{path}: {message}.")
+        raise errors.TencentError(code, f"{path}: {message}.")
     raise errors.out_of_range(path, f"is wrong: {message}")
 
 

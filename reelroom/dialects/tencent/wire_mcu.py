@@ -113,7 +113,7 @@ class StopMixByStrRoomId(Wire):
 
 
 def code(path: str) -> str:
-    """The second level of InvalidParameter for a field, where the vendor has one; "" where not."""
+    """The code of a wrong value of a field, where the vendor has one of its own; "" where not."""
     known = {
         "RoomId": "RoomId",
         "StrRoomId": "StrRoomId",
@@ -126,7 +126,7 @@ def code(path: str) -> str:
         "LayoutParams.SmallVideoLayoutParams.StreamType": "SmallVideoStreamType",
     }
     if path in known:
-        return known[path]
+        return f"InvalidParameter.{known[path]}"
     starts = {
         "EncodeParams.Audio": "AudioEncodeParams",
         "EncodeParams": "EncodeParams",
@@ -135,4 +135,4 @@ def code(path: str) -> str:
         "LayoutParams.PresetLayoutConfig": "PresetLayoutConfig",
         "PublishCdnParams": "PublishCdnUrls",
     }
-    return next((said for start, said in starts.items() if path.startswith(start)), "")
+    return next((f"InvalidParameter.{said}" for start, said in starts.items() if path.startswith(start)), "")

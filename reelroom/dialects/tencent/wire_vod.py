@@ -76,3 +76,8 @@ class DeleteMedia(Wire):
     FileId: Given
     SubAppId: Number = 0
     DeleteParts: Annotated[list[DeleteItem], Field(max_length=20)] = []
+
+
+def code(path: str) -> str:
+    """The code of a wrong value: the vendor has one for each parameter."""
+    return "InvalidParameterValue." + path.partition(".")[0]
