@@ -11,6 +11,7 @@ from reelroom.control.middleware import BodyLimit, Cors, NoNul
 from reelroom.dialects import dispatch
 from reelroom.dialects.agora import routes as agora
 from reelroom.dialects.aliyun import routes as aliyun
+from reelroom.dialects.aliyun_rtc import mns
 from reelroom.dialects.native import capacity, files, health, media, queues, recordings, rooms, rules, templates, whip
 from reelroom.dialects.tencent import routes as tencent
 from reelroom.dialects.zego import routes as zego
@@ -41,6 +42,7 @@ def make_app(context: Context) -> FastAPI:
     natives = (health, capacity, whip, recordings, files, rooms, templates, rules, media, queues)
     for router in (*(native.router for native in natives), agora.router):
         app.include_router(router)
+    app.include_router(mns.router)
     app.include_router(dispatch.router(KINDS))
     app.include_router(dispatch.router((tencent.Dialect,), "/tencent"))  # for endpoints with a path
     openapi.describe(app)

@@ -63,8 +63,8 @@ class Playlists:
         self.forget(file.id)
         if growing is None:
             spec = connection.execute(select(RECORDINGS.c.spec).where(RECORDINGS.c.id == file.recording)).scalar_one()
-            target_s = target_duration(msgspec.convert(spec, RecordingSpec).hls.segment_s)
-            growing = Growing(target_s, file.line.get("first", 1))
+            hls = msgspec.convert(spec, RecordingSpec).hls
+            growing = Growing(target_duration(hls.segment_s), file.line.get("first", 1), hls.dated)
         last = file.line.get("last", 0)
         complete = _extend(connection, growing, file, last or MAX_SEGMENT)
         self._cache[file.id] = growing

@@ -151,6 +151,7 @@ class Hls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     segment_s: float = 6.0  # 2..60
     split_s: float = 0  # longest playlist, 10..86400; further ones are named by their own {start}. 0: one for all
     whole: bool = False  # with split_s: at the end, if there are several, one of all that they have, too
+    dated: bool = False  # each segment has its time in the playlist, not just where it cannot be reckoned
 
     def __post_init__(self) -> None:
         if self.container not in ("fmp4", "ts"):

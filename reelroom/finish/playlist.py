@@ -31,9 +31,10 @@ def target_duration(segment_s: float) -> int:
 class Growing:
     """A media playlist to which segments are appended. What it has said of a segment it never changes."""
 
-    def __init__(self, target_s: int, first: int = 1) -> None:
-        """`first`: the number of the segment that it begins with."""
+    def __init__(self, target_s: int, first: int = 1, dated: bool = False) -> None:
+        """`first`: the number of the segment that it begins with. `dated`: each has its time, needed or not."""
         self._target = target_s
+        self._dated = dated
         self._first = first
         self._body: list[str] = []
         self._last: Segment | None = None
@@ -73,7 +74,7 @@ class Growing:
             if segment.init not in inits:
                 raise ValueError(f"segment {segment.number} of {segment.output} needs init {segment.init}")
             lines.append(f'#EXT-X-MAP:URI="{names(inits[segment.init])}"')
-        if last is None or cut or abs(segment.start_ns - self._clock_ns) > _DRIFT_NS:
+        if self._dated or last is None or cut or abs(segment.start_ns - self._clock_ns) > _DRIFT_NS:
             lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_date(segment.start_ns)}")
             self._clock_ns = segment.start_ns
         if missing:
@@ -99,9 +100,16 @@ class Growing:
         return "\n".join(head) + "\n" + "".join(self._body) + ("#EXT-X-ENDLIST\n" if ended else "")
 
 
-def playlist(segments: Sequence[Segment], inits: Iterable[Init], names: NAMES, ended: bool, target_s: int = 0) -> str:
+def playlist(
+    segments: Sequence[Segment],
+    inits: Iterable[Init],
+    names: NAMES,
+    ended: bool,
+    target_s: int = 0,
+    dated: bool = False,
+) -> str:
     """The media playlist of some of an output's segments; ValueError unless their numbers have no hole."""
-    growing = Growing(target_s, segments[0].number if segments else 1)
+    growing = Growing(target_s, segments[0].number if segments else 1, dated)
     known = {init.number: init for init in inits}
     for segment in segments:
         growing.add(segment, known, names)
@@ -143,7 +151,9 @@ def relative_uri(key: str, playlist_key: str) -> str:
     while same < min(len(here), len(there) - 1) and here[same] == there[same]:
         same += 1
     parts = [".."] * (len(here) - same) + there[same:]
-    safe = "!$&'()*+,;=@~"  # without ":", which would look like a scheme
+    safe = "!$&'()*+,;=@~:"
+    if ":" in parts[0]:  # or what stands before it would look like a scheme (RFC 3986, 4.2)
+        parts.insert(0, ".")
     return "/".join(quote(part, safe=safe) for part in parts)
 
 

@@ -24,6 +24,7 @@ from reelroom.control.templates import Templates
 from reelroom.dialects import dispatch
 from reelroom.dialects.aliyun import auth
 from reelroom.dialects.aliyun.routes import Dialect
+from reelroom.dialects.aliyun_rtc import mns
 from reelroom.store import tables
 from reelroom.store.db import Database
 from reelroom.store.secrets import SecretBox
@@ -98,6 +99,7 @@ async def serving(recordings: Path = Path("/nowhere"), **more: Any) -> AsyncIter
     app = FastAPI()
     app.state.context = context
     app.include_router(dispatch.router([Dialect]))
+    app.include_router(mns.router)
     (await apps.list())[0].defaults |= {
         "aliyun_live": {"requests_per_second": 0, "storage": "app"},
         "aliyun_rtc": {"requests_per_second": 0, "storage": "app"},

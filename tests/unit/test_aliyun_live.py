@@ -53,11 +53,11 @@ async def started(server: Server, request: dict[str, Any]) -> tuple[str, Recordi
 
 async def test_single_streams_are_recorded_as_they_come_with_the_vendors_names(server: Server) -> None:
     task, spec = await started(server, REQUEST)
-    assert spec.id == task and len(task) == 36 and spec.room == "room1024" and spec.mix is None
+    assert spec.id == task.replace("-", "") and len(task) == 36 and spec.room == "room1024" and spec.mix is None
     assert spec.formats == (Format.HLS,) and spec.hls.container == "ts" and spec.hls.segment_s == 30
     assert (spec.split_s, spec.hls.split_s) == (7200, 7200)
-    assert spec.naming.file == "{recording}/dev_{room}_{identity}_" + STARTED_NAME
-    assert spec.naming.segment == "{recording}/dev_{room}_{identity}_" + STARTED_NAME + "_{sequence}"
+    assert spec.naming.file == f"{task}/dev_{{room}}_{{identity}}_" + STARTED_NAME
+    assert spec.naming.segment == f"{task}/dev_{{room}}_{{identity}}_" + STARTED_NAME + "_{sequence}"
     assert spec.naming.utc_offset_s == 28800
     assert (spec.limits.idle_s, spec.limits.duration_s) == (300, 72 * 3600)
     wants = spec.subscription.wants
@@ -71,9 +71,11 @@ async def test_each_format_has_its_own_folder_and_name_and_hls_is_always_made(se
         {"Format": "mp4", "FilePathPrefix": ["dir1", "dir2"], "FileNamePattern": "{ChannelId}-{UserId}"},
         {"Format": "MP3", "FileNamePattern": "{AppId}"},
     ]
-    _, spec = await started(server, REQUEST | {"StorageParams": {"StorageType": 1, "OSSParams": OSS, "FileInfo": info}})
+    task, spec = await started(
+        server, REQUEST | {"StorageParams": {"StorageType": 1, "OSSParams": OSS, "FileInfo": info}}
+    )
     assert set(spec.formats) == {Format.HLS, Format.MP4, Format.MP3}
-    assert spec.naming.files == {"mp4": "dir1/dir2/{recording}/{room}-{identity}", "mp3": "{recording}/dev"}
+    assert spec.naming.files == {"mp4": f"dir1/dir2/{task}/{{room}}-{{identity}}", "mp3": f"{task}/dev"}
 
 
 async def test_camera_and_screen_of_one_user_are_apart_when_names_tell_them(server: Server) -> None:
@@ -89,7 +91,7 @@ async def test_camera_and_screen_of_one_user_are_apart_when_names_tell_them(serv
 
 
 async def test_a_mix_has_exactly_its_panes_and_coding(server: Server) -> None:
-    _, spec = await started(server, MIXED)
+    task, spec = await started(server, MIXED)
     mix = spec.mix
     assert mix is not None
     assert (mix.width, mix.height, mix.fps, mix.gop_s, mix.video_bitrate) == (1280, 720, 20, 1.0, 1_500_000)
@@ -97,7 +99,7 @@ async def test_a_mix_has_exactly_its_panes_and_coding(server: Server) -> None:
     (pane,) = mix.scene.layout.panes
     assert (pane.x, pane.y, pane.width, pane.height, pane.z) == (0, 0, 0.5, 1, 1)
     assert (pane.identity, pane.source) == ("userA", "camera")
-    assert spec.naming.mixed == "{recording}/dev_{room}_" + STARTED_NAME
+    assert spec.naming.mixed == f"{task}/dev_{{room}}_" + STARTED_NAME
     assert (spec.split_s, spec.hls.split_s) == (3600, 3600)
 
 
@@ -125,7 +127,7 @@ async def test_objects_may_come_with_dots_and_with_zeros_for_what_is_not_set(ser
     assert answer.status_code == 200, answer.text
     spec = server.recorders.specs[-1]
     assert spec.subscription.each[Source.CAMERA].include == ("userA", "userB", "userC")
-    assert spec.split_s == 7200 and spec.naming.files["mp4"].startswith("dir1/{recording}/")
+    assert spec.split_s == 7200 and spec.naming.files["mp4"].startswith("dir1/")
 
 
 USERS = "InvalidParameter.SubscribeParams.SubscribeUserIdList"
@@ -233,7 +235,7 @@ async def test_update_replaces_users_and_layout_and_stop_ends_once(server: Serve
     described = await server.live("DescribeRtcCloudRecordingFiles", TaskId=task)
     assert described.json()["TaskInfo"]["Status"] == "STOPPING"
     refused(await server.live("StopRtcCloudRecording", TaskId=task), 400, "InvalidParameter.TaskId")
-    await server.recorders.become(task, State.FINISHED)
+    await server.recorders.become(task.replace("-", ""), State.FINISHED)
     described = await server.live("DescribeRtcCloudRecordingFiles", TaskId=task)
     empty = {"HlsFileList": [], "Mp4FileList": [], "Mp3FileList": [], "VodMediaList": []}
     assert described.json()["TaskInfo"] == {"TaskId": task, "Status": "STOPPED", "RecordFileList": empty}

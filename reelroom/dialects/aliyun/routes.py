@@ -20,6 +20,7 @@ from reelroom.dialects.aliyun import answers, auth, errors
 from reelroom.dialects.aliyun.limits import RateLimit
 from reelroom.dialects.aliyun.parameters import tree
 from reelroom.dialects.aliyun_live.routes import Live
+from reelroom.dialects.aliyun_rtc.routes import Rtc
 from reelroom.dialects.dispatch import Call
 
 log = structlog.get_logger("reelroom.aliyun")
@@ -52,7 +53,7 @@ class Dialect:
         self._context = context
         self._nonces = auth.Nonces()
         self._rate = RateLimit()
-        products: list[Product] = [Live(context)]
+        products: list[Product] = [Live(context), Rtc(context)]
         self._products = {product.version: product for product in products}
 
     @staticmethod

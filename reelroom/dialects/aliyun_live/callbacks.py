@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from reelroom.control.apps import AppContext
+from reelroom.dialects.aliyun_live.naming import task_id
 from reelroom.dialects.aliyun_live.notices import notices
 from reelroom.domain.events import Rendered
 from reelroom.store import tables
@@ -43,7 +44,7 @@ def render(
         body = {
             "appId": recording.dialect_data["app_id"],
             "channelId": recording.room,
-            "taskId": recording.id,
+            "taskId": task_id(recording.id),
             "eventType": notice.type,
             "callbackTs": now // 10**6,
             "payload": json.dumps(notice.payload, ensure_ascii=False, separators=(",", ":")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Sequence
 
 from reelroom.dialects.aliyun_live import errors
@@ -18,10 +19,25 @@ FORMATS = {"HLS": Format.HLS, "MP4": Format.MP4, "MP3": Format.MP3}
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
 _LEVEL = re.compile(r"[^/\\\x00-\x1f\x7f{}]{1,128}")
 _STEM = re.compile(r"[^/\\\x00-\x1f\x7f]{1,255}")
+_TASK = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _WHERE = "StorageParams.FileInfo"
 
 
-def naming(infos: Sequence[FileWanted], app_id: str, mixed: bool, both_sources: bool, utc_offset_s: int) -> Naming:
+def task_id(recording: str) -> str:
+    """What clients call a recording: its id in the form of a UUID."""
+    return str(uuid.UUID(hex=recording))
+
+
+def recording_id(task: str) -> str:
+    """The other way round; "" for what can be no task's."""
+    if not _TASK.fullmatch(task):
+        return ""
+    return task.replace("-", "")
+
+
+def naming(
+    infos: Sequence[FileWanted], recording: str, app_id: str, mixed: bool, both_sources: bool, utc_offset_s: int
+) -> Naming:
     """`both_sources`: somebody's camera and screen are recorded apart, so that names must tell them."""
     patterns: dict[Format, str] = {}
     slices = ""
@@ -32,7 +48,7 @@ def naming(infos: Sequence[FileWanted], app_id: str, mixed: bool, both_sources: 
             raise errors.invalid(f"{where}.Format", "must be HLS, MP4 or MP3")
         if format_ in patterns:
             raise errors.not_supported(where, f"a second {info.Format}")
-        folder = _folder(info.FilePathPrefix, where)
+        folder = _folder([*info.FilePathPrefix, task_id(recording)], where)
         default = MIXED_NAME if mixed else SINGLE_NAME
         if both_sources:
             default += "_{SourceType}"
@@ -78,7 +94,7 @@ def _folder(levels: Sequence[str], where: str) -> str:
     for level in levels:
         if not _LEVEL.fullmatch(level) or level.strip() in ("", ".", ".."):
             raise errors.invalid(f"{where}.FilePathPrefix", f"{level[:60]!r} is no directory's name")
-    return "".join(f"{level}/" for level in [*levels, "{recording}"])
+    return "".join(f"{level}/" for level in levels)
 
 
 def _pattern(text: str, app_id: str, mixed: bool, where: str, *, sequence: bool) -> str:

@@ -47,6 +47,8 @@ class Live:
         where = error.where
         first = where.partition(".")[0]
         match error.kind:
+            case "not_found" if action == "StartRtcCloudRecording":
+                return errors.invalid("ChannelId", error.message)
             case "not_found":
                 return errors.no_task()
             case "conflict":

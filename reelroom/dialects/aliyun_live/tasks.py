@@ -14,6 +14,7 @@ from reelroom.control.errors import ControlError
 from reelroom.control.library import MediaQuery
 from reelroom.control.recordings import NewRecording, SceneChange
 from reelroom.dialects.aliyun_live import answers, errors, translate
+from reelroom.dialects.aliyun_live.naming import recording_id, task_id
 from reelroom.dialects.aliyun_live.wire import StartRequest, TaskRequest, UpdateRequest, parse
 from reelroom.domain.recording import ACTIVE, RecordingSpec, State
 from reelroom.store import tables
@@ -33,8 +34,8 @@ class Tasks:
         request = parse(StartRequest, given)
         if request.AppId != app.secrets["aliyun"]["app_id"]:
             raise errors.invalid("AppId", "does not belong to this account")
-        task_id, now = str(uuid.uuid4()), time.time_ns()
-        made = translate.start(request, app, task_id, now)
+        id_, now = uuid.uuid4().hex, time.time_ns()
+        made = translate.start(request, app, id_, now)
         await self._check_users(app, made.spec.room)
         coding = request.MixTranscodeParams
         new = NewRecording(
@@ -54,7 +55,7 @@ class Tasks:
             library=made.library,
         )
         await self._context.recordings.start(new)
-        return {"TaskId": task_id}
+        return {"TaskId": task_id(id_)}
 
     async def _check_users(self, app: AppContext, room: str) -> None:
         """A task fails to start in a channel that nobody is in."""
@@ -74,7 +75,7 @@ class Tasks:
         subscription, shown = translate.update(request, spec, row.dialect_data)
         change = None if shown is None else SceneChange(lambda _: shown.scene, shown.images)
         await self._context.recordings.change(app.id, row.id, subscription, change)
-        return {"TaskId": row.id}
+        return {"TaskId": request.TaskId}
 
     async def stop(self, app: AppContext, given: dict[str, Any], base: str) -> dict[str, Any]:
         row = await self._running(app, parse(TaskRequest, given).TaskId)
@@ -82,7 +83,7 @@ class Tasks:
         async with self._context.database.transaction() as session:
             kept = await session.get_one(tables.Recording, row.id, with_for_update=True)
             kept.dialect_data = {**kept.dialect_data, "stopped": True}  # the recorder takes a moment to say so itself
-        return {"TaskId": row.id}
+        return {"TaskId": task_id(row.id)}
 
     async def describe(self, app: AppContext, given: dict[str, Any], base: str) -> dict[str, Any]:
         row = await self._task(app, parse(TaskRequest, given).TaskId)
@@ -98,11 +99,11 @@ class Tasks:
             page, _ = await self._context.library.search(app.id, query, limit=MAX_MEDIA, ascending=True)
             media = list(page)
         said = answers.status(State(row.state), bool(row.dialect_data.get("stopped")))
-        return {"TaskInfo": answers.task_info(row.id, said, files, media)}
+        return {"TaskInfo": answers.task_info(task_id(row.id), said, files, media)}
 
-    async def _task(self, app: AppContext, task_id: str) -> tables.Recording:
+    async def _task(self, app: AppContext, task: str) -> tables.Recording:
         try:
-            row = await self._context.recordings.get(app.id, task_id)
+            row = await self._context.recordings.get(app.id, recording_id(task))
         except ControlError as error:
             if error.kind != "not_found":
                 raise
@@ -111,8 +112,8 @@ class Tasks:
             raise errors.no_task()
         return row
 
-    async def _running(self, app: AppContext, task_id: str) -> tables.Recording:
-        row = await self._task(app, task_id)
+    async def _running(self, app: AppContext, task: str) -> tables.Recording:
+        row = await self._task(app, task)
         if State(row.state) not in ACTIVE or row.dialect_data.get("stopped"):
             raise errors.not_running("the task is not running")
         return row

@@ -67,7 +67,7 @@ class Started:
     users: list[User] = field(default_factory=list)
 
 
-def start(request: StartRequest, app: AppContext, task_id: str, now_ns: int) -> Started:
+def start(request: StartRequest, app: AppContext, recording: str, now_ns: int) -> Started:
     """AliyunError for whatever the vendor refuses, and for what is not supported here."""
     record, users = request.RecordParams, request.SubscribeParams.SubscribeUserIdList
     mixed = record.RecordMode == MIXED
@@ -78,17 +78,18 @@ def start(request: StartRequest, app: AppContext, task_id: str, now_ns: int) -> 
     wanted = subscription(users, record.RecordMode, record.StreamType)
     infos, library = _where(request.StorageParams, app)
     both = not mixed and both_sources(users)
-    names = naming.naming(infos, request.AppId, mixed, both, settings(app).utc_offset_s)
+    names = naming.naming(infos, recording, request.AppId, mixed, both, settings(app).utc_offset_s)
     formats = tuple(naming.FORMATS[info.Format] for info in infos)
     if record.StreamType == VIDEO and Format.MP3 in formats:
         raise errors.invalid("StorageParams.FileInfo", "MP3 has no pictures, and RecordParams.StreamType is 2")
     hls = next(info for info in infos if info.Format == "HLS")
     slice_s = hls.SliceDuration or naming.SLICE_S
     if library is not None:
+        names = replace(names, prefix="{recording}/")
         formats = (Format.HLS, Format.MP4) if _vod(request.StorageParams).AutoCompose else (Format.MP4,)
     images: Mapping[str, ImageSource] = {}
     spec = RecordingSpec(
-        id=task_id,
+        id=recording,
         app=app.id,
         room=_room(request.ChannelId),
         subscription=wanted,

@@ -185,6 +185,7 @@ async def _playlist(ctx: Context, app_id: str, row: tables.File, signed: str) ->
         uri,
         ended=bool(last) or recording.state not in ACTIVE,
         target_s=target_duration(recording.spec["hls"]["segment_s"]),
+        dated=recording.spec["hls"].get("dated", False),
     )
 
 

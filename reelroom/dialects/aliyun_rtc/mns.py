@@ -1,0 +1,216 @@
+"""The message service that MnsQueue names, as far as a consumer needs it: receive, peek, put off, delete, send.
+
+MNS 2015-06-06: `/queues/NAME` and `/queues/NAME/messages`, signed over verb, Content-MD5, Content-Type, Date, x-mns
+headers and resource; XML both ways. Messages are kept by control/queues.py.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+import structlog
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from reelroom.control.apps import AppContext
+from reelroom.control.context import Context
+from reelroom.control.errors import ControlError
+from reelroom.control.queues import Received
+
+log = structlog.get_logger("reelroom.mns")
+
+NAMESPACE = "http://mns.aliyuncs.com/doc/v1/"
+XML = "text/xml;charset=utf-8"
+SKEW_S = 15 * 60
+VERSION = "2015-06-06"
+_METHODS = ["GET", "PUT", "POST", "DELETE"]
+
+router = APIRouter(include_in_schema=False)
+
+
+class MnsError(Exception):
+    """`<Error>` with one of the service's codes."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f"{status} {code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+def string_to_sign(method: str, headers: Mapping[str, str], resource: str) -> str:
+    """`headers` by lower-case name; `resource`: path and query as sent."""
+    own = "".join(f"{name}:{headers[name].strip()}\n" for name in sorted(headers) if name.startswith("x-mns-"))
+    parts = [method, headers.get("content-md5", ""), headers.get("content-type", ""), headers.get("date", "")]
+    return "\n".join(parts) + "\n" + own + resource
+
+
+def signature(secret: str, text: str) -> str:
+    return base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()).decode()
+
+
+async def _app(context: Context, request: Request) -> AppContext:
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    key, colon, signed = given.strip().partition(":")
+    if scheme != "MNS" or not colon:
+        raise MnsError(403, "AccessDenied", "Authorization must be MNS, the AccessKey's id, a colon and a signature.")
+    try:
+        sent_s = parsedate_to_datetime(headers.get("date", "")).timestamp()
+    except ValueError:
+        raise MnsError(400, "InvalidDateFormat", "The Date header is missing or malformed.") from None
+    if abs(time.time() - sent_s) > SKEW_S:
+        raise MnsError(408, "TimeExpired", "The request is more than 15 minutes off.")
+    app = await context.apps.by_dialect("aliyun", key)
+    if app is None:
+        raise MnsError(403, "InvalidAccessKeyId", "The AccessKey Id you provided does not exist.")
+    query = request.scope["query_string"].decode("latin-1")
+    resource = request.scope["raw_path"].decode("latin-1").partition("?")[0] + (f"?{query}" if query else "")
+    expected = signature(app.secrets["aliyun"]["access_key_secret"], string_to_sign(request.method, headers, resource))
+    if not hmac.compare_digest(expected.encode(), signed.encode()):
+        raise MnsError(403, "SignatureDoesNotMatch", "The request signature we calculated does not match yours.")
+    return app
+
+
+def _number(request: Request, name: str, low: int, high: int) -> int | None:
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or not low <= int(text[:9]) <= high:
+        raise MnsError(400, "InvalidArgument", f"{name} must be {low} to {high}.")
+    return int(text[:9])
+
+
+async def _messages(context: Context, app: AppContext, request: Request, name: str) -> Response:
+    queues = context.queues
+    receipt = request.query_params.get("ReceiptHandle") or request.query_params.get("receiptHandle") or ""
+    if request.method == "DELETE":
+        if not receipt:
+            raise MnsError(400, "InvalidArgument", "ReceiptHandle is needed; several at a time are not supported.")
+        await queues.remove(app.id, name, receipt)
+        return _answer(204, "")
+    if request.method == "PUT":
+        hidden = _number(request, "visibilityTimeout", 1, 43_200) or _number(request, "VisibilityTimeout", 1, 43_200)
+        if not receipt or hidden is None:
+            raise MnsError(400, "InvalidArgument", "receiptHandle and visibilityTimeout are needed.")
+        held = await queues.postpone(app.id, name, receipt, hidden)
+        fields = {"ReceiptHandle": held.receipt, "NextVisibleTime": held.visible_ns // 10**6}
+        return _answer(200, _document("ChangeVisibility", _elements(fields)))
+    if request.method == "POST":
+        return await _send(context, app, request, name)
+    if request.query_params.get("peekonly") == "true":
+        raise MnsError(400, "InvalidArgument", "peekonly is not supported: receive the message.")
+    count = _number(request, "numOfMessages", 1, 16)
+    wait_s = _number(request, "waitseconds", 0, 30) or 0
+    found = await queues.receive(app.id, name, limit=count or 1, wait_s=wait_s)
+    if not found:
+        raise MnsError(404, "MessageNotExist", "Message not exist.")
+    if count is None:
+        return _answer(200, _document("Message", _message(found[0])))
+    listed = "".join(f"<Message>{_message(one)}</Message>" for one in found)
+    return _answer(200, _document("Messages", listed))
+
+
+async def _send(context: Context, app: AppContext, request: Request, name: str) -> Response:
+    raw = await request.body()
+    if b"<!" in raw:  # no declarations, so no entities
+        raise MnsError(400, "MalformedXML", "The XML you provided is not well formed.")
+    try:
+        root = ElementTree.fromstring(raw)  # noqa: S314
+    except ElementTree.ParseError:
+        raise MnsError(400, "MalformedXML", "The XML you provided is not well formed.") from None
+    if root.tag.rpartition("}")[2] != "Message":
+        raise MnsError(400, "InvalidArgument", "One Message at a time.")
+    fields = {child.tag.rpartition("}")[2]: child.text or "" for child in root}
+    if fields.get("DelaySeconds", "0") not in ("", "0") or not fields.get("MessageBody"):
+        raise MnsError(400, "InvalidArgument", "A MessageBody is needed, and DelaySeconds are not supported.")
+    body = fields["MessageBody"].encode()
+    id_ = await context.queues.send(app.id, name, body)
+    digest = hashlib.md5(body, usedforsecurity=False).hexdigest().upper()
+    return _answer(201, _document("Message", _elements({"MessageId": id_, "MessageBodyMD5": digest})))
+
+
+def _message(one: Received) -> str:
+    return _elements(
+        {
+            "MessageId": one.id,
+            "ReceiptHandle": one.receipt,
+            "MessageBody": one.body.decode("utf-8", "replace"),
+            "MessageBodyMD5": hashlib.md5(one.body, usedforsecurity=False).hexdigest().upper(),
+            "EnqueueTime": one.created_ns // 10**6,
+            "NextVisibleTime": one.visible_ns // 10**6,
+            "FirstDequeueTime": one.first_ns // 10**6,
+            "DequeueCount": one.received,
+            "Priority": 8,
+        }
+    )
+
+
+async def _queue(context: Context, app: AppContext, request: Request, name: str) -> Response:
+    """Make a queue, or delete it with its messages."""
+    if request.method == "PUT":
+        await context.queues.create(app.id, name)
+        return _answer(201, "")
+    if request.method == "DELETE":
+        await context.queues.delete(app.id, name)
+        return _answer(204, "")
+    raise MnsError(400, "InvalidArgument", "Only PUT and DELETE are supported of a queue.")
+
+
+def _elements(fields: dict[str, Any]) -> str:
+    return "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in fields.items())
+
+
+def _document(root: str, content: str) -> str:
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<{root} xmlns="{NAMESPACE}">{content}</{root}>'
+
+
+def _answer(status: int, text: str) -> Response:
+    headers = {"x-mns-request-id": uuid.uuid4().hex.upper()[:24], "x-mns-version": VERSION}
+    return Response(text, status, headers, media_type=XML if text else None)
+
+
+def _error(error: MnsError, request: Request) -> Response:
+    fields = {"Code": error.code, "Message": error.message, "RequestId": uuid.uuid4().hex.upper()[:24]}
+    return _answer(error.status, _document("Error", _elements(fields | {"HostId": str(request.base_url)})))
+
+
+def _said(error: ControlError) -> MnsError:
+    if error.kind == "not_found" and error.where == "queue":
+        return MnsError(404, "QueueNotExist", "The queue name you provided does not exist.")
+    if error.kind == "not_found":
+        return MnsError(400, "ReceiptHandleError", error.message)
+    if error.kind == "unavailable":
+        return MnsError(503, "ServerBusy", error.message)
+    return MnsError(400, "InvalidArgument", f"{error.where}: {error.message}")
+
+
+async def _answered(
+    request: Request, name: str, act: Callable[[Context, AppContext, Request, str], Awaitable[Response]]
+) -> Response:
+    context: Context = request.app.state.context
+    try:
+        return await act(context, await _app(context, request), request, name)
+    except MnsError as error:
+        return _error(error, request)
+    except ControlError as error:
+        return _error(_said(error), request)
+
+
+@router.api_route("/queues/{name}/messages", methods=_METHODS)
+async def messages(request: Request, name: str) -> Response:
+    return await _answered(request, name, _messages)
+
+
+@router.api_route("/queues/{name}", methods=_METHODS)
+async def queue(request: Request, name: str) -> Response:
+    return await _answered(request, name, _queue)
