@@ -10,6 +10,7 @@ import msgspec
 from reelroom.domain import lines
 
 STARTED = "recording.started"
+RECOVERED = "recording.recovered"  # another recorder took over after one had died
 PAUSED = "recording.paused"
 RESUMED = "recording.resumed"
 SCENE_CHANGED = "recording.scene_changed"
@@ -42,6 +43,7 @@ NOTICES = {
 
 TYPES = (
     STARTED,
+    RECOVERED,
     PAUSED,
     RESUMED,
     SCENE_CHANGED,
@@ -91,6 +93,8 @@ def of_line(number: int, at_ns: int, line: lines.AnyLine) -> Draft | None:
     match line:
         case lines.Opened(resumed=False):
             return Draft(STARTED, line.room_ns, {}, cause)
+        case lines.Opened():
+            return Draft(RECOVERED, line.room_ns, {}, cause)
         case lines.Participant():
             data = {"identity": line.identity, "session": line.session}
             if line.joined:

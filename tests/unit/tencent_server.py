@@ -77,21 +77,10 @@ def authorization(body: bytes, stamp: int, service: str = "trtc", secret: str = 
     return f"TC3-HMAC-SHA256 Credential={ID}/{scope}, SignedHeaders=content-type;host, Signature={signature}"
 
 
-class Streams:
-    """Who publishes, as the ingest processes would tell."""
-
-    def __init__(self) -> None:
-        self.here: list[str] = []
-
-    def all(self, _app: str, _room: str | None = None) -> list[str]:
-        return self.here
-
-
 class Server(SimpleNamespace):
     http: httpx.AsyncClient
     recorders: Recorders
     rooms: Rooms
-    streams: Streams
     database: Database
     apps: Apps
     library: Library
@@ -158,7 +147,7 @@ async def _serving(recordings: Path, defaults: dict[str, Any]) -> AsyncIterator[
     async with database.engine.begin() as connection:
         await connection.run_sync(tables.Base.metadata.create_all)
     settings = Settings(dev=True, data=Path("/nowhere"))  # type: ignore[call-arg]
-    box, recorders, rooms, streams = SecretBox(KEY), Recorders(database, recordings), Rooms(), Streams()
+    box, recorders, rooms = SecretBox(KEY), Recorders(database, recordings), Rooms()
     apps = Apps(database, box)
     await apps.ensure_dev()
     cases = Recordings(settings, database, box, recorders, Changes(), SimpleNamespace())  # type: ignore[arg-type]
@@ -167,14 +156,12 @@ async def _serving(recordings: Path, defaults: dict[str, Any]) -> AsyncIterator[
     app.include_router(dispatch.router([Dialect]))
     app.state.context = SimpleNamespace(
         settings=settings, database=database, box=box, apps=apps, recordings=cases, rooms=rooms, library=library,
-        streams=streams, changes=Changes(), callbacks=SimpleNamespace(poke=lambda _recording: None),
+        changes=Changes(), callbacks=SimpleNamespace(poke=lambda _recording: None),
     )  # fmt: skip
     (await apps.list())[0].defaults["tencent"] = {"requests_per_second": 0, **defaults}
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as http:
-        yield Server(
-            http=http, recorders=recorders, rooms=rooms, streams=streams, database=database, apps=apps, library=library
-        )
+        yield Server(http=http, recorders=recorders, rooms=rooms, database=database, apps=apps, library=library)
     await database.close()
 
 

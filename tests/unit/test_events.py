@@ -30,6 +30,12 @@ def test_every_change_of_a_track_is_an_event() -> None:
     assert all(draft is not None and draft.type in events.TYPES for draft in made)
 
 
+def test_a_recorder_that_takes_over_is_another_event_than_the_first() -> None:
+    opened = lines.Opened(room_ns=5, spec_sha256="", ingest="", public_key="", resumed=True)
+    made = events.of_line(9, 1, opened)
+    assert made is not None and made.type == "recording.recovered" and made.type in events.TYPES
+
+
 def test_bookkeeping_is_no_event() -> None:
     assert events.of_line(1, 1, lines.Subscribed(at_ns=1, subscription=Subscription())) is None
     assert events.of_line(1, 1, lines.Notice(code="x", message="y")) is None

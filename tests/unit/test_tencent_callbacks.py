@@ -85,6 +85,10 @@ def test_the_envelope_and_its_headers() -> None:
     assert "Sign" not in bare[0].headers
 
 
+def test_a_recorder_that_took_over() -> None:
+    assert kinds(told(events.RECOVERED, {})) == [(306, {"Status": 0})]
+
+
 def test_leave_codes() -> None:
     for data, code in (
         ({"reason": "requested", "message": ""}, 0),

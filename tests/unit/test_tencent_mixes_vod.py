@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from reelroom.control.apps import AppContext
+from reelroom.control.errors import ControlError
 from reelroom.control.rules import Rules
 from reelroom.control.templates import Templates, recording_of
-from reelroom.dialects.tencent import console
+from reelroom.dialects.tencent import console, given
 from reelroom.dialects.tencent.settings import check_settings
 from reelroom.domain import lines
 from reelroom.domain.library import LibrarySpec
@@ -28,7 +29,7 @@ from tests.unit.tencent_server import SDK_APP_ID, Server, serving
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     async with serving() as made:
-        made.streams.here = ["somebody"]
+        made.rooms.identities = ["somebody"]
         yield made
 
 
@@ -260,5 +261,15 @@ async def test_settings_become_rules_and_change_and_go(server: Server) -> None:
     spec: LibrarySpec = new.library
     named = f"{SDK_APP_ID}_1001_anchor01_aux"
     assert spec.names(values, "r/x.mp4") == (f"{named}_2020-02-16-12-12-12_2020-02-16-13-13-13", named)
+    given.remember(("dev", "1001", "anchor01", "screen"), "stream1001", "lesson7")
+    own = await recording_of(template, app, "1001", time.time_ns(), match)
+    given.remember(("dev", "1001", "anchor01", "screen"), "", "")
+    assert own.library is not None
+    assert own.library.names(values, "r/x.mp4") == (
+        "lesson7_aux_2020-02-16-12-12-12_2020-02-16-13-13-13", "stream1001",
+    )  # fmt: skip
+    assert "userdefinerecordid=lesson7" in own.dialect_data["stream_param"]
+    with pytest.raises(ControlError):
+        given.remember(("dev", "1001", "anchor01", "screen"), "a/b", "")
     assert await apply(formats="hls") == {}
     assert not rules.list("dev")

@@ -12,6 +12,7 @@ from reelroom.control.errors import ControlError
 from reelroom.control.rooms import SdpRefused
 from reelroom.control.tokens import PUBLISH, WATCH
 from reelroom.dialects.native.auth import BearerDep, ContextDep, grant
+from reelroom.dialects.tencent import given
 from reelroom.domain.names import check_name
 
 router = APIRouter(tags=["WHIP and WHEP"])
@@ -80,6 +81,12 @@ async def publish(
     source: Annotated[
         Literal["camera", "screen"] | None, Query(description="what the picture shows; default camera")
     ] = None,
+    stream_id: Annotated[
+        str, Query(alias="streamId", max_length=64, description="of Tencent's auto-recording: the stream's id")
+    ] = "",
+    record_id: Annotated[
+        str, Query(alias="userDefineRecordId", max_length=64, description="… and what its files are called after")
+    ] = "",
 ) -> Response:
     granted = await grant(ctx, bearer)
     granted.check(_name("room", room), PUBLISH)
@@ -87,13 +94,15 @@ async def publish(
         raise ControlError("forbidden", f"the token is for {granted.source}", "source")
     offer = await _body(request, SDP)
     _accepts(request, SDP)
+    shows = granted.source or source or "camera"
+    given.remember((granted.app, room, granted.identity, shows), stream_id, record_id)
     answer = await ctx.rooms.in_room(
         granted.app,
         room,
         "whip.create",
         {
             "identity": granted.identity,
-            "session_labels": {"video": granted.source or source or "camera"},
+            "session_labels": {"video": shows},
             "sdp": offer,
             "permissions": sorted(granted.permissions),
         },

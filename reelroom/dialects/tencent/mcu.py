@@ -16,7 +16,7 @@ from reelroom.control.errors import ControlError
 from reelroom.control.recordings import NewRecording, SceneChange
 from reelroom.dialects.tencent import errors, layouts, mixing, naming, streams
 from reelroom.dialects.tencent.settings import sdk_app_id, settings
-from reelroom.dialects.tencent.tasks import DIALECT, MCU, active, check_app, mark_stopped
+from reelroom.dialects.tencent.tasks import DIALECT, MCU, active, check_app, mark_stopped, people
 from reelroom.dialects.tencent.wire_mcu import (
     EncodeBody,
     LayoutParamsBody,
@@ -64,7 +64,7 @@ class Mixes:
                     await self._context.recordings.change(app.id, running.id, None, change)
                     return {}
                 await self._end(app, running.id)
-            if not self._context.streams.all(app.id, room):
+            if not await people(self._context, app, room):
                 raise errors.no_room(room)
             await self._context.recordings.start(self._new(app, request, room, canvas, shown, host))
         return {}

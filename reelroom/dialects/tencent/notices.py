@@ -175,7 +175,7 @@ def _message(file: dict[str, Any]) -> dict[str, Any]:
 
 _MAKERS: dict[str, Callable[[Told], list[Notice]]] = {
     events.STARTED: _started,
-    "recording.recovered": _moved,
+    events.RECOVERED: _moved,
     events.STOPPED: _stopped,
     events.FILE_UPLOADED: _file,
     events.UPLOAD_FAILING: _failing,

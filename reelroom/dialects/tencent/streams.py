@@ -36,9 +36,18 @@ def formats(names: tuple[str, ...] | list[str]) -> tuple[Format, ...]:
 
 
 def data(
-    app: AppContext, kind: str, room: str, user: str, stream: str, name: str, now_ns: int, pushes: bool
+    app: AppContext,
+    kind: str,
+    room: str,
+    user: str,
+    stream: str,
+    name: str,
+    now_ns: int,
+    pushes: bool,
+    defined: str = "",
 ) -> dict[str, Any]:
-    """The recording's dialect_data. `pushes`: callbacks 1 and 0 are told of this recording's tracks."""
+    """The recording's dialect_data. `pushes`: callbacks 1 and 0 are told of this recording's tracks. `defined`:
+    userDefineRecordId."""
     chosen = settings(app)
     return {
         "kind": kind,
@@ -49,7 +58,7 @@ def data(
         "appid": chosen.appid,
         "domain": chosen.push_domain,
         "path": f"trtc_{sdk_app_id(app)}",
-        "stream_param": relayed.stream_param(sdk_app_id(app), room, user, name, now_ns // 10**9),
+        "stream_param": relayed.stream_param(sdk_app_id(app), room, user, name, now_ns // 10**9, defined),
         "pushes": pushes,
         "sub_app_id": chosen.sub_app_id,
     }

@@ -69,7 +69,7 @@ class Tasks:
             most = settings(app).max_recordings
             if most and len(rows) >= most:
                 raise errors.too_many_tasks(most)
-            taken = await self._in_room(app, asked.spec.room, request.UserId)
+            taken = request.UserId in await people(self._context, app, asked.spec.room)
             await self._context.recordings.start(self._new(app, request, asked, host, now))
             for row in rows:
                 same = row.dialect_data.get("user_id") == request.UserId and row.dialect_data.get("kind") == CLOUD
@@ -118,15 +118,6 @@ class Tasks:
             images=asked.images,
             library=asked.library,
         )
-
-    async def _in_room(self, app: AppContext, room: str, user: str) -> bool:
-        try:
-            found = await self._context.rooms.get(app.id, room)
-        except ControlError as error:
-            if error.kind != "not_found":
-                raise
-            return False
-        return any(participant["identity"] == user for participant in found["participants"])
 
     async def _end(self, app: AppContext, task: str, message: str) -> None:
         try:
@@ -263,6 +254,17 @@ def told(context: Context, app: AppContext, host: str) -> CallbackSpec | None:
         return None
     base = settings(app).media_base or host
     return replace(where, extra={"base": base, "key": context.library.key.hex()})
+
+
+async def people(context: Context, app: AppContext, room: str) -> set[str]:
+    """Who is in the room now."""
+    try:
+        found = await context.rooms.get(app.id, room)
+    except ControlError as error:
+        if error.kind != "not_found":
+            raise
+        return set()
+    return {str(participant["identity"]) for participant in found["participants"]}
 
 
 async def active(context: Context, app: AppContext, room: str | None = None) -> list[tables.Recording]:

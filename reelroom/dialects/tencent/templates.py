@@ -8,7 +8,7 @@ from typing import Any
 from reelroom.control.apps import AppContext
 from reelroom.control.errors import ControlError
 from reelroom.control.recordings import NewRecording
-from reelroom.dialects.tencent import naming, streams
+from reelroom.dialects.tencent import given, naming, streams
 from reelroom.dialects.tencent.settings import sdk_app_id, settings
 from reelroom.domain.recording import Format, Hls, RecordingSpec
 from reelroom.domain.rules import Match
@@ -23,7 +23,9 @@ def new_recording(app: AppContext, body: dict[str, Any], room: str, now_ns: int,
     chosen = settings(app)
     user, output = match.identity, match.output
     bizid = chosen.bizid if chosen.stream_ids == "md5" else ""
-    stream = naming.stream_id(sdk_app_id(app), room, user, output, bizid)
+    said = given.find((app.id, room, user, output))
+    stream = said.stream_id or naming.stream_id(sdk_app_id(app), room, user, output, bizid)
+    name = f"{said.record_id}_{naming.STREAM_TYPES[output]}" if said.record_id else stream
     formats = streams.formats(body["formats"])
     split_s = int(body["file_minutes"]) * 60 if formats != (Format.HLS,) else 0
     spec = RecordingSpec(
@@ -42,6 +44,8 @@ def new_recording(app: AppContext, body: dict[str, Any], room: str, now_ns: int,
         spec=spec,
         callback=streams.told(app, "", body["media_key"]),
         dialect=DIALECT,
-        dialect_data=streams.data(app, KIND, room, user, stream, stream, now_ns, bool(body["pushes"])),
-        library=streams.library(app, stream, stream),
+        dialect_data=streams.data(
+            app, KIND, room, user, stream, name, now_ns, bool(body["pushes"]), defined=said.record_id
+        ),
+        library=streams.library(app, stream, name),
     )
