@@ -27,7 +27,9 @@ from reelroom.domain.recording import Format, RecordingSpec, Source
 log = structlog.get_logger("reelroom.capacity")
 
 SAMPLE_S = 2.0
-SMOOTH = 0.4  # weight of the newest sample
+SMOOTH = 0.4  # weight of a recorder's newest sample
+SMOOTH_OURS = 0.1  # of the other processes': they burst at their start, and when files are made and sent
+YOUNG_S = 30.0  # what a process has used until then is its start, and says nothing of what it goes on to use
 LOOK_S = 0.2  # a start does not wait longer for the room's tracks of this moment
 MEASURE_S = 60.0
 CALIBRATION = "calibration.json"
@@ -60,7 +62,8 @@ def cores() -> float:
 class Meter:
     """CPU use of processes, smoothed over some samples. Reads /proc/<pid>/stat."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, weight: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._weight = weight
         self._now = now
         self._last: dict[tuple[int, int], tuple[float, float]] = {}  # pid and start → when, CPU seconds
         self._cores: dict[tuple[int, int], float] = {}
@@ -79,19 +82,20 @@ class Meter:
             if key in self._last:
                 then, before = self._last[key]
                 fresh = max(0.0, spent - before) / max(now - then, 0.001)
-                cores = self._cores[key] + SMOOTH * (fresh - self._cores[key])
-            else:  # since its start, which is after the machine's
-                age = max(time.clock_gettime(time.CLOCK_BOOTTIME) - started / _TICKS, 1.0)
-                cores = spent / age
+                cores = self._cores[key] + self._weight * (fresh - self._cores[key])
+            else:
+                age = time.clock_gettime(time.CLOCK_BOOTTIME) - started / _TICKS
+                cores = spent / age if age > YOUNG_S else 0.0
             last[key], smoothed[key], found[pid] = (now, spent), cores, cores
         self._last, self._cores = last, smoothed
         return found
 
 
 def cpu_of(pid: int) -> tuple[float, int]:
-    """CPU seconds of a process and of its children that have ended; and when it began, in ticks since the boot."""
+    """CPU seconds of a process, and when it began, in ticks since the boot. Not of its children: the fork server's are
+    recorders, which would count again as a burst when they end."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(int(value) for value in fields[11:15]) / _TICKS, int(fields[19])
+    return sum(int(value) for value in fields[11:13]) / _TICKS, int(fields[19])
 
 
 def siblings(parent: int) -> list[int]:
@@ -113,7 +117,8 @@ class Capacity:
         self._settings = settings
         self._recorders = recorders
         self._look = look
-        self._meter = Meter()
+        self._meter = Meter(SMOOTH)
+        self._ours = Meter(SMOOTH_OURS)
         self._tasks: list[asyncio.Task[None]] = []
         self._calibrating = False
 
@@ -163,9 +168,9 @@ class Capacity:
         except (OSError, ValueError, KeyError, asyncio.IncompleteReadError):
             return  # the fork server is being restarted: what was measured last stands
         ours = siblings(os.getppid())
-        used = self._meter.sample([*ours, *running.values()])
+        used = self._meter.sample(running.values())
         measured = {recording: used[pid] for recording, pid in running.items() if pid in used}
-        self.ledger.seen(measured, sum(used.get(pid, 0.0) for pid in ours), time.monotonic())
+        self.ledger.seen(measured, sum(self._ours.sample(ours).values()), time.monotonic())
 
     # what pixels cost here
 

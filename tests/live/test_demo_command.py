@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from reelroom.demo.run import EVERYBODY
 from tests.judge import ffmpeg_says, ffprobe_json
 from tests.live.calls import call
 from tests.needs import need
@@ -38,11 +39,11 @@ def test_the_demo_records_three_people_whatever_the_settings_around_it_are(tmp_p
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)  # one object and nothing else
     files = {(file["participant"], file["format"]): file for file in said["files"]}
-    assert files.keys() == {(who, format) for who in ("alice", "bob", "carol") for format in ("hls", "mp4")}
-    for (_, format), file in files.items():
+    assert files.keys() == {(who, format) for who in ("alice", "bob", "carol", EVERYBODY) for format in ("hls", "mp4")}
+    for (who, format), file in files.items():
         path = tmp_path / file["path"]
         assert path.parent == tmp_path / "left"
-        assert file["codecs"] == ["h264", "opus"]
+        assert file["codecs"] == ["h264", "aac" if who == EVERYBODY else "opus"]
         assert file["seconds"] > 2.5
         assert ffmpeg_says(path) == ""
         if format == "mp4":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +14,7 @@ from cryptography.fernet import Fernet
 
 from reelroom.config import Settings
 from reelroom.control.apps import AppContext
-from reelroom.control.capacity import Capacity, Meter, Overloaded, cores
+from reelroom.control.capacity import Capacity, Meter, Overloaded, cores, cpu_of
 from reelroom.control.changes import Changes
 from reelroom.control.destinations import DestinationSpec
 from reelroom.control.errors import ControlError
@@ -114,13 +116,24 @@ async def test_agora_says_that_there_is_no_worker() -> None:
 
 def test_a_meter_sees_what_a_process_uses() -> None:
     clock = iter((0.0, 1.0))
-    meter = Meter(lambda: next(clock))
+    meter = Meter(0.4, lambda: next(clock))
     assert meter.sample([os.getpid()])[os.getpid()] >= 0
     spent = time.process_time()
     while time.process_time() - spent < 0.3:
         pass
     assert meter.sample([os.getpid()])[os.getpid()] > 0.1  # of 0.3 in one second, smoothed
     assert meter.sample([2**22 + 1]) == {}  # no such process
+
+
+def test_what_a_process_took_to_start_and_what_its_children_took_is_no_use_of_it() -> None:
+    busy = "import time; t = time.process_time() + 0.5\nwhile time.process_time() < t: pass\nprint(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", busy], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        before, _ = cpu_of(os.getpid())
+        assert Meter(1.0).sample([child.pid]) == {child.pid: 0.0}
+        child.communicate(b"\n")
+    assert cpu_of(os.getpid())[0] - before < 0.3
 
 
 def test_there_are_cores() -> None:
