@@ -60,6 +60,8 @@ class Server(SimpleNamespace):
     apps: Apps
     rules: Rules
     queues: Queues
+    templates: Templates
+    recordings: Recordings
 
     async def call(self, version: str, action: str, parameters: dict[str, str], **common: str) -> httpx.Response:
         return await self.http.post("/", data=signed(version, action, parameters, **common))
@@ -108,7 +110,7 @@ async def serving(recordings: Path = Path("/nowhere"), **more: Any) -> AsyncIter
     async with httpx.AsyncClient(transport=transport, base_url="http://aliyun") as http:
         yield Server(
             http=http, recorders=recorders, rooms=rooms, database=database, apps=apps, rules=context.rules,
-            queues=context.queues,
+            queues=context.queues, templates=templates, recordings=context.recordings,
         )  # fmt: skip
     await database.close()
 

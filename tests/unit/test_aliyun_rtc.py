@@ -1,0 +1,321 @@
+"""Alibaba Cloud RTC's templates and tasks on the real use cases: what they make of parameters, and what they refuse."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import AsyncIterator
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import httpx
+import msgspec
+import pytest
+
+from reelroom.dialects.aliyun_rtc import callbacks, layouts, mns, templates
+from reelroom.domain.layout import Person, arrange
+from reelroom.domain.lines import Change, ChangeScene, OutputOpened, Segment, Stop
+from reelroom.domain.recording import Format, Mode, Source
+from reelroom.store import tables
+from tests.unit.aliyun_server import ID, SECRET, Server, refused, serving
+
+PREFIX = "record/{AppId}/{ChannelId_TaskId}/{EscapedStartTime}_{EscapedEndTime}"
+TEMPLATE = {
+    "AppId": "dev",
+    "Name": "demo",
+    "Formats.1": "m3u8",
+    "Formats.2": "MP4",
+    "LayoutIds.1": "2",
+    "LayoutIds.2": "6",
+    "MediaEncode": "20",
+    "TaskProfile": "4IN_1080P",
+    "OssBucket": "rec",
+    "OssFilePrefix": PREFIX,
+    "FileSplitInterval": "1800",
+    "HttpCallbackUrl": "http://127.0.0.1:9/cb",
+}
+TASK = {"AppId": "dev", "ChannelId": "room[1]", "TaskId": "task-001"}
+S = 1_000_000_000
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    async with serving(tmp_path) as made:
+        yield made
+
+
+async def template(server: Server, **change: str) -> str:
+    answer = await server.rtc("AddRecordTemplate", **TEMPLATE, **change)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["TemplateId"])
+
+
+async def started(server: Server, template_id: str, **change: str) -> None:
+    answer = await server.rtc("StartRecordTask", **{**TASK, "TemplateId": template_id, **change})
+    assert (answer.status_code, set(answer.json())) == (200, {"RequestId"}), answer.text
+
+
+async def recording(server: Server) -> Any:
+    """What the present task starts as soon as somebody publishes."""
+    app = (await server.apps.list())[0]
+    (rule,) = server.rules.of("dev")
+    kept = await server.templates.get("dev", "aliyun_rtc", rule.rule.template)
+    return templates.new_recording(app, kept.body, "room[1]", time.time_ns())
+
+
+async def test_templates_are_added_changed_listed_and_deleted(server: Server) -> None:
+    made = await template(server)
+    changed = {**TEMPLATE, "Name": "other", "DelayStopTime": "60", "Watermarks.1.Url": "https://w/1.png"}
+    answer = await server.rtc("UpdateRecordTemplate", TemplateId=made, **changed)
+    assert answer.json()["TemplateId"] == made
+    answer = await server.rtc("DescribeRecordTemplates", AppId="dev", PageSize="1", **{"TemplateIds.1": made})
+    body = answer.json()
+    assert (body["TotalNum"], body["TotalPage"]) == (1, 1)
+    (shown,) = body["Templates"]
+    assert (shown["Name"], shown["Formats"], shown["LayoutIds"]) == ("other", ["m3u8", "mp4"], [2, 6])
+    assert (shown["DelayStopTime"], shown["EnableM3u8DateTime"]) == (60, False)
+    assert "MnsQueue" not in shown and shown["HttpCallbackUrl"] == "http://127.0.0.1:9/cb"
+    assert (await server.rtc("DeleteRecordTemplate", AppId="dev", TemplateId=made)).json().keys() == {"RequestId"}
+    refused(await server.rtc("DeleteRecordTemplate", AppId="dev", TemplateId=made), 404, "InvalidTemplateId.NotFound")
+
+
+async def test_a_format_that_is_not_said_is_xml(server: Server) -> None:
+    await template(server)
+    answer = await server.call("2018-01-11", "DescribeRecordTemplates", {"AppId": "dev"}, Format="")
+    assert answer.headers["content-type"] == "text/xml;charset=utf-8"
+    root = ElementTree.fromstring(answer.content)
+    assert root.tag == "DescribeRecordTemplatesResponse"
+    assert [one.text for one in root.findall("Templates/LayoutIds")] == ["2", "6"]
+    answer = await server.call("2018-01-11", "DescribeRecordTemplates", {"AppId": "x"}, Format="XML")
+    root = ElementTree.fromstring(answer.content)
+    assert (answer.status_code, root.tag, root.findtext("Code")) == (404, "Error", "Service.NoApp")
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"Name": ""}, "MissingParameter"),
+        ({"Formats.1": "mkv"}, "InvalidParameter"),
+        ({"Formats.1": "MP4"}, "InvalidParameter"),
+        ({"LayoutIds.2": "3"}, "InvalidLayoutID.Malformed"),
+        ({"LayoutIds.2": "12"}, "InvalidLayoutID.Malformed"),
+        ({"LayoutIds.2": "9"}, "InvalidLayoutID.Malformed"),
+        ({"MediaEncode": "50"}, "InvalidMediaEncode.Malformed"),
+        ({"TaskProfile": "4IN_360P"}, "InvalidMediaEncode.Malformed"),
+        ({"TaskProfile": "3IN_1080P"}, "InvalidParameter"),
+        ({"BackgroundColor": "-1"}, "InvalidBackgroundColor.Malformed"),
+        ({"OssFilePrefix": "record/{AppId}"}, "InvalidParameter"),
+        ({"OssFilePrefix": "record/../" + PREFIX[7:]}, "InvalidParameter"),
+        ({"FileSplitInterval": "1799"}, "InvalidParameter"),
+        ({"MnsQueue": "q"}, "InvalidParameter"),
+        ({"HttpCallbackUrl": ""}, "InvalidParameter"),
+        ({"HttpCallbackUrl": "ftp://x"}, "InvalidParameter"),
+        ({"Backgrounds.1.Url": "https://x/1.png", "Backgrounds.1.Width": "0.5"}, "InvalidParameter"),
+        ({"ClockWidgets.1.FontType": "3"}, "InvalidParameter"),
+    ],
+)
+async def test_templates_that_cannot_be_are_refused(server: Server, change: dict[str, str], code: str) -> None:
+    refused(await server.rtc("AddRecordTemplate", **{**TEMPLATE, **change}), 400, code)
+
+
+async def test_a_task_waits_for_its_channel_with_the_vendors_names_and_periods(server: Server) -> None:
+    await started(server, await template(server))
+    (rule,) = server.rules.of("dev")
+    assert (rule.rule.room, rule.rule.resume_s, rule.rule.per) == ("room[[]1]", 180, "room")
+    new = await recording(server)
+    spec = new.spec
+    assert spec.mode is Mode.MIXED and spec.formats == (Format.HLS, Format.MP4)
+    assert (spec.hls.container, spec.hls.split_s, spec.hls.whole, spec.split_s) == ("ts", 1800, True, 1800)
+    times = "{start:%Y-%m-%d-%H-%M-%S}_{end:%Y-%m-%d-%H-%M-%S}"
+    assert spec.naming.mixed == "record/dev/{room}_task-001/" + times
+    assert spec.naming.utc_offset_s == 28800
+    mix = spec.mix
+    assert mix is not None and (mix.width, mix.height, mix.fps) == (1280, 720, 25)
+    assert mix.video_bitrate + mix.audio_bitrate == 1_024_000
+    assert new.callback.url == "http://127.0.0.1:9/cb" and new.dialect_data["task"] == "task-001"
+
+
+async def test_the_same_task_again_is_told_with_status_200(server: Server) -> None:
+    made = await template(server)
+    await started(server, made)
+    again = await server.rtc("StartRecordTask", **TASK, TemplateId=made)
+    assert (again.status_code, again.json()["Code"]) == (200, "TaskExisted")
+    assert len(server.rules.of("dev")) == 1
+    assert (await server.rtc("StopRecordTask", AppId="dev", TaskId="task-001")).status_code == 200
+    assert server.rules.of("dev") == []
+    again = await server.rtc("StartRecordTask", **TASK, TemplateId=made)
+    assert again.json()["Code"] == "TaskExisted"
+    refused(await server.rtc("StopRecordTask", AppId="dev", TaskId="task-001"), 404, "InvalidTaskId.NotFound")
+
+
+async def test_users_of_each_kind_are_chosen(server: Server) -> None:
+    lists = {
+        "SubSpecUsers.1": "u1",
+        "SubSpecUsers.2": "u2",
+        "SubSpecAudioUsers.1": "allStream",
+        "UnsubSpecAudioUsers.1": "u9",
+        "UnsubSpecCameraUsers.1": "u2",
+        "UnsubSpecShareScreenUsers.1": "allStream",
+    }
+    await started(server, await template(server), **lists)
+    wants = (await recording(server)).spec.subscription.wants
+    assert wants("u7", Source.MICROPHONE) and not wants("u9", Source.MICROPHONE)
+    assert wants("u1", Source.CAMERA) and not wants("u2", Source.CAMERA) and not wants("u7", Source.CAMERA)
+    assert not wants("u1", Source.SCREEN)
+
+
+async def test_single_streams_have_their_users_in_their_names(server: Server) -> None:
+    await started(server, await template(server), MixMode="0", StreamType="1")
+    spec = (await recording(server)).spec
+    assert spec.mode is Mode.INDIVIDUAL and spec.subscription.video is None
+    assert spec.naming.file.endswith("_{stream}") and spec.naming.segment.endswith("{stream}_{start:s}_{sequence}")
+
+
+async def test_an_update_reaches_what_records_and_what_comes_later(server: Server) -> None:
+    made = await template(server)
+    await started(server, made)
+    row = await server.recordings.start(await recording(server))
+    pane = {"UserPanes.1.PaneId": "1", "UserPanes.1.UserId": "u2", "UserPanes.11.Url": "https://x/1.png"}
+    update = {**TASK, "TemplateId": made, "LayoutIds.1": "13", "CropMode": "1", "SubSpecUsers.1": "u2", **pane}
+    answer = await server.rtc("UpdateRecordTask", **update)
+    assert answer.status_code == 200, answer.text
+    subscribed, shown = server.recorders.commands
+    assert isinstance(subscribed, Change) and subscribed.subscription.each[Source.CAMERA].include == ("u2",)
+    assert isinstance(shown, ChangeScene) and shown.scene.layout.pins[0].identity == "u2"
+    assert (await recording(server)).spec.subscription.each[Source.CAMERA].include == ("u2",)
+    answer = await server.rtc("UpdateRecordTask", **{**TASK, "TemplateId": made, "MediaEncode": "1"})
+    refused(answer, 400, "UnsupportedOperation")
+    assert (await server.rtc("StopRecordTask", AppId="dev", TaskId="task-001")).status_code == 200
+    assert isinstance(server.recorders.commands[-1], Stop)
+    refused(await server.rtc("UpdateRecordTask", **update), 404, "InvalidTaskId.NotFound")
+    assert row.id
+
+
+async def test_single_streams_are_not_updated(server: Server) -> None:
+    made = await template(server)
+    await started(server, made, MixMode="0")
+    refused(await server.rtc("UpdateRecordTask", **TASK, TemplateId=made), 400, "UnsupportedOperation")
+
+
+async def test_files_are_listed_by_time_and_an_index_of_a_part_is_made(server: Server) -> None:
+    await started(server, await template(server))
+    row = await server.recordings.start(await recording(server))
+    at = 1_785_226_400 * S
+    opened = OutputOpened(output="001", identity="", source="mixed", kind="av", start_ns=at)
+    async with server.database.transaction() as session:
+        common: dict[str, Any] = {"recording": row.id, "output": "001", "rendition": "hls", "path": "", "format": "hls"}
+        for number in range(2):
+            start = at + number * 1800 * S
+            line = msgspec.to_builtins(opened) | {
+                "first": 60 * number + 1, "last": 60 * number + 60, "start_ns": start, "end_ns": start + 1800 * S,
+                "duration_ns": 1800 * S,
+            }  # fmt: skip
+            kept = {"role": "playlist", "number": number, "key": f"record/{number}.m3u8", "state": "uploaded"}
+            session.add(tables.File(**common, **kept, line=line, uploaded_ns=start + 1801 * S))
+        for number in range(1, 121):
+            start = at + (number - 1) * 30 * S
+            line = msgspec.to_builtins(
+                Segment(
+                    output="001", rendition="hls", container="ts", number=number, path="", bytes=1, sha256="",
+                    start_ns=start, end_ns=start + 30 * S, media_start_ns=start - at, media_end_ns=start - at + 30 * S,
+                )
+            )  # fmt: skip
+            session.add(tables.File(**common, role="segment", number=number, key=f"{number}.ts", line=line))
+    answer = await server.rtc("DescribeRecordFiles", AppId="dev", **{"TaskIds.1": "task-001"})
+    newest, oldest = answer.json()["RecordFiles"]
+    assert oldest["Url"] == "http://rec.oss-cn-shanghai.aliyuncs.com/record/0.m3u8"
+    assert (newest["StartTime"], newest["StopTime"]) == ("2026-07-28T08:43:20Z", "2026-07-28T09:13:20Z")
+    assert (newest["TaskId"], newest["ChannelId"], newest["Duration"]) == ("task-001", "room[1]", 1800.0)
+    early = {"StartTime": "2026-07-28T08:00:00Z", "EndTime": "2026-07-28T08:20:00Z"}
+    answer = await server.rtc("DescribeRecordFiles", AppId="dev", ChannelId="room[1]", **early)
+    assert [one["Url"] for one in answer.json()["RecordFiles"]] == [oldest["Url"]]
+    part = {"StartTime": "2026-07-28T08:42:55Z", "EndTime": "2026-07-28T08:44:00Z"}
+    answer = await server.rtc("CreateRecordIndexFiles", AppId="dev", TaskId="task-001", **part)
+    (info,) = answer.json()["RecordInfos"]
+    assert (info["StartTime"], info["EndTime"], info["Duration"]) == (
+        "2026-07-28T08:42:50Z", "2026-07-28T08:44:20Z", 90.0,
+    )  # fmt: skip
+    async with server.database.reading() as session:
+        (made,) = (await session.scalars(tables.File.__table__.select().where(tables.File.role == "index"))).all()
+    assert made
+
+
+def test_every_system_layout_lies_within_the_canvas_where_the_table_says() -> None:
+    layout = layouts.layout([1, 6, 11], crop=False, pins=[])
+    people = [Person(f"u{n}", "camera", n, True) for n in range(9)]
+    for count, panes in ((1, 1), (3, 3), (9, 9)):
+        assert len(arrange(layout, 1280, 720, people[:count], 0)) == panes
+    (first, *_) = arrange(layouts.layout([6], crop=False, pins=[]), 1000, 1000, people[:1], 0)
+    assert (first.x, first.y, first.width, first.height) == (14, 14, 480, 480)
+    front = arrange(layouts.layout([4], crop=False, pins=[]), 1000, 1000, people[:2], 0)
+    assert [(pane.identity, pane.width) for pane in front] == [("u0", 1000), ("u1", 236)]
+
+
+def test_the_notification_has_the_vendors_fields_and_is_base64_in_a_queue() -> None:
+    data = {
+        "role": "playlist", "ended": True, "key": "record/a b.m3u8", "start_ns": 1_599_042_234 * S,
+        "end_ns": 1_599_044_026 * S, "duration_ns": 1_792_257_000_000,
+    }  # fmt: skip
+    event = tables.Event(id="83eaaf6219e845df929b79f4753b0001", type="file.uploaded", data=data)
+    kept = {"app_id": "9qb1", "task": "task-005", "url_base": "http://b.oss-cn-shanghai.aliyuncs.com"}
+    row = tables.Recording(room="record-004", dialect_data=kept)
+    made = callbacks.render(event, row, {"url": "http://x"}, None)
+    assert made is not None and json.loads(made.body) == {
+        "AppId": "9qb1", "ChannelId": "record-004", "TaskId": "task-005", "Event": "FileCreated",
+        "MsgId": "83eaaf62-19e8-45df-929b-79f4753b0001", "Duration": 1792.257,
+        "StartTime": "2020-09-02T10:23:54Z", "StopTime": "2020-09-02T10:53:46Z",
+        "Url": "http://b.oss-cn-shanghai.aliyuncs.com/record/a%20b.m3u8",
+    }  # fmt: skip
+    from reelroom.control.apps import AppContext
+
+    queued = callbacks.render(event, row, {"url": "queue://q"}, AppContext("a", {}))
+    assert queued is not None and base64.b64decode(queued.body) == made.body
+    event.data = data | {"ended": False}
+    assert callbacks.render(event, row, {"url": "http://x"}, None) is None
+
+
+class Mns:
+    """MNS's documented client, by hand."""
+
+    def __init__(self, server: Server) -> None:
+        self._http = server.http
+
+    async def __call__(self, method: str, path: str, body: str = "", secret: str = SECRET) -> httpx.Response:
+        headers = {"date": formatdate(usegmt=True), "content-type": "text/xml", "x-mns-version": "2015-06-06"}
+        signed = mns.signature(secret, mns.string_to_sign(method, headers, path))
+        headers["authorization"] = f"MNS {ID}:{signed}"
+        return await self._http.request(method, path, headers=headers, content=body)
+
+
+async def test_a_consumer_receives_puts_off_and_deletes(server: Server) -> None:
+    client = Mns(server)
+    answer = await client("GET", "/queues/q/messages")
+    assert (answer.status_code, "QueueNotExist" in answer.text) == (404, True)
+    assert (await client("PUT", "/queues/q")).status_code == 201
+    assert (await client("GET", "/queues/q/messages")).status_code == 404
+    sent = await client("POST", "/queues/q/messages", "<Message><MessageBody>aGk=</MessageBody></Message>")
+    assert sent.status_code == 201
+    await server.queues.send("dev", "q", b"second")
+    answer = await client("GET", "/queues/q/messages?numOfMessages=16&waitseconds=1")
+    name = {"m": mns.NAMESPACE}
+    found = ElementTree.fromstring(answer.content).findall("m:Message", name)
+    assert [one.findtext("m:MessageBody", namespaces=name) for one in found] == ["aGk=", "second"]
+    first, second = [one.findtext("m:ReceiptHandle", namespaces=name) for one in found]
+    assert (await client("DELETE", f"/queues/q/messages?ReceiptHandle={first}")).status_code == 204
+    answer = await client("DELETE", f"/queues/q/messages?ReceiptHandle={first}")
+    assert (answer.status_code, "ReceiptHandleError" in answer.text) == (400, True)
+    answer = await client("PUT", f"/queues/q/messages?receiptHandle={second}&visibilityTimeout=60")
+    assert answer.status_code == 200 and "NextVisibleTime" in answer.text
+    answer = await client("GET", "/queues/q/messages", secret="wrong")
+    assert (answer.status_code, "SignatureDoesNotMatch" in answer.text) == (403, True)
+    assert (await client("DELETE", "/queues/q")).status_code == 204
+
+
+@pytest.mark.parametrize("body", ["", "<a", "<!DOCTYPE x><Message/>", "<Messages/>", "<Message/>"])
+async def test_what_is_no_message_is_refused(server: Server, body: str) -> None:
+    client = Mns(server)
+    await client("PUT", "/queues/q")
+    assert (await client("POST", "/queues/q/messages", body)).status_code == 400
