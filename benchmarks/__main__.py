@@ -93,6 +93,14 @@ def mixed_sound() -> None:
     print(dumps(bench.run(), indent=2))
 
 
+@app.command("mixed-sync")
+def mixed_sync(minutes: Annotated[float, typer.Option(min=0.2, help="how long")] = 10) -> None:
+    """Sound against picture in a mix of four senders: a fast clock, a slow one at 16 frames, one that stalls."""
+    from benchmarks import mixed_sync as bench
+
+    print(dumps(bench.run(minutes, _say), indent=2))
+
+
 @app.command()
 def start(starts: Annotated[int, typer.Option(min=20, help="how many")] = 100) -> None:
     """From the start call to the first frame on disk."""

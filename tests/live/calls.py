@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,35 @@ class Call:
         self.api = api
         self.speaking: list[tuple[AiortcPublisher, asyncio.Task[None]]] = []
 
-    async def join(self, identity: str, *, seconds: int = 30, ppm: int = 0, **clip: Any) -> AiortcPublisher:
-        """Publish a clip; `leave` ends it. `ppm`: how much faster the sender's clock runs than the machine's."""
+    async def join(
+        self,
+        identity: str,
+        *,
+        seconds: int = 30,
+        last_s: float | None = None,
+        ppm: int = 0,
+        edit_answer: Callable[[str], str] | None = None,
+        token: Mapping[str, Any] | None = None,
+        **clip: Any,
+    ) -> AiortcPublisher:
+        """Publish a clip of so many seconds; `leave` ends it.
+
+        `last_s`: publish it again and again for so long. `ppm`: how much faster the sender's clock runs than the
+        machine's. `edit_answer` may put a relay in between; `token` is what the room token says besides.
+        """
         made = await asyncio.to_thread(
             make_clip, seconds, **({"size": (320, 180), "video_kbps": 250, "participant": 5} | clip)
         )
-        token = self.server.token(self.room, identity)
-        publisher = AiortcPublisher(f"{self.server.url}/whip/{self.room}", token, made, ppm=ppm)
+        publisher = AiortcPublisher(
+            f"{self.server.url}/whip/{self.room}",
+            self.server.token(self.room, identity, **(token or {})),
+            made,
+            loop=last_s is not None,
+            ppm=ppm,
+            edit_answer=edit_answer,
+        )
         await publisher.start()
-        self.speaking.append((publisher, asyncio.create_task(publisher.run(seconds))))
+        self.speaking.append((publisher, asyncio.create_task(publisher.run(last_s or seconds))))
         return publisher
 
     async def leave(self, publisher: AiortcPublisher, *, goodbye: bool = True) -> None:
