@@ -1,4 +1,4 @@
-"""Where a picture lands in a rectangle of another shape: crop, fit, stretch, smart, in even pixels. Pure; holds no pixels."""
+"""Where a picture lands in a rectangle of another shape: crop, fit, stretch, smart, in even pixels. Holds no pixels."""
 
 from __future__ import annotations
 
