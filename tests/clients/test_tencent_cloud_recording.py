@@ -25,6 +25,7 @@ from tests.clients.tencent_calls import (
     until,
     vod,
 )
+from tests.judge import ffmpeg_says, judge
 from tests.needs import need
 
 COS = {"Vendor": 0, "Region": "ap-guangzhou", "Bucket": "b-1", "AccessKey": "ak", "SecretKey": "sk"}
@@ -88,7 +89,10 @@ def test_single_streams_into_storage_with_picture_and_sound_apart_and_one_mp4() 
             slices = [line for line in index.splitlines() if line.endswith(".ts")]
             assert slices
             assert all(name.startswith(f"{stem}_{kind}_") and len(name) == len(stem) + 27 for name in slices)
-        assert probe(local(running, f"{folder}/{stem}.mp4")) == {"video": "h264", "audio": "aac"}
+        whole = local(running, f"{folder}/{stem}.mp4")
+        assert probe(whole) == {"video": "h264", "audio": "aac"}
+        assert ffmpeg_says(whole) == ""
+        assert judge(whole).av_p95_ms < 40  # recorded apart, and together in step
         told = check(callbacks, id)
         assert [number for number, _ in told][:2] == [301, 303]
         assert [number for number, _ in told][-3:] == [302, 305, 310]
