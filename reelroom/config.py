@@ -59,6 +59,10 @@ class Settings(BaseModel):
         le=10,
         description="share of the cores that recordings may use; a start beyond is refused; 0: no limit",
     )
+    video_orientation: bool = Field(
+        False,
+        description="agree to the header extension by which phones tell how a picture is turned, instead of turning it",
+    )
     silent_s: float = Field(30, ge=2, le=3600, description="a silent participant leaves after this")
     database_url: str = Field("", description="SQLAlchemy URL; default SQLite in the data folder")
     allow_private: bool = Field(

@@ -30,7 +30,7 @@ S = 1_000_000_000
 START_NS = 1_800_000_000 * S
 HERE = ("192.0.2.1", 40000)
 
-MID, RID, REPAIRED, LEVEL, TWCC, SENT = 1, 2, 3, 4, 5, 6
+MID, RID, REPAIRED, LEVEL, TWCC, SENT, TURN = 1, 2, 3, 4, 5, 6, 7
 EXTENSIONS = {
     MID: "urn:ietf:params:rtp-hdrext:sdes:mid",
     RID: "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
@@ -38,6 +38,7 @@ EXTENSIONS = {
     LEVEL: "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
     TWCC: "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
     SENT: "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
+    TURN: "urn:3gpp:video-orientation",
 }
 
 
@@ -121,6 +122,7 @@ class Frame:
     level: int
     after_gap: bool
     codec: str
+    rotation: int = 0
 
 
 @dataclass
@@ -132,9 +134,17 @@ class Sink:
     codecs: list[tuple[str, str]] = field(default_factory=list)
 
     def frame(
-        self, track: RemoteTrack, data: bytes, key: bool, rtp: int, room_ns: int, level: int, after_gap: bool
+        self,
+        track: RemoteTrack,
+        data: bytes,
+        key: bool,
+        rtp: int,
+        room_ns: int,
+        level: int,
+        after_gap: bool,
+        rotation: int,
     ) -> None:
-        taken = Frame(data, key, rtp, room_ns, level, after_gap, track.codec.name)
+        taken = Frame(data, key, rtp, room_ns, level, after_gap, track.codec.name, rotation)
         self.frames.setdefault(track.section.mid, []).append(taken)
 
     def codec_changed(self, track: RemoteTrack) -> None:
@@ -181,6 +191,8 @@ class Outgoing:
         self.rtx_sequence = 100
         self.timestamp = 0xFFFFF000  # as does this
         self.history: dict[int, tuple[int, bool, int, bytes, bytes]] = {}
+        self.orientation = b""  # the element that goes with markers; empty: none
+        self.turns: dict[int, bytes] = {}  # by sequence number, for retransmissions
         self.packets = self.octets = 0
 
 
@@ -311,6 +323,9 @@ class Link:
             elements.append((RID, stream.rid.encode()))
         if level is not None:
             elements.append((LEVEL, bytes([level])))
+        if marker and stream.orientation:
+            elements.append((TURN, stream.orientation))
+            stream.turns[stream.sequence] = stream.orientation
         stream.history[stream.sequence] = (stream.payload_type, marker, stream.timestamp, payload, b"")
         stream.history.pop((stream.sequence - 1000) & 0xFFFF, None)
         stream.packets += 1
@@ -390,6 +405,8 @@ class Link:
         elements = [(MID, stream.mid.encode())]
         if stream.rid:
             elements.append((REPAIRED, stream.rid.encode()))
+        if number in stream.turns:
+            elements.append((TURN, stream.turns[number]))
         osn = struct.pack("!H", number)
         plain = self.packet(
             stream.rtx, payload_type + 1, stream.rtx_sequence, timestamp, marker, osn + payload, elements
@@ -425,10 +442,12 @@ def parts(compound: bytes) -> list[tuple[int, int, bytes]]:
     return found
 
 
-def publish(world: World, text: str | None = None, **link: Any) -> tuple[Publisher, Link, Sink]:
+def publish(
+    world: World, text: str | None = None, *, orientation: bool = False, **link: Any
+) -> tuple[Publisher, Link, Sink]:
     """A `Publisher` and its connected sender."""
     offer = parse_offer(text or offer_text())
-    sections: list[Section] = receive_sections(offer)
+    sections: list[Section] = receive_sections(offer, orientation=orientation)
     sink = Sink()
     ends: list[Link] = []
     peer = Publisher(

@@ -50,6 +50,7 @@ def main() -> None:
         ring_s=settings.ring_s,
         ring_bytes=settings.ring_bytes,
         silent_s=settings.silent_s,
+        video_orientation=settings.video_orientation,
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_main(config))

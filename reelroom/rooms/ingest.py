@@ -43,6 +43,7 @@ class IngestConfig:
     ring_s: float = 10.0
     ring_bytes: int = 16 << 20
     silent_s: float = 30.0
+    video_orientation: bool = False  # agree to CVO: senders tell how pictures are turned and do not turn them
 
 
 class Ingest:

@@ -42,10 +42,12 @@ class LiveTrack:
         self.ended_ns = 0  # room time of its end; 0: it lives
         self.removed_reason = ""
 
-    def frame(self, data: bytes, key: bool, rtp: int, room_ns: int, level: int, after_gap: bool) -> None:
+    def frame(
+        self, data: bytes, key: bool, rtp: int, room_ns: int, level: int, after_gap: bool, rotation: int = 0
+    ) -> None:
         """One whole encoded frame. Per frame: one header, one ring entry, one append a subscriber."""
         self.seq = seq = self.seq + 1
-        flags = (1 if key else 0) | (2 if after_gap else 0)
+        flags = (1 if key else 0) | (2 if after_gap else 0) | rotation << protocol.TURN_SHIFT
         header = _pack(
             _OVERHEAD + len(data), protocol.FRAME, flags, self.info.track, seq, room_ns, rtp & 0xFFFFFFFF, level
         )

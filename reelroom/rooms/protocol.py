@@ -28,6 +28,7 @@ FRAME_HEADER = struct.Struct("!IBBIQqIB")
 FRAME_OVERHEAD = FRAME_HEADER.size  # payload starts here in a message that includes the prefix
 KEY = 1  # decodable without anything before it (audio: always)
 AFTER_GAP = 2  # frames between the one before and this were lost for good
+TURN_SHIFT = 2  # bits 2 and 3: quarter turns clockwise that a display has to make (0..3)
 
 HELLO, TRACK_ADDED, TRACK_REMOVED, TRACK_STATE, PARTICIPANT = 2, 3, 4, 5, 6
 GAP, CAUGHT_UP, REPLY, PUBLISHED = 7, 8, 9, 10
@@ -159,6 +160,11 @@ TYPES: dict[int, type[Struct]] = {
 _NUMBERS = {cls: number for number, cls in TYPES.items()}
 _encoder = msgspec.msgpack.Encoder()
 _decoders = {number: msgspec.msgpack.Decoder(cls) for number, cls in TYPES.items()}
+
+
+def degrees(flags: int) -> int:
+    """How far a frame has to be turned clockwise to be seen upright: 0, 90, 180 or 270."""
+    return (flags >> TURN_SHIFT & 3) * 90
 
 
 def encode(message: Struct) -> bytes:

@@ -73,7 +73,7 @@ class Requests:
         ingest = self._ingest
         identity = check_name("identity", _text(params, "identity"))
         offer = parse_offer(_text(params, "sdp"))
-        sections = receive_sections(offer)
+        sections = receive_sections(offer, orientation=ingest.config.video_orientation)
         sources = name_sources(sections, params.get("session_labels") or {})
         self._check_room_for_one_more()
         room = ingest.room(_text(params, "app"), check_name("room", _text(params, "room")))

@@ -40,12 +40,20 @@ class Session:
         self.live: dict[str, LiveTrack] = {}  # by mid
 
     def frame(
-        self, track: RemoteTrack, data: bytes, key: bool, rtp: int, room_ns: int, level: int, after_gap: bool
+        self,
+        track: RemoteTrack,
+        data: bytes,
+        key: bool,
+        rtp: int,
+        room_ns: int,
+        level: int,
+        after_gap: bool,
+        rotation: int,
     ) -> None:
         live = self.live.get(track.section.mid)
         if live is None or live.muted:
             live = self._wake(track, live, room_ns)
-        live.frame(data, key, rtp, room_ns, level, after_gap)
+        live.frame(data, key, rtp, room_ns, level, after_gap, rotation)
 
     def gap(self, track: RemoteTrack, from_ns: int, to_ns: int, packets: int) -> None:
         live = self.live.get(track.section.mid)

@@ -58,9 +58,13 @@ def role_for(offer: Offer) -> Role:
     return Role.CLIENT if offer.setup == "passive" else Role.SERVER
 
 
-def receive_sections(offer: Offer) -> list[Section]:
-    """Agree to receive every audio and video section that sends; SdpError when nothing is left."""
-    sections = [_agree(media, media.codecs, "recvonly", ("sendonly", "sendrecv")) for media in offer.media]
+def receive_sections(offer: Offer, *, orientation: bool = False) -> list[Section]:
+    """Agree to receive every audio and video section that sends; SdpError when nothing is left.
+
+    `orientation`: senders may tell how pictures are turned instead of turning them (RFC 7742 section 4).
+    """
+    extensions = (*rtp.EXTENSIONS, rtp.VIDEO_ORIENTATION) if orientation else rtp.EXTENSIONS
+    sections = [_agree(media, media.codecs, "recvonly", ("sendonly", "sendrecv"), extensions) for media in offer.media]
     if not any(section.codecs for section in sections):
         raise SdpError(
             "nothing in the offer can be received: it needs an audio or video section that sends "
@@ -71,23 +75,25 @@ def receive_sections(offer: Offer) -> list[Section]:
 
 def send_sections(offer: Offer, pick: Callable[[Media], dict[int, Codec]]) -> list[Section]:
     """Agree to send on sections that receive, with the codecs that `pick` chooses for each."""
+    extensions = (rtp.MID, rtp.VIDEO_ORIENTATION)  # what a publisher told is told on
     sections = []
     for media in offer.media:
-        section = _agree(media, pick(media), "sendonly", ("recvonly", "sendrecv"))
+        section = _agree(media, pick(media), "sendonly", ("recvonly", "sendrecv"), extensions)
         sections.append(section)
     if not any(section.codecs for section in sections):
         raise SdpError("the offer has no section that receives a codec this participant sends")
     return sections
 
 
-def _agree(media: Media, codecs: dict[int, Codec], direction: str, offered: tuple[str, ...]) -> Section:
+def _agree(
+    media: Media, codecs: dict[int, Codec], direction: str, offered: tuple[str, ...], extensions: tuple[str, ...]
+) -> Section:
     section = Section(media)
     if media.rejected or media.kind not in ("audio", "video") or media.direction not in offered or not codecs:
         return section
     section.direction = direction
     section.codecs = codecs
-    wanted = rtp.EXTENSIONS if direction == "recvonly" else (rtp.MID,)
-    section.extensions = {number: uri for number, uri in media.extensions.items() if uri in wanted}
+    section.extensions = {number: uri for number, uri in media.extensions.items() if uri in extensions}
     return section
 
 

@@ -14,7 +14,7 @@ from reelroom.rtc.feedback import TransportFeedback
 from reelroom.rtc.peer import MS, Peer, Send
 from reelroom.rtc.sdp import Offer
 from reelroom.rtc.srtp import SrtpError, SrtpTransport
-from reelroom.rtc.stream import ReceiveStream
+from reelroom.rtc.stream import TURNED, ReceiveStream
 from reelroom.rtc.track import Layer, RemoteTrack, TrackSink
 
 _MAX_SSRCS = 64  # a peer; more are dropped and counted
@@ -34,8 +34,8 @@ class _Inbound:
     """How packets of one SSRC are taken: the primary stream, or its retransmissions."""
 
     __slots__ = (
-        "layer", "level_id", "missing", "payload_type", "receive", "rtx", "sampled", "sent_id", "twcc_at", "twcc_tag",
-        "words",
+        "layer", "level_id", "missing", "orientation_id", "payload_type", "receive", "rtx", "sampled", "sent_id",
+        "twcc_at", "twcc_tag", "words",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +47,7 @@ class _Inbound:
         self.missing = layer.stream.missing.entries
         self.rtx = rtx
         self.level_id = level_id if layer.track.kind == "audio" and not rtx else 0
+        self.orientation_id = layer.track.section.extension(rtp.VIDEO_ORIENTATION)  # RTX has it too
         self.sent_id = sent_id if layer.track.kind == "video" and not rtx else 0
         self.sampled = -1  # RTP timestamp of the frame whose send time was last looked at
         self.twcc_tag = (twcc_id << 4) | 1 if twcc_id else 0  # over 255: ids that need two-byte headers, looked up
@@ -72,6 +73,7 @@ class Publisher(Peer):
         self.tracks = {section.mid: RemoteTrack(section, self.sender_clock, sink) for section in self.sections}
         self.malformed = 0
         self.unknown_ssrc = 0
+        self.mirrored = 0  # frames told to be mirror images, which are not mirrored back
         self.bytes = 0
         self._inbound: dict[int, _Inbound] = {}
         self._ssrc = secrets.randbits(32)
@@ -126,6 +128,7 @@ class Publisher(Peer):
                 self._acknowledge(packet, now_ns)
                 return
         start = 12 + ((first & 15) << 2)
+        marker = second >> 7
         if first & 16:
             extension = start
             if start + 4 > size:
@@ -152,6 +155,11 @@ class Publisher(Peer):
                 sent = rtp.parse_extensions(packet, extension).get(inbound.sent_id)
                 if sent is not None and len(sent) == 3:
                     self._send_delay.sample(int.from_bytes(sent), now_ns)
+            if marker and inbound.orientation_id:
+                orientation = rtp.orientation(rtp.parse_extensions(packet, extension).get(inbound.orientation_id))
+                if orientation is not None:
+                    marker = TURNED | orientation & 3
+                    self.mirrored += orientation >> 2 & 1
         end = size
         if first & 32:
             end -= packet[-1]
@@ -167,11 +175,11 @@ class Publisher(Peer):
             start += 2
         payload = packet[start:end]
         self.bytes += size
-        inbound.receive(sequence, timestamp, second > 127, payload, now_ns)
+        inbound.receive(sequence, timestamp, marker, payload, now_ns)
         if inbound.missing and self.next_poll_ns > now_ns + _LOSS_POLL_NS:
             self.next_poll_ns = now_ns + _LOSS_POLL_NS
         for tap in inbound.layer.taps:
-            tap(sequence, timestamp, second > 127, payload, now_ns)
+            tap(sequence, timestamp, marker, payload, now_ns)
 
     def _find_transport_sequence(
         self, inbound: _Inbound, packet: bytes, extension: int, words: int, now_ns: int

@@ -15,6 +15,7 @@ REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+VIDEO_ORIENTATION = "urn:3gpp:video-orientation"  # 3GPP TS 26.114 section 7.4.5
 EXTENSIONS = (MID, RID, REPAIRED_RID, AUDIO_LEVEL, ABS_SEND_TIME, TRANSPORT_CC)
 
 
@@ -86,6 +87,21 @@ def parse_extensions(packet: bytes, extension_at: int) -> dict[int, bytes]:
             found[number] = packet[position + 2 : position + 2 + length]
             position += 2 + length
     return found
+
+
+def one_element(number: int, value: int) -> bytes:
+    """A header extension with one element of one byte; `number` 1 to 255."""
+    if number < 15:
+        return struct.pack("!HHBBxx", 0xBEDE, 1, number << 4, value)
+    return struct.pack("!HHBBBx", 0x1000, 1, number, 1, value)
+
+
+def orientation(element: bytes | None) -> int | None:
+    """What a video orientation element (CVO) says: bits C F R1 R0; None when it is missing or malformed.
+
+    R1 R0 are the quarter turns clockwise that a display has to make, F (4) a mirror image, C (8) the back camera.
+    """
+    return element[0] & 15 if element is not None and len(element) == 1 else None
 
 
 def extend(value: int, reference: int, bits: int) -> int:

@@ -62,6 +62,7 @@ class _Outgoing:
         "_forwarder",
         "_next",
         "_offset",
+        "_orientation_id",
         "_place",
         "_shift",
         "history",
@@ -88,6 +89,7 @@ class _Outgoing:
         self._shift = 0  # our timestamp − theirs
         self._place: tuple[int, int] | None = None  # (our timestamp, room time) where the layer before ended
         self._again = _AGAIN
+        self._orientation_id = section.extension(rtp.VIDEO_ORIENTATION)
 
     def follow(self) -> bool:
         """Attach to the layer in use now; True when it is a new one, which needs a key frame."""
@@ -131,7 +133,7 @@ class _Outgoing:
     def refill(self) -> None:
         self._again = _AGAIN
 
-    def packet(self, sequence: int, timestamp: int, marker: bool, payload: bytes, now_ns: int) -> None:
+    def packet(self, sequence: int, timestamp: int, marker: int, payload: bytes, now_ns: int) -> None:
         """A tap: one packet of the publisher, in the order it came."""
         if self.payload_type < 0:
             return  # the viewer cannot take this codec
@@ -146,7 +148,12 @@ class _Outgoing:
             self._next = (ours + 1) & 0xFFFF
         head = self.payload_type | (0x80 if marker else 0)
         # Padding goes on as an empty packet: without it the viewer would miss its number.
-        plain = rtp.HEADER.pack(0x80, head, ours, (timestamp + self._shift) & 0xFFFFFFFF, self.ssrc) + payload
+        turned = marker > 1 and self._orientation_id
+        first = 0x90 if turned else 0x80
+        plain = rtp.HEADER.pack(first, head, ours, (timestamp + self._shift) & 0xFFFFFFFF, self.ssrc)
+        if turned:
+            plain += rtp.one_element(self._orientation_id, marker & 3)
+        plain += payload
         self.history[ours & (_HISTORY - 1)] = (ours, plain)
         self.packets += 1
         self.octets += len(payload)

@@ -13,8 +13,11 @@ _RESTART_PACKETS = 3  # and is one when so many come ...
 _RESTART_SPAN = 1000  # ... within so many numbers
 _RESTART_NS = 200_000_000  # ... and, when they are old numbers, nothing else for so long: not late retransmissions
 
-#: on_frame(data, key, extended RTP timestamp, arrival ns, after_gap)
-FrameSink = Callable[[bytes, bool, int, int, bool], None]
+#: on_frame(data, key, extended RTP timestamp, arrival ns, after_gap, quarter turns clockwise)
+FrameSink = Callable[[bytes, bool, int, int, bool, int], None]
+
+#: A packet's marker: 0 there is none, 1 there is one, or one that tells the orientation: this and the quarter turns.
+TURNED = 4
 
 
 class ReceiveStream:
@@ -50,6 +53,7 @@ class ReceiveStream:
         "missing",
         "packets",
         "repaired",
+        "rotation",
         "ssrc",
         "wants_keyframe",
     )  # fmt: skip
@@ -60,9 +64,9 @@ class ReceiveStream:
         self.missing = Missing()
         self._depacketizer = depacketizer
         self._sink = sink
-        self._held: dict[int, tuple[int, bool, bytes, int]] = {}
+        self._held: dict[int, tuple[int, int, bytes, int]] = {}
         self._next = -1  # extended number of the next packet to hand on
-        self._strange: dict[int, tuple[int, bool, bytes, int]] = {}  # packets with impossible numbers, near each other
+        self._strange: dict[int, tuple[int, int, bytes, int]] = {}  # packets with impossible numbers, near each other
         self._strange_highest = -1  # `highest` when they began
         self._highest_ts = -1
         self._open_ts = -1  # timestamp of the frame being joined
@@ -71,6 +75,7 @@ class ReceiveStream:
         self._started = depacketizer is None  # video starts at a key frame
         self.frozen = False  # video: broken by loss, until the next key frame
         self.wants_keyframe = False  # a new stream begins with one by itself: ask when its first frame is none
+        self.rotation = 0  # quarter turns clockwise that a display makes, as last told
         self.base = self.highest = 0
         self.packets = self.bytes = self.duplicates = self.lost = self.repaired = 0
         self.frames = self.frames_dropped = self.lost_in_gap = 0
@@ -83,8 +88,8 @@ class ReceiveStream:
     def depacketizer(self) -> Depacketizer | None:
         return self._depacketizer
 
-    def receive(self, sequence: int, timestamp: int, marker: bool, payload: bytes, now_ns: int) -> None:
-        """One packet, decrypted and unwrapped from RTX. `sequence` and `timestamp` as on the wire."""
+    def receive(self, sequence: int, timestamp: int, marker: int, payload: bytes, now_ns: int) -> None:
+        """One packet, decrypted and unwrapped from RTX. `sequence` and `timestamp` as on the wire; `marker`: TURNED."""
         expected = self._next
         if expected < 0:
             self._next = expected = self.base = self.highest = sequence + 65536
@@ -137,7 +142,7 @@ class ReceiveStream:
         extended = (self.highest - 65536) & 0xFFFFFFFF  # on the wire the first cycle is number 0
         return min(fraction, 255), expected - self.packets, extended, int(self.jitter)
 
-    def _out_of_order(self, number: int, timestamp: int, marker: bool, payload: bytes, now_ns: int) -> None:
+    def _out_of_order(self, number: int, timestamp: int, marker: int, payload: bytes, now_ns: int) -> None:
         if not -_MAX_JUMP <= number - self._next <= _MAX_JUMP:
             self.packets -= 1
             self._doubt(number, (timestamp, marker, payload, now_ns))
@@ -148,7 +153,7 @@ class ReceiveStream:
             return
         self._take(number, (timestamp, marker, payload, now_ns))
 
-    def _take(self, number: int, packet: tuple[int, bool, bytes, int]) -> None:
+    def _take(self, number: int, packet: tuple[int, int, bytes, int]) -> None:
         now_ns = packet[3]
         if number > self.highest:
             if number > self.highest + 1:
@@ -179,7 +184,7 @@ class ReceiveStream:
             self._give_up_one()
         self._drain()
 
-    def _doubt(self, number: int, packet: tuple[int, bool, bytes, int]) -> None:
+    def _doubt(self, number: int, packet: tuple[int, int, bytes, int]) -> None:
         """An impossible number: hold the packet back until others like it show that the sender restarted."""
         strange, now_ns = self._strange, packet[3]
         if strange and (abs(number - next(iter(strange))) > _RESTART_SPAN or self._strange_highest != self.highest):
@@ -210,7 +215,7 @@ class ReceiveStream:
             self._open_ts = -1
             self.frozen = self.wants_keyframe = True
 
-    def _hand_on(self, timestamp: int, marker: bool, payload: bytes, now_ns: int) -> None:
+    def _hand_on(self, timestamp: int, marker: int, payload: bytes, now_ns: int) -> None:
         depacketizer = self._depacketizer
         if depacketizer is None:
             if payload:
@@ -227,8 +232,12 @@ class ReceiveStream:
             if not payload:
                 return  # padding between frames
             self._open_ts = timestamp
+        if marker > 1 and marker & 3 != self.rotation:
+            # It holds until another is told (TS 26.114). Files can change their orientation at key frames only.
+            self.rotation = marker & 3
+            self.wants_keyframe = True
         if payload:
-            frame = depacketizer.push(payload, marker)
+            frame = depacketizer.push(payload, marker > 0)
             if frame is not None:
                 self._open_ts = -1
                 self._emit_video(frame, depacketizer.keyframe, timestamp, now_ns)
@@ -265,4 +274,4 @@ class ReceiveStream:
         self._transit = transit
         self.frames += 1
         after_gap, self._after_gap = self._after_gap, False
-        self._sink(data, key, extended, now_ns, after_gap)
+        self._sink(data, key, extended, now_ns, after_gap, self.rotation)

@@ -22,15 +22,24 @@ _PLI_PAUSE_NS = 500 * MS
 _CODEC_PAUSE_NS = 1000 * MS  # between changes of a layer's codec: packets of the one before may still straggle in
 
 #: tap(sequence, timestamp, marker, payload, now): sees the chosen layer's packets as they come, before reordering.
-Tap = Callable[[int, int, bool, bytes, int], None]
+Tap = Callable[[int, int, int, bytes, int], None]
 
 
 class TrackSink(Protocol):
     """Who takes a track's frames."""
 
     def frame(
-        self, track: RemoteTrack, data: bytes, key: bool, rtp: int, room_ns: int, level: int, after_gap: bool
-    ) -> None: ...
+        self,
+        track: RemoteTrack,
+        data: bytes,
+        key: bool,
+        rtp: int,
+        room_ns: int,
+        level: int,
+        after_gap: bool,
+        rotation: int,
+    ) -> None:
+        """`rotation`: quarter turns clockwise that a display makes."""
 
     def codec_changed(self, track: RemoteTrack) -> None: ...
 
@@ -68,7 +77,7 @@ class Layer:
         self.taps: list[Tap] = []
         self._changed_ns = 0
         self._gate_ns = 0  # when the gate opens; -1: it is open
-        self._waiting: list[tuple[bytes, bool, int, int, bool]] = []
+        self._waiting: list[tuple[bytes, bool, int, int, bool, int]] = []
 
     @property
     def area(self) -> int:
@@ -102,16 +111,16 @@ class Layer:
         if self._waiting and now_ns >= self._gate_ns:
             self.track.open_gates()
 
-    def _frame(self, data: bytes, key: bool, rtp: int, arrival_ns: int, after_gap: bool) -> None:
+    def _frame(self, data: bytes, key: bool, rtp: int, arrival_ns: int, after_gap: bool, rotation: int) -> None:
         if self._gate_ns >= 0:
             if not self._gate_ns:
                 self._gate_ns = arrival_ns + GATE_NS
-            self._waiting.append((data, key, rtp, arrival_ns, after_gap))
+            self._waiting.append((data, key, rtp, arrival_ns, after_gap, rotation))
             if arrival_ns >= self._gate_ns:
                 self.track.open_gates()
             return
         room_ns = self.clock.room_time(rtp, arrival_ns)
-        self.track.layer_frame(self, data, key, rtp, room_ns, after_gap)
+        self.track.layer_frame(self, data, key, rtp, room_ns, after_gap, rotation)
 
     def open_gate(self) -> None:
         """Tell the frames that waited, if there are any."""
@@ -121,9 +130,9 @@ class Layer:
         self._gate_ns = -1
         first = waiting[0][2]
         ticks = 1_000_000_000 / self.stream.clock_rate
-        self.clock.start(first, min(arrival - int((rtp - first) * ticks) for _, _, rtp, arrival, _ in waiting))
-        for data, key, rtp, arrival_ns, after_gap in waiting:
-            self.track.layer_frame(self, data, key, rtp, self.clock.room_time(rtp, arrival_ns), after_gap)
+        self.clock.start(first, min(arrival - int((rtp - first) * ticks) for _, _, rtp, arrival, _, _ in waiting))
+        for data, key, rtp, arrival_ns, after_gap, rotation in waiting:
+            self.track.layer_frame(self, data, key, rtp, self.clock.room_time(rtp, arrival_ns), after_gap, rotation)
 
 
 class RemoteTrack:
@@ -166,7 +175,9 @@ class RemoteTrack:
         layer.payload_type = payload_type
         return True
 
-    def layer_frame(self, layer: Layer, data: bytes, key: bool, rtp: int, room_ns: int, after_gap: bool) -> None:
+    def layer_frame(
+        self, layer: Layer, data: bytes, key: bool, rtp: int, room_ns: int, after_gap: bool, rotation: int
+    ) -> None:
         """A frame of any layer; those of the chosen one go to the sink."""
         if layer is not self.active:
             if not self._should_switch(layer, key) or room_ns < self.last_room_ns - _BEHIND_NS:
@@ -187,7 +198,7 @@ class RemoteTrack:
             stream.lost_in_gap = 0
         self.last_room_ns = room_ns
         self.last_arrival_ns = stream.last_arrival_ns
-        self._sink.frame(self, data, key, rtp, room_ns, self.level, after_gap)
+        self._sink.frame(self, data, key, rtp, room_ns, self.level, after_gap, rotation)
 
     def open_gates(self) -> None:
         """One layer has waited long enough: the others began with it, and the largest shall be told from its start."""

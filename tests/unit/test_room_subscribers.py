@@ -131,7 +131,7 @@ class Someone:
     def give(self, mid: str, room_ns: int, *, key: bool) -> None:
         track = self.tracks[mid]
         track.last_arrival_ns = room_ns
-        self.session.frame(track, f"{self.session.identity}{mid}{room_ns}".encode(), key, 0, room_ns, 255, False)
+        self.session.frame(track, f"{self.session.identity}{mid}{room_ns}".encode(), key, 0, room_ns, 255, False, 0)
 
     def leave(self, at_s: float, reason: str = "left") -> None:
         self.room.left(self.session, reason, T0 + int(at_s * S))

@@ -24,14 +24,15 @@ class Taken:
     rtp: int
     arrival_ns: int
     after_gap: bool
+    rotation: int
 
 
 @dataclass
 class Out:
     frames: list[Taken] = field(default_factory=list)
 
-    def __call__(self, data: bytes, key: bool, rtp: int, arrival_ns: int, after_gap: bool) -> None:
-        self.frames.append(Taken(data, key, rtp, arrival_ns, after_gap))
+    def __call__(self, data: bytes, key: bool, rtp: int, arrival_ns: int, after_gap: bool, rotation: int) -> None:
+        self.frames.append(Taken(data, key, rtp, arrival_ns, after_gap, rotation))
 
     @property
     def numbers(self) -> list[int]:

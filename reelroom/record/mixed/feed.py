@@ -21,7 +21,7 @@ from reelroom.record.closing import gap_reason
 from reelroom.record.mixed.decoder import Picture, PictureDecoder
 from reelroom.record.mixed.sound import SoundMixer
 from reelroom.rooms import protocol
-from reelroom.rooms.protocol import AFTER_GAP, KEY
+from reelroom.rooms.protocol import AFTER_GAP, KEY, degrees
 
 FOREVER_NS = 1 << 62
 _ASK_NS = SECOND  # the least time between two requests for a key frame of one track
@@ -144,7 +144,7 @@ class Feed:
         if self._gaps_of and wanted:
             self._count(seen, room_ns, payload)
         if seen.decoder is not None:
-            seen.decoder.put(bytes(payload), room_ns, bool(flags & KEY), bool(flags & AFTER_GAP))
+            seen.decoder.put(bytes(payload), room_ns, bool(flags & KEY), bool(flags & AFTER_GAP), degrees(flags))
         elif self._sound is not None and seen.heard and wanted:
             self._sound.put(seen.serial, room_ns, bytes(payload), level)
 
