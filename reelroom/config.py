@@ -53,6 +53,11 @@ class Settings(BaseModel):
     mix_max_side: int = Field(
         1920, ge=16, le=3840, description="longest side of a mixed recording's picture in pixels; 3840 for 4K"
     )
+    mix_hardware: Annotated[list[Literal["nvenc", "vaapi", "qsv"]], NoDecode] = Field(
+        [],
+        description="hardware that may encode mixed recordings' pictures, tried in this order: nvenc, vaapi, qsv; "
+        "none by default; where none of them works, an event says why and software encodes",
+    )
     max_cpu: float = Field(
         0.9,
         ge=0,
@@ -82,7 +87,7 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 
-    @field_validator("rtc_host", "rtc_announce", "cors_origins", mode="before")
+    @field_validator("rtc_host", "rtc_announce", "cors_origins", "mix_hardware", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):

@@ -117,7 +117,7 @@ class Supervisor:
             "fleet",
             [
                 *("reelroom.fleet", "--data", str(settings.data), "--run", str(settings.run)),
-                *("--workers", str(settings.workers)),
+                *("--workers", str(settings.workers), "--hardware", ",".join(settings.mix_hardware)),
                 *("--log-level", settings.log_level, "--log-format", settings.log_format),
             ],
             environment,

@@ -36,6 +36,7 @@ UPLOAD_RECOVERED = "upload.recovered"
 #: Notices that are events, by their code.
 NOTICES = {
     "encoder_preset": "encoder.preset_changed",
+    "encoder_hardware": "encoder.hardware_unavailable",
     "push_started": "push.started",
     "push_failing": "push.failing",
     "push_recovered": "push.recovered",

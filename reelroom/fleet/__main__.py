@@ -14,11 +14,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
     parser.add_argument("--run", type=Path, required=True, help="the folder of the sockets")
     parser.add_argument("--workers", type=int, default=1, help="how many ingest processes there are")
+    parser.add_argument("--hardware", default="", help="encoders of mixes to try first: nvenc,vaapi,qsv")
     parser.add_argument("--log-level", default="info")
     parser.add_argument("--log-format", default="console", choices=("console", "json"))
     given = parser.parse_args()
     logs.setup("fleet", given.log_level, given.log_format)
-    run(given.data, given.run, given.workers)
+    run(given.data, given.run, given.workers, tuple(filter(None, given.hardware.split(","))))
 
 
 if __name__ == "__main__":

@@ -56,10 +56,13 @@ def pause_after(deaths: deque[float], now: float) -> float:
 class ForkServer:
     """Serves RUN/fleet.sock until SIGTERM, SIGINT or the supervisor's death (EOF on `parent_fd`)."""
 
-    def __init__(self, data: Path, run: Path, workers: int, parent_fd: int | None = None) -> None:
+    def __init__(
+        self, data: Path, run: Path, workers: int, hardware: tuple[str, ...] = (), parent_fd: int | None = None
+    ) -> None:
         self._data = data
         self._run = run
         self._workers = workers
+        self._hardware = hardware
         self._recordings = data / "recordings"
         self._recordings.mkdir(parents=True, exist_ok=True)
         self._children: dict[str, Child] = {}
@@ -250,9 +253,9 @@ class ForkServer:
             if self._parent_fd is not None:
                 os.close(self._parent_fd)
             Path("/proc/self/comm").write_text(f"rr {name[:12]}")
-            data, run, workers = self._data, self._run, self._workers
+            data, run, workers, hardware = self._data, self._run, self._workers, self._hardware
             self._children.clear()
-            code = process.record(name, data, run, workers)
+            code = process.record(name, data, run, workers, hardware)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -276,7 +279,7 @@ def locked(path: Path) -> bool:
     return False
 
 
-def run(data: Path, run: Path, workers: int) -> None:
+def run(data: Path, run: Path, workers: int, hardware: tuple[str, ...] = ()) -> None:
     """Serve until told to end; the supervisor's pipe, if any, is the descriptor in REELROOM_PARENT_FD."""
     parent = os.environ.pop("REELROOM_PARENT_FD", "")
-    ForkServer(data, run, workers, int(parent) if parent else None).serve()
+    ForkServer(data, run, workers, hardware, int(parent) if parent else None).serve()

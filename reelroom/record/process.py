@@ -49,8 +49,11 @@ _ALONE_NS = 2 * SECOND  # a stop waits so long for an ingest that is not there
 _BATCHES_NS = ((100_000, 0), (25_000, 20_000_000), (1, _TICK_NS))
 
 
-def record(recording: str, data: Path, run: Path, workers: int) -> int:
-    """Record until the recording is finished (0), SIGTERM (0), or somebody else holds its lock (`LOCKED`)."""
+def record(recording: str, data: Path, run: Path, workers: int, hardware: tuple[str, ...] = ()) -> int:
+    """Record until the recording is finished (0), SIGTERM (0), or somebody else holds its lock (`LOCKED`).
+
+    `hardware`: which hardware encoders a mix tries first, see the setting `mix_hardware`.
+    """
     where = Paths(data / "recordings" / recording)
     lock = os.open(where.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -59,7 +62,7 @@ def record(recording: str, data: Path, run: Path, workers: int) -> int:
         os.close(lock)
         return LOCKED
     try:
-        return Recorder(where, data, run, workers).run()
+        return Recorder(where, data, run, workers, hardware).run()
     except FencedError as error:
         log.error("taken over", recording=recording, error=str(error))
         return LOCKED
@@ -70,7 +73,7 @@ def record(recording: str, data: Path, run: Path, workers: int) -> int:
 class Recorder:
     """One recording's process, main thread. Holds the lock's caller's promise that nobody else writes here."""
 
-    def __init__(self, where: Paths, data: Path, run: Path, workers: int) -> None:
+    def __init__(self, where: Paths, data: Path, run: Path, workers: int, hardware: tuple[str, ...]) -> None:
         raw = where.spec.read_bytes()
         self.spec = msgspec.json.decode(raw, type=RecordingSpec)
         self._digest = hashlib.sha256(raw).hexdigest()
@@ -94,7 +97,7 @@ class Recorder:
         self._mixed: MixedRecording | None = None
         if self.spec.mix is not None:
             self._mixed = MixedRecording(
-                where, self.spec, since, self._worker, self._send, self._room_now, self._wake_self
+                where, self.spec, since, self._worker, self._send, self._room_now, self._wake_self, hardware
             )
         feed = self._mixed.feed if self._mixed is not None else None
         self._intake = Intake(where, self.spec, since, self._worker, self._send, self._hello, feed)
@@ -150,8 +153,6 @@ class Recorder:
         finally:
             self._wake_path.unlink(missing_ok=True)
             self._journal.close()
-            if self._mixed is not None:
-                self._mixed.end()
             if self._mixed is not None:
                 self._mixed.end()
 

@@ -25,9 +25,10 @@ from tests.fakebus import Track, camera, microphone
 
 
 class Fleet:
-    """A fork server with its own data folder."""
+    """A fork server with its own data folder. `flags`: of its command line, besides."""
 
-    def __init__(self) -> None:
+    def __init__(self, *flags: str) -> None:
+        self.flags = flags
         self.folder = tempfile.TemporaryDirectory(prefix="rr")
         self.data = Path(self.folder.name)
         self.run = self.data / "run"
@@ -36,7 +37,7 @@ class Fleet:
 
     def spawn(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "reelroom.fleet", "--data", self.data, "--run", self.run, "--workers", "1"]
+            [sys.executable, "-m", "reelroom.fleet", "--data", self.data, "--run", self.run, *self.flags]
         )
         wait(self.answers, 10)
         return process

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from reelroom.domain import lines
+from reelroom.domain.events import NOTICES
 from reelroom.domain.mix import Mix
 from reelroom.domain.recording import Mode
 from reelroom.record import paths
@@ -136,3 +137,25 @@ def test_a_full_disk_ends_a_mix_in_good_order(small: Fleet) -> None:  # noqa: F8
         assert recording.segments("000")[-1].video_frames > 0
     finally:
         bus.close()
+
+
+def test_configured_hardware_that_is_not_there_is_said_and_software_encodes() -> None:
+    fleet = Fleet("--hardware", "nvenc,qsv")
+    bus = FakeBus(paths.ingest_socket(fleet.run, 0), pair())
+    try:
+        recording = mixed(fleet)
+        recording.start()
+        wait(lambda: recording.lines(lines.OutputOpened), 20)
+        time.sleep(1)
+        recording.stop()
+        (notice,) = recording.lines(lines.Notice)
+        assert (notice.code, notice.output) == ("encoder_hardware", "000")
+        assert notice.code in NOTICES
+        for name in ("h264_nvenc", "h264_qsv"):
+            assert f"{name}: " in notice.message
+        assert notice.message.startswith("libx264 ")
+        even(pictures(recording), 1 / FPS)
+        recording.sound()
+    finally:
+        bus.close()
+        fleet.close()

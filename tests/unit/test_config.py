@@ -25,6 +25,9 @@ def test_each_place_overrides_the_one_before(monkeypatch: pytest.MonkeyPatch, tm
     assert found.rtc_announce == ["192.0.2.1"]
     monkeypatch.setenv("REELROOM_RTC_ANNOUNCE", "192.0.2.2, 2001:db8::1")
     assert load().rtc_announce == ["192.0.2.2", "2001:db8::1"]
+    assert load().mix_hardware == []
+    monkeypatch.setenv("REELROOM_MIX_HARDWARE", "vaapi,nvenc")
+    assert load().mix_hardware == ["vaapi", "nvenc"]
 
 
 def test_the_file_may_be_named_and_must_then_be_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -48,6 +51,7 @@ def test_the_file_may_be_named_and_must_then_be_there(monkeypatch: pytest.Monkey
         ("", {"rtc_host": "example.com"}, "rtc_host"),
         ("", {"rtc_port": 65535, "workers": 2}, "no room"),
         ("", {"database_url": "nonsense"}, "database_url"),
+        ("mix_hardware = ['gpu']", {}, "mix_hardware.0: Input should be 'nvenc', 'vaapi' or 'qsv'"),
         ("", {"workers": 0}, "workers"),
     ],
 )

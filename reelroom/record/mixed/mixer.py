@@ -140,6 +140,7 @@ class Mixer:
             if self._abandoned or self.start_ns >= self._stop_ns:
                 return False
         self._picture, self._sound = self._stages()
+        self._tell_encoder()
         if self._resume is not None:
             self._tick = self._resume.picture
             if self._sound is not None:
@@ -268,6 +269,14 @@ class Mixer:
             for frame in self._sound.skip(self._media_ns(self._tick)):
                 self._give(frame)
         self.made.append(Mark(why, from_ns, self._room_ns(self._tick) or to_ns))
+
+    def _tell_encoder(self) -> None:
+        if self._picture is None:
+            return
+        encoder = self._picture.encoder
+        log.info("encoder", name=encoder.name, preset=encoder.preset)
+        if encoder.why:
+            self.notices.append(("encoder_hardware", f"{encoder.name} encodes the picture: {encoder.why}"))
 
     def _adapt(self, effort: int) -> None:
         if not effort or self._picture is None:

@@ -36,7 +36,7 @@ _SHORTEST_NS = 20_000_000  # no encoder's frame is shorter
 
 
 class MixedRecording:
-    """`now` is the room time, `wake` wakes the main thread."""
+    """`now` is the room time, `wake` wakes the main thread, `hardware` are the encoders to try before software."""
 
     STOP_NS = 60 * SECOND  # whoever is behind at the stop gets so long to render the rest
 
@@ -49,6 +49,7 @@ class MixedRecording:
         send: Callable[[Struct], None],
         now: Callable[[], int],
         wake: Callable[[], None],
+        hardware: tuple[str, ...] = (),
     ) -> None:
         assert spec.mix is not None
         self._mix = spec.mix
@@ -59,6 +60,7 @@ class MixedRecording:
         self._send = send
         self._now = now
         self._wake = wake
+        self._hardware = hardware
         self._pauses = Pauses()
         self._resume: Resume | None = None
         self._scenes: list[tuple[int, Scene]] = [(0, spec.mix.scene)]
@@ -218,7 +220,7 @@ class MixedRecording:
                 self._scenes,
                 self.feed,
                 Images(self._paths.folder / "images"),
-                lambda: PictureEncoder(self._mix),
+                lambda: PictureEncoder(self._mix, self._hardware),
             )
         if self._sound is not None:
             sound = SoundStage(self._mix, self._sound, lambda: SoundEncoder(self._mix))
