@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import re
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.clients.aliyun_calls import APP_ID, KEY, SECRET, host, live, publishing, receiver, server, until
 from tests.clients.test_agora_mix_client import probe
@@ -166,3 +173,91 @@ def test_a_mix_with_the_older_client_whose_layout_changes() -> None:
         with pytest.raises(ServerException) as gone:
             call(running, stop(), TaskId=task)
         assert (gone.value.get_http_status(), gone.value.get_error_code()) == (400, "InvalidParameter.TaskId")
+
+
+def test_a_mix_with_an_image_for_who_is_away_goes_into_the_library() -> None:
+    need("alibabacloud_live20161101", "aiortc", "ffprobe", "ffmpeg")
+    from alibabacloud_live20161101 import models as m
+
+    from tests.clients.test_agora_mix_client import corners, red
+
+    with images() as image, server(aliyun_live__vod_storage_location="mine") as running:
+        with publishing(running, "room8", "userA"):
+            client = live(host(running), signature_algorithm="v2")
+            request = m.StartRtcCloudRecordingRequest().from_map(
+                {
+                    "AppId": APP_ID,
+                    "ChannelId": "room8",
+                    "SubscribeParams": {"SubscribeUserIdList": [{"UserId": "userA"}, {"UserId": "userB"}]},
+                    "RecordParams": {"RecordMode": 1},
+                    "StorageParams": {
+                        "StorageType": 2,
+                        "VodParams": {"StorageLocation": "mine", "AutoCompose": 1},
+                    },
+                    "MixTranscodeParams": {
+                        "AudioBitrate": 64,
+                        "AudioChannels": 2,
+                        "AudioSampleRate": 48000,
+                        "VideoBitrate": 300,
+                        "VideoFramerate": 15,
+                        "VideoGop": 15,
+                        "VideoWidth": 320,
+                        "VideoHeight": 180,
+                    },
+                    "MixLayoutParams": {
+                        "UserPanes": [
+                            {"X": "0.5", "Y": "0", "Width": "0.5", "Height": "1", "UserId": "userA"},
+                            {
+                                "X": "0",
+                                "Y": "0",
+                                "Width": "0.5",
+                                "Height": "1",
+                                "UserId": "userB",
+                                "SubBackground": {"Url": image, "RenderMode": 0},
+                            },
+                        ]
+                    },
+                }
+            )
+            task = client.start_rtc_cloud_recording(request).body.task_id
+
+            def info() -> Any:
+                asked = m.DescribeRtcCloudRecordingFilesRequest(task_id=task)
+                return client.describe_rtc_cloud_recording_files(asked).body.task_info
+
+            with running.client("native-key") as native:
+                until(lambda: native.get(f"/api/v1/recordings/{task.replace('-', '')}/timeline").json()["outputs"])
+            time.sleep(4)
+            client.stop_rtc_cloud_recording(m.StopRtcCloudRecordingRequest(task_id=task))
+        (listed,) = until(lambda: info().status == "STOPPED" and info().record_file_list.vod_media_list)
+        assert (listed.stream, len(listed.media_ids), len(listed.merged_ids)) == ("Mix", 1, 1)
+        with running.client("native-key") as native:
+            media = native.get("/api/v1/media").raise_for_status().json()["media"]
+            assert {one["id"] for one in media} == {*listed.media_ids, *listed.merged_ids}
+        (mp4,) = (running.data / "storage" / "aliyun").rglob("*.mp4")
+        assert all(red(color) for color in corners(mp4))
+
+
+@contextlib.contextmanager
+def images() -> Iterator[str]:
+    """The URL of a red picture."""
+    data = io.BytesIO()
+    Image.new("RGB", (64, 64), "#ff0000").save(data, "PNG")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "image/png")
+            self.end_headers()
+            self.wfile.write(data.getvalue())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{http.server_port}/red.png"
+    finally:
+        http.shutdown()
+        http.server_close()
