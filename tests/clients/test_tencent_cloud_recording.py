@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import os
+import signal
 import time
 from typing import Any
 
@@ -69,14 +71,23 @@ def test_single_streams_into_storage_with_picture_and_sound_apart_and_one_mp4() 
         with publishing(running, "1001", "teacher"):
             params = {"RecordMode": 1, "StreamType": 0, "OutputFormat": 1, "MaxIdleTime": 60}
             id = client.CreateCloudRecording(create("recorder_1", params)).TaskId
+            nobody = {f"Subscribe{kind}UserIds": ["nobody"] for kind in ("Audio", "Video")}
+            watching = {"RecordMode": 1, "MaxIdleTime": 5, "SubscribeStreamUserIds": nobody}
+            idle = client.CreateCloudRecording(create("recorder_idle", watching)).TaskId
             until(lambda: client.DescribeCloudRecording(task("DescribeCloudRecording", id)).Status == "InProgress")
             until(lambda: any(number == 304 for number, _ in check(callbacks, id)))
-            time.sleep(3)
+            os.kill(running.recorders()[id], signal.SIGKILL)
+            until(lambda: any(number == 306 for number, _ in check(callbacks, id)))
+            time.sleep(7)
+            assert (
+                client.DescribeCloudRecording(task("DescribeCloudRecording", idle)).Status == "Idle"
+            )  # somebody is there
             listed = client.DescribeCloudRecording(task("DescribeCloudRecording", id)).StorageFileList
             lists = {"SubscribeAudioUserIds": ["tea.*$"], "UnSubscribeVideoUserIds": ["bot.*$"]}
             client.ModifyCloudRecording(task("ModifyCloudRecording", id, SubscribeStreamUserIds=lists))
             client.DeleteCloudRecording(task("DeleteCloudRecording", id))
         until(lambda: any(number == 310 for number, _ in check(callbacks, id)))
+        until(lambda: (302, {"LeaveCode": 99}) in check(callbacks, idle))
         stem = f"{SDK_APP_ID}_1001__UserId_s_dGVhY2hlcg..__UserId_e_main"
         assert {(file.UserId, file.FileName, file.TrackType) for file in listed} == {
             ("teacher", f"{stem}_audio.m3u8", "audio"),

@@ -179,6 +179,13 @@ async def test_wrong_parameters_have_the_vendors_codes(server: Server, change: d
     assert not server.recorders.specs
 
 
+async def test_names_that_the_domain_does_not_take(server: Server) -> None:
+    layout = {"MixLayoutMode": 1, "MaxResolutionUserId": "é" * 100}
+    await server.refused("CreateCloudRecording", mixed(MixLayoutParams=layout), "InvalidParameter.OutOfRange", "bytes")
+    task = (await server.ok("CreateCloudRecording", mixed()))["TaskId"]
+    await server.refused("ModifyCloudRecording", named(task, MixLayoutParams=layout), "InvalidParameter.OutOfRange")
+
+
 async def test_a_second_task_of_the_same_user_ends_the_first(server: Server) -> None:
     first = (await server.ok("CreateCloudRecording", create()))["TaskId"]
     other = (await server.ok("CreateCloudRecording", create(UserId="another")))["TaskId"]

@@ -5,6 +5,9 @@ All go out with HTTP status 200: the vendor's clients do not read a code from an
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 
 class TencentError(Exception):
     """`Response.Error`: a two-level code, and what is wrong in words."""
@@ -87,6 +90,15 @@ def invalid(name: str, message: str) -> TencentError:
 
 def invalid_value(name: str, message: str) -> TencentError:
     return TencentError(f"InvalidParameterValue.{name}" if name else "InvalidParameterValue", message)
+
+
+@contextlib.contextmanager
+def as_said() -> Iterator[None]:
+    """What the domain does not take (names that are too long in bytes, say) in the vendor's words."""
+    try:
+        yield
+    except ValueError as error:
+        raise TencentError("InvalidParameter.OutOfRange", f"The request cannot be carried out: {error}.") from None
 
 
 def bad_request(why: str) -> TencentError:

@@ -54,7 +54,8 @@ class Mixes:
         _check(request)
         encode, output = request.EncodeParams, request.OutputParams
         canvas = mixing.even(encode.VideoWidth or 360), mixing.even(encode.VideoHeight or 640)
-        shown = scene(request.LayoutParams, encode, *canvas)
+        with errors.as_said():
+            shown = scene(request.LayoutParams, encode, *canvas)
         async with self._locks.setdefault((app.id, room), asyncio.Lock()):
             running = await self._running(app, room)
             if running is not None:

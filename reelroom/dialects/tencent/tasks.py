@@ -63,7 +63,8 @@ class Tasks:
         self._check_user_sig(app, request)
         now = time.time_ns()
         task = uuid.uuid4().hex
-        asked = translate.wanted(request, task, app.id, now)
+        with errors.as_said():
+            asked = translate.wanted(request, task, app.id, now)
         async with self._locks.setdefault((app.id, asked.spec.room), asyncio.Lock()):
             rows = await active(self._context, app)
             most = settings(app).max_recordings
@@ -171,7 +172,8 @@ class Tasks:
         scene = None
         if data["mode"] == MIXED:
             canvas = row.spec["mix"]["width"], row.spec["mix"]["height"]
-            shown = mixing.shown(request.MixLayoutParams, *canvas, data["fill_type"])
+            with errors.as_said():
+                shown = mixing.shown(request.MixLayoutParams, *canvas, data["fill_type"])
             scene = SceneChange(lambda _: shown.scene, shown.images)
         try:
             row = await self._context.recordings.change(app.id, row.id, subscription, scene)
@@ -221,11 +223,13 @@ class Tasks:
     async def _media(self, task: str) -> tuple[int, Sequence[tables.File]]:
         """How many tracks flow now, and the playlists that have something in them."""
         event, file = tables.Event, tables.File
-        mine = event.recording == task
+        added, removed = events.TRACK["added"], events.TRACK["removed"]
+        changes = select(event.type, func.count()).where(event.recording == task, event.type.in_((added, removed)))
         async with self._context.database.reading() as session:
-            came = select(func.count()).where(mine, event.type == events.TRACK["added"])
-            went = select(func.count()).where(mine, event.type == events.TRACK["removed"])
-            tracks = (await session.scalar(came) or 0) - (await session.scalar(went) or 0)
+            counts: dict[str, int] = {
+                str(kind): int(count) for kind, count in await session.execute(changes.group_by(event.type))
+            }
+            tracks = counts.get(added, 0) - counts.get(removed, 0)
             sliced = select(file.output).where(file.recording == task, file.role == "segment").distinct()
             found = select(file).where(file.recording == task, file.role == "playlist", file.output.in_(sliced))
             return tracks, (await session.scalars(found)).all()
