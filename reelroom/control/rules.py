@@ -18,7 +18,7 @@ from reelroom.domain.rules import Rule
 from reelroom.store import tables
 from reelroom.store.db import Database
 
-MAX_RULES = 200  # of one app
+MAX_RULES = 1000  # of one app
 MAX_NAME = 255
 
 

@@ -294,7 +294,10 @@ async def test_a_consumer_receives_puts_off_and_deletes(server: Server) -> None:
     client = Mns(server)
     answer = await client("GET", "/queues/q/messages")
     assert (answer.status_code, "QueueNotExist" in answer.text) == (404, True)
-    assert (await client("PUT", "/queues/q")).status_code == 201
+    attributes = "<Queue><VisibilityTimeout>5</VisibilityTimeout><DelaySeconds>{}</DelaySeconds></Queue>"
+    assert (await client("PUT", "/queues/q", attributes.format(3))).status_code == 400
+    assert (await client("PUT", "/queues/q", attributes.format(0))).status_code == 201
+    assert (await server.queues.get("dev", "q")).visibility_s == 5
     assert (await client("GET", "/queues/q/messages")).status_code == 404
     sent = await client("POST", "/queues/q/messages", "<Message><MessageBody>aGk=</MessageBody></Message>")
     assert sent.status_code == 201

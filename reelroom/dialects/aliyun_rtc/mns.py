@@ -120,7 +120,8 @@ async def _messages(context: Context, app: AppContext, request: Request, name: s
     return _answer(200, _document("Messages", listed))
 
 
-async def _send(context: Context, app: AppContext, request: Request, name: str) -> Response:
+async def _fields(request: Request, root_name: str) -> dict[str, str]:
+    """The children of the body's root, those that have a text."""
     raw = await request.body()
     if b"<!" in raw:  # no declarations, so no entities
         raise MnsError(400, "MalformedXML", "The XML you provided is not well formed.")
@@ -128,12 +129,24 @@ async def _send(context: Context, app: AppContext, request: Request, name: str) 
         root = ElementTree.fromstring(raw)  # noqa: S314
     except ElementTree.ParseError:
         raise MnsError(400, "MalformedXML", "The XML you provided is not well formed.") from None
-    if root.tag.rpartition("}")[2] != "Message":
-        raise MnsError(400, "InvalidArgument", "One Message at a time.")
-    fields = {child.tag.rpartition("}")[2]: child.text or "" for child in root}
-    if fields.get("DelaySeconds", "0") not in ("", "0") or not fields.get("MessageBody"):
-        raise MnsError(400, "InvalidArgument", "A MessageBody is needed, and DelaySeconds are not supported.")
-    body = fields["MessageBody"].encode()
+    if root.tag.rpartition("}")[2] != root_name:
+        raise MnsError(400, "InvalidArgument", f"The body must be one {root_name}.")
+    return {child.tag.rpartition("}")[2]: child.text for child in root if child.text}
+
+
+def _usual(fields: Mapping[str, str], **usual: str) -> None:
+    """That nothing is asked for besides what is said to be usual."""
+    for name, value in fields.items():
+        if usual.get(name) != value:
+            raise MnsError(400, "InvalidArgument", f"{name} {value[:40]} is not supported.")
+
+
+async def _send(context: Context, app: AppContext, request: Request, name: str) -> Response:
+    fields = await _fields(request, "Message")
+    body = fields.pop("MessageBody", "").encode()
+    _usual(fields, DelaySeconds="0", Priority="8")
+    if not body:
+        raise MnsError(400, "InvalidArgument", "A MessageBody is needed.")
     id_ = await context.queues.send(app.id, name, body)
     digest = hashlib.md5(body, usedforsecurity=False).hexdigest().upper()
     return _answer(201, _document("Message", _elements({"MessageId": id_, "MessageBodyMD5": digest})))
@@ -158,7 +171,16 @@ def _message(one: Received) -> str:
 async def _queue(context: Context, app: AppContext, request: Request, name: str) -> Response:
     """Make a queue, or delete it with its messages."""
     if request.method == "PUT":
-        await context.queues.create(app.id, name)
+        given = await _fields(request, "Queue") if await request.body() else {}
+        numbers = {}
+        for field, ours in (("VisibilityTimeout", "visibility_s"), ("MessageRetentionPeriod", "retention_s")):
+            text = given.pop(field, "")
+            if text and not (text.isascii() and text.isdigit() and len(text) < 10):
+                raise MnsError(400, "InvalidArgument", f"{field} must be a number.")
+            if text:
+                numbers[ours] = int(text)
+        _usual(given, DelaySeconds="0", MaximumMessageSize="65536", PollingWaitSeconds="0", LoggingEnabled="False")
+        await context.queues.create(app.id, name, **numbers)
         return _answer(201, "")
     if request.method == "DELETE":
         await context.queues.delete(app.id, name)
