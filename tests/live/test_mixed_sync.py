@@ -12,6 +12,8 @@ from tests.live.calls import call
 from tests.live.mixed import end_mixed, judge_pane, panes, start_mixed
 from tests.servers import Server, running
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:

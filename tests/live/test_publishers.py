@@ -20,6 +20,8 @@ from tests.publish.chromium import Chromium
 from tests.publish.lossy import LossyLink, Trouble
 from tests.servers import Server, running
 
+pytestmark = pytest.mark.alone
+
 SECONDS = 6
 Publish = Callable[[str, str], Awaitable[Any]]
 

@@ -16,6 +16,8 @@ from tests.needs import need
 from tests.publish.chromium import Chromium
 from tests.servers import Server, running
 
+pytestmark = pytest.mark.alone
+
 WHOLE, HALF = (960, 540), (480, 270)  # below 960×540 Chromium sends two layers only
 Sizes = list[tuple[int, int]]
 
