@@ -83,6 +83,7 @@ class Segment(Line, frozen=True, kw_only=True):
     audio_codec: str = ""
     width: int = 0
     height: int = 0
+    rotation: int = 0  # degrees clockwise by which a player turns pictures, as the Init says
     video_frames: int = 0
     audio_frames: int = 0
     init: int = 0  # number of the Init it needs; 0: none (ts)
@@ -141,6 +142,7 @@ class Notice(Line, frozen=True, kw_only=True):
     message: str
     output: str = ""
     about: str = ""  # which push, of "push_..."
+    at_ns: int = 0  # room time, of "mix_resumed"
 
 
 class Stopped(Line, frozen=True, kw_only=True):

@@ -52,6 +52,7 @@ class Plan:
     picks: list[Pick]
     video_codec: str
     audio_codec: str
+    rotation: int | None = None  # how all its pictures are turned when shown, in degrees; None: not known yet
 
 
 def _best(candidates: list[Segment], kind: str, taken: frozenset[str]) -> Segment | None:
@@ -89,18 +90,24 @@ def plans(output: Output, format_: Format, spec: RecordingSpec, sound: Output | 
         video_codec = _target(video.video_codec, video_taken, TARGET[format_][0] or "") if video else ""
         audio_codec = _target(audio.audio_codec, audio_taken, TARGET[format_][1]) if audio else ""
         pick = Pick(video or audio or lines[0], video, audio)
+        # One matrix holds for a whole file. What is transcoded is turned on the way; FLV cannot say it anyway.
+        rotation = None
+        if video and format_ != Format.FLV:
+            rotation = video.rotation if video.video_codec == video_codec else 0
         plan = made[-1] if made else None
         if (
             plan is None
             or (video_codec and plan.video_codec not in ("", video_codec))
             or (audio_codec and plan.audio_codec not in ("", audio_codec))
+            or (rotation is not None and plan.rotation not in (None, rotation))
             or ((sound is None or video is not None) and _too_long(plan, pick, spec.split_s))
         ):
-            made.append(Plan(len(made) + 1, [pick], video_codec, audio_codec))
+            made.append(Plan(len(made) + 1, [pick], video_codec, audio_codec, rotation))
             continue
         plan.picks.append(pick)
         plan.video_codec = plan.video_codec or video_codec
         plan.audio_codec = plan.audio_codec or audio_codec
+        plan.rotation = rotation if plan.rotation is None else plan.rotation
     return made
 
 

@@ -39,6 +39,8 @@ class _Track:
         """Take a segment's samples; returns the number of its sample entry, from 1."""
         if piece.header.scale != self.header.scale:
             raise FinishError(f"{piece.path.name}: its time scale {piece.header.scale} is not the file's")
+        if piece.header.rotation != self.header.rotation:
+            raise FinishError(f"{piece.path.name}: its pictures are turned another way than the file's")
         table = piece.table
         self.dts.append(table.dts)
         self.sizes.append(table.sizes)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reelroom.record.mux.boxes import Box, BoxError, TrackHeader, find, walk
+from reelroom.record.mux.boxes import Box, BoxError, TrackHeader, find, rotation_of, walk
 
 Ints = NDArray[np.int64]
 _NOT_SYNC = 0x10000
@@ -46,7 +46,8 @@ def read_init(data: bytes) -> dict[int, TrackHeader]:
         kind = "video" if data[hdlr.begin + 8 : hdlr.begin + 12] == b"vide" else "audio"
         entries = tuple(data[item.start : item.end] for item in walk(data, stsd.begin + 8, stsd.end))
         size = (_u32(data, tkhd.end - 8) >> 16, _u32(data, tkhd.end - 4) >> 16)
-        tracks[number] = TrackHeader(number, kind, scale, entries, *size)
+        turn = rotation_of(data[tkhd.end - 44 : tkhd.end - 8]) if kind == "video" else 0
+        tracks[number] = TrackHeader(number, kind, scale, entries, *size, turn)
     return tracks
 
 

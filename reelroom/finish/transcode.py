@@ -25,7 +25,7 @@ def samples(piece: Piece, codec: str) -> list[Sample]:
         payload = data[offset : offset + size]
         if codec in ("h264", "h265"):
             payload = annexb.from_lengths(payload)
-        out.append(Sample((dts * 1_000_000_000 + scale // 2) // scale, key, payload))
+        out.append(Sample((dts * 1_000_000_000 + scale // 2) // scale, key, payload, piece.header.rotation))
     return out
 
 

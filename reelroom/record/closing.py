@@ -12,14 +12,14 @@ from msgspec import Struct
 
 from reelroom.domain import lines
 from reelroom.domain.media import TrackInfo
-from reelroom.domain.recording import RecordingSpec
+from reelroom.domain.recording import Format, RecordingSpec
 from reelroom.domain.timeline import DTX_BYTES, LAST_NS, STEP_NS, GapFinder, Hole, Monotonic, Pauses, end_of
 from reelroom.record.journal import sync_and_hash, sync_folder, write_synced
 from reelroom.record.mux import Fill, Muxed, MuxError, Rendition, Sample, SegmentJob, TrackConfig, plan
 from reelroom.record.mux.entries import video_config
 from reelroom.record.paths import Paths
 from reelroom.record.wal import Contents, Frame
-from reelroom.rooms.protocol import KEY, GapSeen, TrackAdded, TrackRemoved, TrackState
+from reelroom.rooms.protocol import KEY, GapSeen, TrackAdded, TrackRemoved, TrackState, degrees
 
 SUFFIX = {"fmp4": ".m4s", "ts": ".ts", "webm": ".webm"}
 KINDS = ("video", "audio")
@@ -108,6 +108,7 @@ class OutputWriter:
         self.renditions: dict[str, RenditionState] = {}
         self.media_end_ns = 0
         self.gaps = GapFinder()
+        self._said_unturned: set[str] = set()
         self.configs: dict[str, TrackConfig] = {}  # kind → what its last track was
         self._infos: dict[int, TrackInfo] = {}
         self._paths = paths
@@ -144,8 +145,8 @@ class OutputWriter:
         return found
 
     def _parts(self, whole: Part) -> list[Part]:
-        """Cut where the picture's format changes (a key frame of another size or profile): one init segment
-        describes a whole segment."""
+        """Cut where the picture's format changes (a key frame of another size, profile or orientation): one init
+        segment describes a whole segment."""
         parts, rest = [], whole
         config = self.configs.get("video")
         before: object = None
@@ -153,7 +154,7 @@ class OutputWriter:
             if not item.sample.key or config is None:
                 continue
             try:
-                signature = video_config(config.codec, bytes(item.sample.data)).signature
+                signature = (video_config(config.codec, bytes(item.sample.data)).signature, item.sample.rotation)
             except MuxError:
                 continue  # the muxer says so of the whole segment
             if before not in (None, signature) and item.sample.media_ns > rest.media_start_ns:
@@ -211,7 +212,7 @@ class OutputWriter:
             if not isinstance(record, Frame):
                 self._note(record)
                 continue
-            _flags, track, seq, room_ns, _rtp, _level, payload = record
+            flags, track, seq, room_ns, _rtp, _level, payload = record
             if seq >= job.moved.get(track, seq + 1) or seq <= done.get(track, 0):
                 continue
             if (spans and pauses.covers(room_ns)) or (job.before_ns is not None and room_ns >= job.before_ns):
@@ -223,7 +224,7 @@ class OutputWriter:
             media = self._clocks[kind].next(pauses.media_ns(start, room_ns) if spans else room_ns - start)
             holes += self.gaps.frame(kind, room_ns, len(payload) <= DTX_BYTES and kind == "audio", pauses)
             taken[kind].append(
-                Taken(Sample(media, bool(_flags & KEY) or kind == "audio", payload), track, seq, room_ns)
+                Taken(Sample(media, bool(flags & KEY) or kind == "audio", payload, degrees(flags)), track, seq, room_ns)
             )
             if not taken[kind][1:] or taken[kind][-2].track != track:
                 self.configs[kind] = TrackConfig(info.codec, info.channels, info.clock_rate)
@@ -320,6 +321,7 @@ class OutputWriter:
         unfilled.update(hole.kind for hole in muxed.unfilled)
         found: list[lines.AnyLine] = []
         changed = self._init(folder, name, state, muxed, found)
+        found += self._unturned(state.container, muxed)
         self._patiently(lambda: sync_folder(folder))
         found.append(
             lines.Segment(
@@ -338,6 +340,7 @@ class OutputWriter:
                 audio_codec=muxed.audio_codec,
                 width=muxed.width,
                 height=muxed.height,
+                rotation=muxed.rotation,
                 video_frames=muxed.video_frames,
                 audio_frames=muxed.audio_frames,
                 init=state.init if state.container == "fmp4" else 0,
@@ -351,6 +354,23 @@ class OutputWriter:
         state.number = work.number
         state.through.setdefault(ingest, {}).update(part.through)
         return found
+
+    def _unturned(self, container: str, muxed: Muxed) -> list[lines.AnyLine]:
+        """Said once: which form of this output shows pictures as they came, although they are to be turned."""
+        forms = [container.upper()] if muxed.unturned else []
+        if muxed.rotation and muxed.video_codec == "h264" and Format.FLV in self._spec.formats:
+            forms.append("FLV")
+        forms = [form for form in forms if form not in self._said_unturned]
+        self._said_unturned.update(forms)
+        turn = muxed.unturned or muxed.rotation
+        return [
+            lines.Notice(
+                code="orientation",
+                message=f"{form} cannot say that pictures are to be turned by {turn} degrees: they are stored as sent",
+                output=self.opened.output,
+            )
+            for form in forms
+        ]
 
     def _mux(self, name: str, state: RenditionState, work: SegmentJob, path: Path) -> tuple[Muxed, int, str]:
         muxer, state.muxer = state.muxer or Rendition(name, state.container, self._spec), None

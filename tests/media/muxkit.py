@@ -157,7 +157,7 @@ class Recorder:
                     start_ns=SECOND + job.start_ns, end_ns=SECOND + job.end_ns,
                     media_start_ns=job.start_ns, media_end_ns=job.end_ns,
                     video_codec=muxed.video_codec, audio_codec=muxed.audio_codec,
-                    width=muxed.width, height=muxed.height,
+                    width=muxed.width, height=muxed.height, rotation=muxed.rotation,
                     video_frames=muxed.video_frames, audio_frames=muxed.audio_frames,
                     init=self.inits.get(name, 0) if container == "fmp4" else 0,
                     discontinuity=muxed.discontinuity, transcoded=muxed.transcoded,

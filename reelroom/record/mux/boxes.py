@@ -9,6 +9,10 @@ from typing import NamedTuple
 UNITY_MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 
 
+#: The upper left of a tkhd's matrix by degrees clockwise: x' = ax + cy, y' = bx + dy (ISO/IEC 14496-12 section 8.3.2).
+_TURNS = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
+
+
 class BoxError(ValueError):
     """A box that ends outside its parent, or is missing."""
 
@@ -74,6 +78,25 @@ class TrackHeader(NamedTuple):
     entries: tuple[bytes, ...]
     width: int = 0
     height: int = 0
+    rotation: int = 0  # degrees clockwise by which pictures are turned when they are shown
+
+
+def matrix(rotation: int, width: int, height: int) -> bytes:
+    """The display matrix that turns pictures of this size by 0, 90, 180 or 270 degrees clockwise into sight."""
+    a, b, c, d = _TURNS[rotation]
+    x = height if rotation == 90 else width if rotation == 180 else 0
+    y = height if rotation == 180 else width if rotation == 270 else 0
+    rows = (a << 16, b << 16, 0, c << 16, d << 16, 0, x << 16, y << 16, 0x40000000)
+    return struct.pack(">9i", *rows)
+
+
+def rotation_of(matrix_: bytes | memoryview) -> int:
+    """What `matrix` was made with. BoxError for a matrix that does more than turn."""
+    a, b, _, c, d, *_ = struct.unpack(">9i", matrix_)
+    for degrees, turn in _TURNS.items():
+        if (a, b, c, d) == tuple(value << 16 for value in turn):
+            return degrees
+    raise BoxError(f"a track's matrix does more than turn pictures: {bytes(matrix_).hex()}")
 
 
 def mvhd(scale: int, duration: int, next_track: int) -> bytes:
@@ -99,7 +122,7 @@ def trak(track: TrackHeader, table: bytes, media_duration: int, movie_duration: 
         struct.pack(">QQIIQ", 0, 0, track.track_id, 0, movie_duration),
         bytes(8),
         struct.pack(">HHHH", 0, 0 if video else 1, 0 if video else 0x0100, 0),
-        UNITY_MATRIX,
+        matrix(track.rotation, track.width, track.height),
         struct.pack(">II", track.width << 16, track.height << 16),
     )
     mdhd = full(b"mdhd", 1, 0, struct.pack(">QQIQHH", 0, 0, track.scale, media_duration, 0x55C4, 0))

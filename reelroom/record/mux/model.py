@@ -20,6 +20,7 @@ class Sample(NamedTuple):
     media_ns: int
     key: bool
     data: bytes | memoryview
+    rotation: int = 0  # degrees clockwise that a display turns it by: 0, 90, 180, 270; looked at in key frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ class Muxed:
     audio_frames: int
     transcoded: tuple[str, ...]
     discontinuity: bool
+    rotation: int = 0  # degrees clockwise that `init` has pictures turned by when they are shown
+    unturned: int = 0  # the same, where the container cannot say so: players show them unturned
     unfilled: tuple[Fill, ...] = ()  # holes left as they are: the frame after them is no key frame
 
 

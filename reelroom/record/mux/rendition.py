@@ -44,6 +44,7 @@ class Rendition:
         self._audio_clock = AudioClock()
         self._source_config: VideoConfig | None = None  # of what comes in
         self._video_config: VideoConfig | None = None  # of what is written
+        self._rotation = 0  # of what comes in
         self._audio_config: AudioConfig | None = None
         self._in_force: tuple[object, ...] | None = None
         self._transcoder: VideoTranscoder | None = None
@@ -78,7 +79,7 @@ class Rendition:
         if video_config_ is None and audio is None:
             # Nothing that this rendition holds: the number is kept, the config in force stays.
             path.write_bytes(b"" if self.container == "ts" else b"".join(fragment.segment(job.number, [])))
-            return Muxed(None, "", "", 0, 0, 0, 0, (), False, tuple(unfilled))
+            return Muxed(None, "", "", 0, 0, 0, 0, (), False, unfilled=tuple(unfilled))
         channels = self._encoder.channels if self._encoder and audio_codec != audio_in else 2
         if audio is not None:
             if audio_codec == audio_in and job.audio and job.audio.channels:
@@ -86,8 +87,10 @@ class Rendition:
             if self._audio_config is None or (audio.codec, channels, audio.scale) != self._audio_config[:3]:
                 self._audio_config = audio_config(audio.codec, channels, audio.scale)
         audio_config_ = self._audio_config if audio is not None else None
+        copied = video_config_ is not None and video_codec == video_in  # a transcode has turned the pixels
+        rotation = self._rotation if copied and self.container == "fmp4" else 0
         signature = (
-            video_config_.signature if video_config_ else None,
+            (video_config_.signature, rotation) if video_config_ else None,
             audio_config_[:3] if audio_config_ else None,
         )
         changed = signature != self._in_force
@@ -100,7 +103,7 @@ class Rendition:
             path.write_bytes(ts.segment(pictures if video_config_ else None, sound, self._stuffer))
         else:
             if changed:
-                init = boxes.init_segment(_headers(video_config_, audio_config_))
+                init = boxes.init_segment(_headers(video_config_, rotation, audio_config_))
             runs: list[fragment.Run] = []
             if video:
                 data = [bytes(sample.data) for sample in video]
@@ -122,6 +125,8 @@ class Rendition:
             len(audio.dts) if audio else 0,
             tuple(transcoded),
             discontinuity,
+            rotation,
+            self._rotation - rotation if copied else 0,
             tuple(unfilled),
         )
 
@@ -136,6 +141,7 @@ class Rendition:
         for sample in samples:
             if sample.key and not isinstance(sample, fill.Black):
                 self._source_config = video_config(codec, bytes(sample.data))
+                self._rotation = sample.rotation
                 break
         if self._source_config is None:
             self._video_config = None
@@ -145,7 +151,7 @@ class Rendition:
             return samples
         if self._transcoder is None or self._transcoder.target != stored:
             self._transcoder = VideoTranscoder(stored, self._spec.video_bitrate)
-        samples = self._transcoder.segment(codec, samples)
+        samples = self._transcoder.segment(codec, samples, self._rotation)
         first = next((sample for sample in samples if sample.key), None)
         if first is not None:
             self._video_config = video_config(stored, bytes(first.data))
@@ -189,11 +195,11 @@ class Rendition:
         return _Audio(target, AUDIO_SCALE, ticks, durations, [p.data for p in packets])
 
 
-def _headers(video: VideoConfig | None, audio: AudioConfig | None) -> list[boxes.TrackHeader]:
+def _headers(video: VideoConfig | None, rotation: int, audio: AudioConfig | None) -> list[boxes.TrackHeader]:
     headers: list[boxes.TrackHeader] = []
     if video:
         entry = (video.entry,)
-        headers.append(boxes.TrackHeader(VIDEO_TRACK, "video", VIDEO_SCALE, entry, video.width, video.height))
+        headers.append(boxes.TrackHeader(VIDEO_TRACK, "video", VIDEO_SCALE, entry, video.width, video.height, rotation))
     if audio:
         headers.append(boxes.TrackHeader(AUDIO_TRACK, "audio", audio.rate, (audio.entry,)))
     return headers

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import av
 import av.error
+import numpy as np
 from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
@@ -69,6 +70,16 @@ class VideoEncoder:
         return out
 
 
+def turned(picture: av.VideoFrame, rotation: int) -> av.VideoFrame:
+    """A yuv420p picture with even sides, turned clockwise by 90, 180 or 270 degrees; without its time."""
+    width, height = picture.width, picture.height
+    luma, *chroma = np.split(picture.to_ndarray().reshape(-1), [width * height, width * height * 5 // 4])
+    planes = [luma.reshape(height, width), *(plane.reshape(height // 2, width // 2) for plane in chroma)]
+    flat = np.concatenate([np.rot90(plane, -rotation // 90).reshape(-1) for plane in planes])
+    shown = height if rotation % 180 else width
+    return av.VideoFrame.from_ndarray(flat.reshape(-1, shown), format="yuv420p")
+
+
 def ticks_ns(ticks: int) -> int:
     """The media time that `video_ticks` turns back into `ticks`."""
     return (ticks * 100_000 + 4) // 9
@@ -86,8 +97,11 @@ class VideoTranscoder:
         self._encoder: VideoEncoder | None = None
         self._last = -1
 
-    def segment(self, source: str, samples: Sequence[Sample]) -> list[Sample]:
-        """One segment's frames, in and out; the first that comes out is a key frame. Times stay."""
+    def segment(self, source: str, samples: Sequence[Sample], rotation: int = 0) -> list[Sample]:
+        """One segment's frames, in and out; the first that comes out is a key frame. Times stay.
+
+        `rotation`: degrees clockwise, a multiple of 90, by which the pictures are turned.
+        """
         if source != self._source:
             self._open(source)
         if self._decoder is None:
@@ -103,7 +117,7 @@ class VideoTranscoder:
                 self.damaged += 1  # one broken frame must not end the recording; the picture before it stays
                 continue
             for picture in pictures:
-                out += self._encode(picture, key=not out)
+                out += self._encode(picture, rotation, key=not out)
         return out
 
     def _open(self, source: str) -> None:
@@ -119,7 +133,7 @@ class VideoTranscoder:
             context.options = {"max_frame_delay": "1"}
         self._decoder, self._source = context, source
 
-    def _encode(self, picture: av.VideoFrame, key: bool) -> list[Sample]:
+    def _encode(self, picture: av.VideoFrame, rotation: int, key: bool) -> list[Sample]:
         if picture.pts is None:
             raise MuxError("the video decoder gave a picture without a time")
         # yuv420p wants even sides; a screen share may have odd ones.
@@ -128,6 +142,11 @@ class VideoTranscoder:
             tick = picture.pts
             picture = picture.reformat(width=size[0], height=size[1], format="yuv420p")
             picture.pts = tick
+        if rotation:
+            time = picture.pts
+            picture = turned(picture, rotation)
+            picture.pts = time
+            size = (picture.width, picture.height)
         if self._encoder is None or self._encoder.size != size:
             self._encoder = VideoEncoder(self.target, *size, self._bitrate)
             key = True
