@@ -25,7 +25,7 @@ from reelroom.dialects.dispatch import Call
 
 log = structlog.get_logger("reelroom.aliyun")
 
-Action = Callable[[AppContext, dict[str, Any], str], Awaitable[dict[str, Any]]]  # app, parameters, base URL → fields
+Action = Callable[[AppContext, dict[str, Any]], Awaitable[dict[str, Any]]]  # app, parameters → fields
 
 
 class Product(Protocol):
@@ -117,4 +117,4 @@ class Dialect:
             raise errors.no_action(action)
         key_id = app.secrets["aliyun"]["access_key_id"]
         self._rate.take(key_id, f"{product.name} {action}", time.monotonic_ns(), product.per_second(app, action))
-        return await act(app, tree(call.parameters), call.host)
+        return await act(app, tree(call.parameters))

@@ -33,7 +33,7 @@ class Live:
 
     def __init__(self, context: Context) -> None:
         tasks = Tasks(context)
-        self.actions: dict[str, Callable[[AppContext, dict[str, Any], str], Awaitable[dict[str, Any]]]] = {
+        self.actions: dict[str, Callable[[AppContext, dict[str, Any]], Awaitable[dict[str, Any]]]] = {
             "StartRtcCloudRecording": tasks.start,
             "UpdateRtcCloudRecording": tasks.update,
             "StopRtcCloudRecording": tasks.stop,

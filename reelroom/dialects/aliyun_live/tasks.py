@@ -25,12 +25,12 @@ MAX_MEDIA = 5000
 
 
 class Tasks:
-    """Everything behind the actions. `base` in each: the server's URL as the client wrote it."""
+    """Everything behind the actions."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def start(self, app: AppContext, given: dict[str, Any], base: str) -> dict[str, Any]:
+    async def start(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         request = parse(StartRequest, given)
         if request.AppId != app.secrets["aliyun"]["app_id"]:
             raise errors.invalid("AppId", "does not belong to this account")
@@ -68,7 +68,7 @@ class Tasks:
         if not found["participants"]:
             raise errors.invalid("ChannelId", "nobody is in the channel")
 
-    async def update(self, app: AppContext, given: dict[str, Any], base: str) -> dict[str, Any]:
+    async def update(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         request = parse(UpdateRequest, given)
         row = await self._running(app, request.TaskId)
         spec = msgspec.convert(row.spec, RecordingSpec)
@@ -77,7 +77,7 @@ class Tasks:
         await self._context.recordings.change(app.id, row.id, subscription, change)
         return {"TaskId": request.TaskId}
 
-    async def stop(self, app: AppContext, given: dict[str, Any], base: str) -> dict[str, Any]:
+    async def stop(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         row = await self._running(app, parse(TaskRequest, given).TaskId)
         await self._context.recordings.stop(app.id, row.id)
         async with self._context.database.transaction() as session:
@@ -85,7 +85,7 @@ class Tasks:
             kept.dialect_data = {**kept.dialect_data, "stopped": True}  # the recorder takes a moment to say so itself
         return {"TaskId": task_id(row.id)}
 
-    async def describe(self, app: AppContext, given: dict[str, Any], base: str) -> dict[str, Any]:
+    async def describe(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         row = await self._task(app, parse(TaskRequest, given).TaskId)
         if row.created_ns < time.time_ns() - ASKED_NS:
             raise errors.no_task()

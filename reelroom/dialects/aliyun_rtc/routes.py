@@ -22,7 +22,7 @@ class Rtc:
 
     def __init__(self, context: Context) -> None:
         tasks = Tasks(context)
-        self.actions: dict[str, Callable[[AppContext, dict[str, Any], str], Awaitable[dict[str, Any]]]] = {
+        self.actions: dict[str, Callable[[AppContext, dict[str, Any]], Awaitable[dict[str, Any]]]] = {
             "AddRecordTemplate": tasks.add_template,
             "UpdateRecordTemplate": tasks.update_template,
             "DeleteRecordTemplate": tasks.delete_template,

@@ -49,7 +49,7 @@ class Tasks:
 
     # templates
 
-    async def add_template(self, app: AppContext, given: dict[str, Any], base: str) -> dict[str, Any]:
+    async def add_template(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         request = parse(TemplateRequest, given)
         _own(app, request.AppId)
         translate.check_template(request, app)
@@ -57,7 +57,7 @@ class Tasks:
         made = await self._context.templates.create(app.id, RECORD_TEMPLATES, request.Name, kept, id=str(uuid.uuid4()))
         return {"TemplateId": made.id}
 
-    async def update_template(self, app: AppContext, given: dict[str, Any], base: str) -> dict[str, Any]:
+    async def update_template(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         """A replacement as a whole; tasks that run keep what they began with."""
         request = parse(TemplateUpdate, given)
         _own(app, request.AppId)
@@ -67,14 +67,14 @@ class Tasks:
         await self._context.templates.change(app.id, RECORD_TEMPLATES, request.TemplateId, request.Name, kept)
         return {"TemplateId": request.TemplateId}
 
-    async def delete_template(self, app: AppContext, given: dict[str, Any], base: str) -> dict[str, Any]:
+    async def delete_template(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         request = parse(TemplateDelete, given)
         _own(app, request.AppId)
         await self._template(app, request.TemplateId)
         await self._context.templates.delete(app.id, RECORD_TEMPLATES, request.TemplateId)
         return {}
 
-    async def list_templates(self, app: AppContext, given: dict[str, Any], base: str) -> dict[str, Any]:
+    async def list_templates(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         request = parse(TemplateList, given)
         _own(app, request.AppId)
         size = request.PageSize
@@ -94,7 +94,7 @@ class Tasks:
 
     # tasks
 
-    async def start(self, app: AppContext, given: dict[str, Any], base: str) -> dict[str, Any]:
+    async def start(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         """The task is a rule for its channel, which starts a recording now if somebody is there, else later."""
         request = parse(StartTask, given)
         _own(app, request.AppId)
@@ -118,7 +118,7 @@ class Tasks:
                 raise
         return {}
 
-    async def update(self, app: AppContext, given: dict[str, Any], base: str) -> dict[str, Any]:
+    async def update(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         request = parse(UpdateTask, given)
         _own(app, request.AppId)
         async with self._lock(app, request.TaskId):
@@ -145,7 +145,7 @@ class Tasks:
             await self._context.rules.change(app.id, known["rule"], rule=resumed)
         return {}
 
-    async def stop(self, app: AppContext, given: dict[str, Any], base: str) -> dict[str, Any]:
+    async def stop(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         request = parse(StopTask, given)
         _own(app, request.AppId)
         async with self._lock(app, request.TaskId):
@@ -163,7 +163,7 @@ class Tasks:
 
     # files
 
-    async def list_files(self, app: AppContext, given: dict[str, Any], base: str) -> dict[str, Any]:
+    async def list_files(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         request = parse(FileList, given)
         _own(app, request.AppId)
         from_ns = nanoseconds(request.StartTime, "StartTime") if request.StartTime else None
@@ -174,7 +174,7 @@ class Tasks:
         total = len(found)
         return {"TotalNum": total, "TotalPage": -(-total // size), "RecordFiles": found[first : first + size]}
 
-    async def index(self, app: AppContext, given: dict[str, Any], base: str) -> dict[str, Any]:
+    async def index(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         """Ours: the overview promises an index of a chosen time, and no action of the vendor's makes one."""
         request = parse(IndexRequest, given)
         _own(app, request.AppId)
