@@ -130,7 +130,12 @@ class Images:
             for _ in range(REDIRECTS + 1):
                 addresses = await guard.resolve(url, self._allow_private, source.where)
                 parsed = httpx.URL(url)
-                headers = {"Host": parsed.netloc.decode("ascii"), "User-Agent": "reelroom", "Accept": "image/*"}
+                headers = {
+                    "Host": parsed.netloc.decode("ascii"),
+                    "User-Agent": "reelroom",
+                    "Accept": "image/*",
+                    "Accept-Encoding": "identity",  # unpacked, a few bytes may be gigabytes
+                }
                 async with client.stream(
                     "GET",
                     parsed.copy_with(host=addresses[0]),
@@ -138,7 +143,7 @@ class Images:
                     extensions={"sni_hostname": parsed.host},
                 ) as answer:
                     if answer.is_redirect:
-                        url = urljoin(url, answer.headers.get("location", ""))
+                        url = _behind(url, answer.headers.get("location", ""), source.where)
                         continue
                     if answer.status_code != 200:
                         raise ControlError("invalid", f"its server answered {answer.status_code}", source.where)
@@ -146,9 +151,20 @@ class Images:
         raise ControlError("invalid", f"more than {REDIRECTS} redirects", source.where)
 
 
+def _behind(url: str, location: str, where: str) -> str:
+    """Where a redirect leads."""
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise ControlError("invalid", f"its server redirects to no URL: {error}"[:300], where) from error
+
+
 async def _read(answer: httpx.Response, source: ImageSource) -> bytes:
+    """The body as it comes, which is refused when it is packed: it was asked for as it is."""
+    if answer.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise ControlError("invalid", "its server sends the image compressed, though not asked to", source.where)
     data = bytearray()
-    async for chunk in answer.aiter_bytes(65_536):
+    async for chunk in answer.aiter_raw():
         data += chunk
         if len(data) > source.max_bytes:
             raise ControlError("invalid", f"the image is larger than {source.max_bytes} bytes", source.where)

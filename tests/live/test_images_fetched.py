@@ -1,5 +1,6 @@
 """Images of mixed recordings that control fetches from real HTTP servers: what it takes, follows and refuses."""
 
+import gzip
 import hashlib
 import io
 import threading
@@ -33,6 +34,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.send_response(200)
         self.send_header("Content-Type", "text/plain")  # its bytes count, not what a server says
+        if self.path == "/packed":
+            assert self.headers["Accept-Encoding"] == "identity"
+            self.send_header("Content-Encoding", "gzip")
         self.end_headers()
         if self.path == "/endless":
             try:
@@ -40,7 +44,8 @@ class Handler(BaseHTTPRequestHandler):
                     self.wfile.write(b"\0" * 65_536)
             except OSError:
                 return
-        self.wfile.write(JPEG if self.path == "/image" else b"<html>")
+        body = {"/image": JPEG, "/packed": gzip.compress(JPEG)}
+        self.wfile.write(body.get(self.path, b"<html>"))
 
     def log_message(self, *_args: object) -> None:
         pass
@@ -76,6 +81,8 @@ async def test_an_image_is_kept_under_the_sha256_of_its_bytes(server: str, tmp_p
         ("/endless", "larger than"),
         ("/to/http://169.254.169.254/latest/meta-data", "metadata"),
         ("/to/file:///etc/passwd", "http"),
+        ("/packed", "compressed"),
+        ("/to/http://[", "no URL|not a URL"),
         ("/to//to//to//to//image", "redirects"),
     ],
 )

@@ -372,3 +372,24 @@ def test_somebody_who_is_back_with_another_decoder_is_not_shown_their_old_pictur
     assert near(at(canvas, 300, 170), "#000000")
     canvas.draw(place, {}, Scene(placeholder=Surface(color=BLUE), hold_s=60), images, NOW)
     assert near(at(canvas, 300, 170), BLUE)
+
+
+@pytest.mark.parametrize("fit", list(Fit))
+@pytest.mark.parametrize(("width", "height"), [(4096, 2), (2, 4096)])
+def test_pictures_that_are_mere_lines_fill_panes_of_any_shape(
+    width: int, height: int, fit: Fit, canvas: Canvas, images: Images
+) -> None:
+    for pane_width, pane_height in ((640, 360), (2, 360), (320, 2)):
+        panes = [pane("a", 0, 0, pane_width, pane_height, fit=fit)]
+        canvas.draw(panes, {("a", "camera"): colored(RED, width, height)}, Scene(), images, NOW)
+    image = Surface(image=stored(images._folder, Image.new("RGB", (width, height), RED)), fit=fit)
+    canvas.draw([pane("b", 0, 0, 640, 360, fit=fit)], {("b", "camera"): None}, Scene(placeholder=image), images, NOW)
+    if fit in (Fit.CROP, Fit.SMART, Fit.STRETCH):
+        assert near(at(canvas, 320, 180), RED)
+
+
+def test_names_of_people_who_have_left_are_not_kept(canvas: Canvas, images: Images) -> None:
+    scene = Scene(names=Names())
+    for number in range(50):
+        canvas.draw([pane(f"guest {number}", 0, 0, 640, 360)], {}, scene, images, NOW)
+    assert {name for name, _ in canvas._labels} == {"guest 49"}

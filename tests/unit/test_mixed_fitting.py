@@ -1,5 +1,6 @@
 """Where pictures land in panes of other shapes. Pure."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,3 +42,15 @@ def test_shapes_are_kept_and_centred() -> None:
     assert place(1280, 720, 360, 360, Fit.FIT) == Placed(360, 202, 0, 0, 0, 78, 360, 202)
     assert place(720, 1280, 640, 360, Fit.FIT) == Placed(202, 360, 0, 0, 218, 0, 202, 360)
     assert place(720, 1280, 640, 360, Fit.STRETCH) == Placed(640, 360, 0, 0, 0, 0, 640, 360)
+
+
+@pytest.mark.parametrize("fit", list(Fit))
+@pytest.mark.parametrize("source", [(4096, 2), (2, 4096), (8192, 1), (1, 1)])
+def test_a_picture_that_is_a_mere_line_is_never_scaled_to_many_times_the_rectangle(
+    source: tuple[int, int], fit: Fit
+) -> None:
+    placed = place(*source, 1280, 720, fit)
+    assert placed.width <= 8 * 1280
+    assert placed.height <= 8 * 720
+    assert (placed.x + placed.shown_width <= 1280, placed.y + placed.shown_height <= 720) == (True, True)
+    assert fit is Fit.FIT or (placed.shown_width, placed.shown_height) == (1280, 720)

@@ -113,8 +113,11 @@ class Canvas:
         self._scalers = {who: scaler for who, scaler in self._scalers.items() if who in people}
         sizes = {(pane.width, pane.height) for pane in panes}
         self._layers = {size: layer for size, layer in self._layers.items() if size in sizes}
-        if before is None or before.names != scene.names:
+        if before is None or before.names != scene.names or scene.names is None:
             self._labels.clear()
+        else:  # many people may pass through a room
+            said = {_name(pane, scene) for pane in panes}
+            self._labels = {key: sheet for key, sheet in self._labels.items() if key[0] in said}
         surfaces = {scene.background, scene.placeholder, *scene.placeholders.values()}
         surfaces |= {pane.placeholder for pane in panes if pane.placeholder is not None}
         self._sheets = {
@@ -211,10 +214,14 @@ class Canvas:
 
 
 def _item(pane: Pane, picture: Picture | None, scene: Scene) -> _Item:
-    name = scene.names.texts.get(pane.identity, pane.identity) if scene.names is not None else ""
+    name = _name(pane, scene)
     if picture is None:
         return _Item(pane, 0, _surface(scene, pane), scene.background.color, scene.border, name)
     return _Item(pane, picture.serial, None, scene.background.color, scene.border, name)
+
+
+def _name(pane: Pane, scene: Scene) -> str:
+    return scene.names.texts.get(pane.identity, pane.identity) if scene.names is not None else ""
 
 
 def _surface(scene: Scene, pane: Pane) -> Surface:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from reelroom.domain.scene import Fit
 
+_MOST = 8  # times the rectangle's width and height: what a picture that is a mere line is cropped from
+
 
 class Placed(NamedTuple):
     """The picture is scaled to `width` × `height`; its part from `left`, `top` lands at `x`, `y` of the rectangle.
@@ -24,7 +26,11 @@ class Placed(NamedTuple):
 
 
 def place(source_width: int, source_height: int, width: int, height: int, fit: Fit) -> Placed:
-    """Sizes in pixels, 1 or more; `width` and `height` of the rectangle even."""
+    """Sizes in pixels, 1 or more; `width` and `height` of the rectangle even.
+
+    What would be cropped to less than an eighth is squeezed instead: senders choose shapes, and one of 4096 x 2 pixels
+    must not be scaled to a million.
+    """
     if fit is Fit.STRETCH or source_width * height == width * source_height:
         return Placed(width, height, 0, 0, 0, 0, width, height)
     wider = source_width * height > width * source_height
@@ -33,8 +39,9 @@ def place(source_width: int, source_height: int, width: int, height: int, fit: F
         scaled = (_even(source_width * height, source_height), height)
     else:
         scaled = (width, _even(source_height * width, source_width))
-    if fit is Fit.SMART:  # four fifths of it are seen at least
-        scaled = (min(scaled[0], _even(width * 5, 4)), min(scaled[1], _even(height * 5, 4)))
+    if crops:
+        over, under = (5, 4) if fit is Fit.SMART else (_MOST, 1)  # smart: four fifths of it are seen at least
+        scaled = (min(scaled[0], _even(width * over, under)), min(scaled[1], _even(height * over, under)))
     # Rounding never leaves a bar of one pixel, nor goes over the edge.
     limit = max if crops else min
     scaled = (limit(scaled[0], width), limit(scaled[1], height))

@@ -12,7 +12,7 @@ from reelroom.record.mixed.fitting import place
 
 MAX_PIXELS = 34_000_000  # of one image's file: 8K
 KEPT = 4096  # what is wider or higher is kept smaller: no canvas shows more
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # what control takes
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ class Images:
 
 
 def load_image(path: Path) -> Image.Image:
-    """The first picture of a PNG, JPEG, WebP or GIF in RGBA, turned as its EXIF says, at most `KEPT` wide and high.
+    """The first picture of an image in RGBA, turned as its EXIF says, at most `KEPT` wide and high.
 
     OSError or ValueError if it is none, or has more than `MAX_PIXELS`.
     """

@@ -43,7 +43,13 @@ class Scaler:
         turned = picture.rotation % 180 != 0
         size = (frame.height, frame.width) if turned else (frame.width, frame.height)
         placed = self._placed = place(*size, width, height, fit)
-        planes = planes_of(self._reformat(frame, *((placed.height, placed.width) if turned else placed[:2])))
+        try:
+            planes = planes_of(self._reformat(frame, *((placed.height, placed.width) if turned else placed[:2])))
+        except av.ArgumentError:  # libswscale has its limits: thousands of pixels onto two, say, and two onto thousands
+            if fit is Fit.STRETCH:
+                raise
+            self._scale(picture, width, height, Fit.STRETCH)
+            return
         if picture.rotation % 360:
             planes = Planes(*(np.rot90(plane, -picture.rotation // 90) for plane in planes))
         self._scaled = planes.part(placed.left, placed.top, placed.shown_width, placed.shown_height)
