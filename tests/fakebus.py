@@ -20,7 +20,7 @@ import numpy as np
 from reelroom.domain.media import TrackInfo
 from reelroom.domain.recording import Source
 from reelroom.rooms import protocol
-from reelroom.rooms.protocol import FRAME, FRAME_HEADER, KEY, PREFIX
+from reelroom.rooms.protocol import FRAME, FRAME_HEADER, KEY, PREFIX, TURN_SHIFT
 
 MS = 1_000_000
 
@@ -74,6 +74,7 @@ class Track:
     holes: list[tuple[int, int]] = field(default_factory=list)  # room time spans in which nothing is sent
     removed: str = ""  # why it is removed at `end_ns`
     delay_ns: int = 0  # how late it arrives
+    turn: tuple[int, int] = (0, 0)  # from which frame on it is to be turned, and how many quarters clockwise
 
     def frame(self, index: int) -> tuple[int, bytes]:
         """Room time and message of frame `index` (from 0)."""
@@ -82,7 +83,7 @@ class Track:
         head = FRAME_HEADER.pack(
             FRAME_HEADER.size - 4 + len(payload),
             FRAME,
-            KEY if key else 0,
+            (KEY if key else 0) | (self.turn[1] << TURN_SHIFT if index >= self.turn[0] else 0),
             self.info.track,
             index + 1,
             at_ns,
