@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
@@ -152,6 +153,11 @@ def test_wrong_keys_and_old_signatures_are_refused_by_every_client() -> None:
             with pytest.raises(ClientException) as refused:
                 rtc(host(running), secret="wrong", **more).describe_record_templates(asked)
             assert refused.value.code == "SignatureDoesNotMatch"
+        odd = m.DescribeRecordFilesRequest(app_id=APP_ID, channel_id="a b*~/中+:,&=%", task_ids=["a+b", "c d"])
+        for more in ({}, {"signature_algorithm": "v2"}):  # what the two write differently is signed as one
+            client = rtc(host(running), **more)
+            assert client.describe_record_files(odd).body.total_num == 0
+            assert asyncio.run(client.describe_record_files_async(odd)).body.total_num == 0
         whole = rtc(running.url, protocol=None)  # the URL as the endpoint: its Host header has it, too
         assert whole.describe_record_templates(asked).body.total_num == 0
         request = DescribeRecordTemplatesRequest.DescribeRecordTemplatesRequest

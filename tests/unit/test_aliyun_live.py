@@ -11,6 +11,7 @@ import pytest
 
 from reelroom.domain.lines import Change, ChangeScene, Stop
 from reelroom.domain.recording import Format, RecordingSpec, Source, State
+from reelroom.store import tables
 from tests.unit.aliyun_server import Server, refused, serving
 
 CODING = {
@@ -239,6 +240,25 @@ async def test_update_replaces_users_and_layout_and_stop_ends_once(server: Serve
     described = await server.live("DescribeRtcCloudRecordingFiles", TaskId=task)
     empty = {"HlsFileList": [], "Mp4FileList": [], "Mp3FileList": [], "VodMediaList": []}
     assert described.json()["TaskInfo"] == {"TaskId": task, "Status": "STOPPED", "RecordFileList": empty}
+
+
+async def test_files_are_listed_once_they_are_in_storage(server: Server) -> None:
+    task, _ = await started(server, REQUEST)
+    common: dict[str, Any] = {"recording": task.replace("-", ""), "output": "001", "path": "", "line": {}}
+    async with server.database.transaction() as session:
+        for key, role, state, uploaded_ns in (
+            ("grows.m3u8", "playlist", "pending", 1),
+            ("waits.m3u8", "playlist", "pending", None),
+            ("a.mp4", "file", "uploaded", 1),
+            ("b.mp3", "file", "uploading", None),
+            ("c.mp4", "file", "deleted", 1),
+            ("1.ts", "segment", "uploaded", 1),
+        ):
+            format_ = {"m3u8": "hls", "ts": "hls"}.get(key.partition(".")[2], key.partition(".")[2])
+            row = {"key": key, "role": role, "state": state, "format": format_, "uploaded_ns": uploaded_ns}
+            session.add(tables.File(**common, **row))
+    listed = (await server.live("DescribeRtcCloudRecordingFiles", TaskId=task)).json()["TaskInfo"]["RecordFileList"]
+    assert listed == {"HlsFileList": ["grows.m3u8"], "Mp4FileList": ["a.mp4"], "Mp3FileList": [], "VodMediaList": []}
 
 
 @pytest.mark.parametrize("action", ["StopRtcCloudRecording", "DescribeRtcCloudRecordingFiles"])

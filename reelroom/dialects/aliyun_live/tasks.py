@@ -93,7 +93,8 @@ class Tasks:
         media: list[tables.Media] = []
         if row.library is None:
             found = await self._context.recordings.files(app.id, row.id, ("playlist", "file"))
-            files = [file for file in found if file.state == "uploaded" or (file.role == "file" and not file.error)]
+            # A playlist that grows is pending again and again.
+            files = [file for file in found if file.uploaded_ns is not None and file.state != "deleted"]
         else:
             query = MediaQuery(recordings=[row.id])
             page, _ = await self._context.library.search(app.id, query, limit=MAX_MEDIA, ascending=True)
