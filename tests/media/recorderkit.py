@@ -39,7 +39,7 @@ class Fleet:
         process = subprocess.Popen(
             [sys.executable, "-m", "reelroom.fleet", "--data", self.data, "--run", self.run, *self.flags]
         )
-        wait(self.answers, 10)
+        wait(self.answers, 60)
         return process
 
     def answers(self) -> bool:

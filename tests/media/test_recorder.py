@@ -393,6 +393,30 @@ def test_another_picture_size_begins_another_segment(fleet: Fleet, serve) -> Non
     even(recording.times("audio"), 0.02)
 
 
+def test_a_turn_begins_another_segment_and_file_at_the_next_key_frame_and_is_told_where_it_cannot(
+    fleet: Fleet, serve
+) -> None:
+    video, audio = pair(ago_s=0.1)
+    video.turn = (45, 1)  # key frames are 30 and 60
+    serve([video, audio])
+    formats = (Format.HLS, Format.MP4, Format.FLV)
+    recording = Recording(fleet, hls=Hls(segment_s=6, container="ts"), formats=formats)
+    recording.start()
+    time.sleep(3)
+    recording.say(lines.Stop(at_ns=time.time_ns()))
+    recording.finished(90)  # sound is encoded for two files
+    recording.sound()
+    copies = [s for s in recording.lines(lines.Segment) if s.rendition == "copy"]
+    assert [(s.rotation, s.key, s.discontinuity) for s in copies] == [(0, True, False), (90, True, True)]
+    assert copies[0].video_frames == 60
+    assert [s.rotation for s in recording.segments()] == [0, 0]
+    files = [(line.format, line.sequence, line.parts) for line in recording.lines(lines.File)]
+    assert sorted(files) == [("flv", 1, 1), ("mp4", 1, 2), ("mp4", 2, 2)]
+    notices = [line.message for line in recording.lines(lines.Notice) if line.code == "orientation"]
+    assert sorted(message.partition(" ")[0] for message in notices) == ["FLV", "TS"]
+    assert all("90 degrees" in message for message in notices)
+
+
 def test_silence_fills_a_muted_microphone(fleet: Fleet, serve) -> None:
     video, audio = pair()
     begin = time.time_ns() + 700 * MS
