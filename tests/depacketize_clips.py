@@ -9,6 +9,8 @@ from fractions import Fraction
 import av
 import numpy as np
 
+from reelroom.scheduling import same_priority
+
 ENCODERS = {
     "h264": ("libx264", {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "threads=1:slices=3"}),
     "h265": (
@@ -46,6 +48,8 @@ def encoded(
     encoder.time_base, encoder.framerate = Fraction(1, 30), Fraction(30)
     encoder.bit_rate, encoder.gop_size = 2_000_000, 6
     encoder.options = defaults | dict(options)
+    with same_priority():
+        encoder.open()
     noise = np.random.default_rng(7).integers(0, 255, (height, width, 3), dtype=np.uint8)
     packets: list[bytes] = []
     for index in range(frames):

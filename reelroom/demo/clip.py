@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from reelroom.demo.barcode import MAX_MS, MAX_PARTICIPANT
 from reelroom.demo.clipfile import Clip, ClipSpec, EncodedFrame
 from reelroom.demo.picture import Picture
+from reelroom.scheduling import same_priority
 
 SAMPLE_RATE = 48_000
 OPUS_SAMPLES = 960
@@ -137,6 +138,8 @@ def _encode_video(spec: ClipSpec) -> Iterator[EncodedFrame]:
         if spec.codec.startswith("vp")
         else {}
     )
+    with same_priority():
+        encoder.open()
     picture = Picture(spec.width, spec.height, spec.participant)
     count = spec.seconds * spec.fps
     done = 0

@@ -14,6 +14,7 @@ import numpy as np
 from reelroom.domain.lines import AnyLine, Init, OutputOpened, Segment
 from reelroom.domain.recording import RecordingSpec
 from reelroom.record.mux import Muxed, Rendition, Sample, SegmentJob, TrackConfig
+from reelroom.scheduling import same_priority
 from tests.needs import need
 
 FPS = 30
@@ -36,6 +37,8 @@ def pictures(codec: str, seconds: float, width: int = 320, height: int = 180, st
     context.gop_size, context.max_b_frames, context.bit_rate = gop, 0, 300_000
     context.thread_count = 1
     context.options = dict(options)
+    with same_priority():
+        context.open()
     out: list[Sample] = []
 
     def take(packets) -> None:

@@ -14,6 +14,7 @@ from av.video.frame import PictureType
 
 from reelroom.domain.mix import Mix
 from reelroom.record.mixed.codecs import Choice, choose, open_encoder
+from reelroom.scheduling import same_priority
 
 _TEMPORAL_DELIMITER = b"\x12\x00"  # AV1's: no part of a stored frame
 
@@ -87,6 +88,9 @@ class PictureEncoder:
             context = self._context = open_encoder(self._mix, self._choice.name, self.preset)
             context.color_range, context.colorspace = frame.color_range, frame.colorspace
             context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
+            if context.name == "libsvtav1":
+                with same_priority():
+                    context.open()
         if key:
             self._key_tick = tick
         frame.pts, frame.time_base = tick, self._base

@@ -13,6 +13,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
 from reelroom.record.mux.model import VIDEO_SCALE, MuxError, Sample, video_ticks
+from reelroom.scheduling import same_priority
 
 _BASE = Fraction(1, VIDEO_SCALE)
 _DECODERS = {"h264": "h264", "h265": "hevc", "vp8": "vp8", "vp9": "vp9", "av1": "libdav1d"}
@@ -49,6 +50,9 @@ class VideoEncoder:
         context.max_b_frames = 0
         context.thread_count = 1
         context.options = dict(options)
+        if name == "libsvtav1":
+            with same_priority():
+                context.open()
         self.size = (width, height)
         self._target = target
         self._context = context
