@@ -31,7 +31,7 @@ SMOOTH = 0.4  # weight of a recorder's newest sample
 SMOOTH_OURS = 0.1  # of the other processes': they burst at their start, and when files are made and sent
 YOUNG_S = 30.0  # what a process has used until then is its start, and says nothing of what it goes on to use
 LOOK_S = 0.2  # a start does not wait longer for the room's tracks of this moment
-MEASURE_S = 60.0
+MEASURE_S = 300.0  # on a busy machine it gets little
 CALIBRATION = "calibration.json"
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -181,28 +181,21 @@ class Capacity:
             self._tasks.append(asyncio.create_task(self._calibrate(), name="calibrate"))
 
     async def _calibrate(self) -> None:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "reelroom.record.mixed.measure"),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        err = b""
         try:
-            async with asyncio.timeout(MEASURE_S):
-                out, err = await process.communicate()
-            found = json.loads(out)
-            self.rates = msgspec.structs.replace(self.rates, **{name: float(found[name]) for name in _MEASURED})
-        except (TimeoutError, ValueError, KeyError, TypeError) as error:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-                err = b""
+            out, err = await _measured()
+            self.rates = _bounded(json.loads(out))
+        except (OSError, ValueError, KeyError, TypeError) as error:  # TimeoutError is an OSError
             tail = err.decode(errors="replace")[-300:]
             log.warning("this machine could not be measured; defaults hold", error=repr(error), said=tail)
             return
         self.calibrated = True
         kept = {"machine": _machine(), **{name: getattr(self.rates, name) for name in _MEASURED}}
         path = self._settings.data / CALIBRATION
-        await asyncio.to_thread(path.write_text, json.dumps(kept))
+        try:
+            await asyncio.to_thread(path.write_text, json.dumps(kept))
+        except OSError as error:
+            log.warning("what was measured is not kept: it is measured again after a restart", error=repr(error))
         log.info("measured what pixels cost here", **kept)
 
     def _read_rates(self) -> None:
@@ -210,7 +203,7 @@ class Capacity:
             kept = json.loads((self._settings.data / CALIBRATION).read_text())
             if kept.pop("machine") != _machine():
                 return
-            self.rates = msgspec.structs.replace(self.rates, **{name: float(kept[name]) for name in _MEASURED})
+            self.rates = _bounded(kept)
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -220,6 +213,38 @@ class Capacity:
 
 
 _MEASURED = ("encode", "decode", "draw")
+#: Times the defaults. No machine that serves is so far from them, but one measured in a bad moment may seem so, and
+#: would refuse what it can do from then on.
+_LEAST, _MOST = 0.1, 3.0
+
+
+def _bounded(found: dict[str, Any]) -> Rates:
+    """The rates with what was measured, within what is believed. ValueError, KeyError or TypeError when it is no
+    measurement at all."""
+    rates = Rates()
+    changes = {}
+    for name in _MEASURED:
+        value, default = float(found[name]), getattr(rates, name)
+        if not value > 0:
+            raise ValueError(f"{name} was measured as {value}")
+        changes[name] = min(max(value, _LEAST * default), _MOST * default)
+    return msgspec.structs.replace(rates, **changes)
+
+
+async def _measured() -> tuple[bytes, bytes]:
+    """What the measuring process prints on both its outputs; it never outlives this. OSError, TimeoutError."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "reelroom.record.mixed.measure"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(MEASURE_S):
+            return await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 def _machine() -> str:

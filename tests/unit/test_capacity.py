@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,13 +15,14 @@ from cryptography.fernet import Fernet
 
 from reelroom.config import Settings
 from reelroom.control.apps import AppContext
-from reelroom.control.capacity import Capacity, Meter, Overloaded, cores, cpu_of
+from reelroom.control.capacity import CALIBRATION, Capacity, Meter, Overloaded, _bounded, _machine, cores, cpu_of
 from reelroom.control.changes import Changes
 from reelroom.control.destinations import DestinationSpec
 from reelroom.control.errors import ControlError
 from reelroom.control.listing import new_id
 from reelroom.control.problems import of_error
 from reelroom.control.recordings import NewRecording, Recordings
+from reelroom.domain.cost import Rates
 from reelroom.domain.recording import RecordingSpec
 from reelroom.store.db import Database
 from reelroom.store.migrations import upgrade
@@ -138,3 +140,22 @@ def test_what_a_process_took_to_start_and_what_its_children_took_is_no_use_of_it
 
 def test_there_are_cores() -> None:
     assert 0 < cores() <= len(os.sched_getaffinity(0))
+
+
+def test_a_measurement_of_a_bad_moment_is_not_believed_beyond_bounds() -> None:
+    default = Rates()
+    found = _bounded({"encode": 1000.0, "decode": 1e-9, "draw": default.draw * 2})
+    assert found.encode == pytest.approx(3 * default.encode)
+    assert found.decode == pytest.approx(default.decode / 10)
+    assert found.draw == default.draw * 2
+    for wrong in ({"encode": 0, "decode": 1, "draw": 1}, {"encode": float("nan"), "decode": 1, "draw": 1}):
+        with pytest.raises(ValueError, match="encode"):
+            _bounded(wrong)
+
+
+async def test_what_was_measured_once_is_read_again_within_bounds(tmp_path: Path) -> None:
+    (tmp_path / CALIBRATION).write_text(json.dumps({"machine": _machine(), "encode": 50, "decode": 50, "draw": 50}))
+    capacity = Capacity(Settings(dev=True, data=tmp_path), Nothing(), nobody)  # type: ignore[arg-type]
+    capacity._read_rates()
+    assert capacity.calibrated
+    assert capacity.rates.encode == pytest.approx(3 * Rates().encode)
