@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 from urllib.parse import parse_qsl, urlsplit
 
@@ -12,13 +13,21 @@ from reelroom.control.guard import MAX_URL, refusal
 from reelroom.domain.mix import Push
 
 _PORTS = {"rtmp": 1935, "rtmps": 443}  # srt has none of its own
-#: Of what libsrt can be told in a URL: nothing that listens, binds or reads a file.
-_SRT_OPTIONS = frozenset({"streamid", "passphrase", "pbkeylen", "latency", "mode", "transtype", "pkt_size", "maxbw"})
+#: Of what libsrt can be told in a URL, as `record/mixed/srt.py` takes it: nothing that listens, binds or reads a file.
+_SRT_OPTIONS = {
+    "streamid": r".{0,512}",
+    "passphrase": r".{10,79}",
+    "pbkeylen": "16|24|32",
+    "latency": "[0-9]{1,9}",  # microseconds
+    "mode": "caller",
+    "transtype": "live",
+    "pkt_size": "1316",
+}
 
 
 async def check_push(push: Push, allow_private: bool, where: str) -> None:
     """ControlError("invalid") unless the mix may be pushed there. A name that leads elsewhere later is not noticed:
-    the library that sends looks it up itself."""
+    the library that sends looks it up itself, at each connection (rtmps:// needs the name for its certificate)."""
 
     def wrong(message: str) -> ControlError:
         return ControlError("invalid", message, where)
@@ -30,16 +39,16 @@ async def check_push(push: Push, allow_private: bool, where: str) -> None:
         host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
     except ValueError as error:
         raise wrong(f"not a URL: {error}") from error
+    if "\\" in push.url or (host and "%" in host):  # readers of URLs make different hosts of these
+        raise wrong("must have no backslash, and no % in its host")
     if not host or not port:
         raise wrong(f"{parts.scheme}:// needs a host" + ("" if parts.scheme in _PORTS else " and a port"))
     if parts.scheme == "srt":
-        options = dict(parse_qsl(parts.query, keep_blank_values=True))
-        if unknown := options.keys() - _SRT_OPTIONS:
-            raise wrong(
-                f"srt has no option {sorted(unknown)[0][:40]!r} here; there are " + ", ".join(sorted(_SRT_OPTIONS))
-            )
-        if options.get("mode", "caller") != "caller":
-            raise wrong("srt's mode must be caller")
+        for name, value in parse_qsl(parts.query, keep_blank_values=True):
+            if name not in _SRT_OPTIONS:
+                raise wrong(f"srt has no option {name[:40]!r} here; there are " + ", ".join(sorted(_SRT_OPTIONS)))
+            if not re.fullmatch(_SRT_OPTIONS[name], value, re.DOTALL):
+                raise wrong(f"srt's {name} must match {_SRT_OPTIONS[name]}")  # without the value: it may be a secret
     elif parts.path.strip("/") == "":
         raise wrong("needs an application and a stream's name after the host")
     try:

@@ -191,6 +191,9 @@ class Recordings:
         scene = spec.mix.scene
         if not scene.images():
             return spec
+        async with self._database.reading() as session:  # nothing is put into the folder of another's recording
+            if await session.get(tables.Recording, spec.id) is not None:
+                raise ControlError("conflict", f"recording {spec.id} exists already", "id")
         names = await self._images.load(self._recorders.folder(spec.id), _sources(scene, new.images))
         mix = msgspec.structs.replace(spec.mix, scene=scene.with_images(names))
         return msgspec.structs.replace(spec, mix=mix)

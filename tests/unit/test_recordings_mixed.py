@@ -1,6 +1,7 @@
 """Starting and changing mixed recordings in control: what is checked, kept, shown and told to the recorder."""
 
 import base64
+import dataclasses
 import io
 import json
 import time
@@ -27,6 +28,7 @@ from reelroom.domain.mix import Push
 from reelroom.domain.recording import RecordingSpec
 from reelroom.domain.scene import Preset
 from reelroom.record import commands
+from reelroom.record.mixed.srt import parse
 from reelroom.record.paths import Paths
 from reelroom.store import tables
 from reelroom.store.db import Database
@@ -152,11 +154,33 @@ async def test_where_it_is_pushed_to_is_in_the_recorders_spec_and_sealed_in_the_
 @pytest.mark.parametrize(
     "url",
     ["rtmp://127.0.0.1/", "srt://127.0.0.1", "srt://127.0.0.1:9?mode=listener", "srt://127.0.0.1:9?localip=1.1.1.1",
-     "rtmp://nobody.invalid/a/b"],
+     "rtmp://nobody.invalid/a/b", "rtmp://127.0.0.1\\@8.8.8.8/a/b", "rtmp://127.0.0.%31/a/b",
+     "srt://127.0.0.1:9?maxbw=1", "srt://127.0.0.1:9?passphrase=short", "srt://127.0.0.1:9?pbkeylen=8",
+     "srt://127.0.0.1:9?mode=listener&mode=caller"],
 )  # fmt: skip
 async def test_pushes_that_listen_or_lead_nowhere_are_refused(url: str) -> None:
     with pytest.raises(ControlError):
         await check_push(Push(id="a", url=url), True, "")
+
+
+async def test_a_start_with_a_taken_id_puts_nothing_into_the_other_s_folder(made: Made) -> None:
+    row = await made.start()
+    new = made.wanted(mix={"scene": {"background": {"image": {"data": picture("green")}}}})
+    again = dataclasses.replace(new, spec=msgspec.structs.replace(new.spec, id=row.id))
+    with pytest.raises(ControlError, match="exists already"):
+        await made.recordings.start(again)
+    assert not (made.folder / row.id / "images").exists()
+    assert (made.folder / row.id / "spec.json").exists()
+
+
+@pytest.mark.parametrize(
+    "query", ["", "streamid=%23!::r=a/b,m=publish", "passphrase=0123456789&pbkeylen=32&latency=200000&mode=caller",
+              "transtype=live&pkt_size=1316"],
+)  # fmt: skip
+async def test_what_is_taken_of_srt_is_what_can_be_sent(query: str) -> None:
+    url = f"srt://127.0.0.1:9?{query}"
+    await check_push(Push(id="a", url=url), True, "")
+    parse(url)
 
 
 async def test_pushes_into_the_servers_own_network_are_refused() -> None:
