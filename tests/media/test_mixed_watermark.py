@@ -145,3 +145,21 @@ def test_fitted_image_is_transparent_where_it_does_not_reach() -> None:
     assert sheet.getpixel((100, 45)) == (0, 0, 0, 0)
     assert sheet.getpixel((100, 100)) == (255, 0, 0, 255)
     assert np.asarray(fitted(Image.new("RGBA", (100, 50), "#ff0000"), 200, 200, Fit.CROP))[..., 3].min() == 255
+
+
+def test_images_are_let_go_when_they_are_too_many_and_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BUDGET", 250)  # two of them
+    colors = {"a": "#ff0000", "b": "#00ff00", "c": "#0000ff"}
+    for name, color in colors.items():
+        Image.new("RGB", (10, 10), color).save(tmp_path / name, "PNG")
+    images = Images(tmp_path)
+    first = images.get("a")
+    assert images.get("missing") is None
+    images.get("b")
+    assert images.get("a") is first
+    images.get("c")
+    assert set(images._loaded) == {"missing", "a", "c"}
+    again = images.get("b")
+    assert again is not None and again.getpixel((0, 0)) == (0, 255, 0, 255)

@@ -12,13 +12,17 @@ from reelroom.record.mixed.fitting import place
 
 MAX_PIXELS = 34_000_000  # of one image's file: 8K
 KEPT = 4096  # what is wider or higher is kept smaller: no canvas shows more
+BUDGET = 64_000_000  # pixels of all that are kept at once: 256 MB
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # what control takes
 
 log = structlog.get_logger(__name__)
 
 
 class Images:
-    """The folder's files, each named by its SHA-256. One that cannot be shown is told once, then left out."""
+    """The folder's files, each named by its SHA-256. One that cannot be shown is told once, then left out.
+
+    Those that were asked for last are kept, `BUDGET` pixels of them; others are read again when they are needed.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -26,13 +30,26 @@ class Images:
 
     def get(self, name: str) -> Image.Image | None:
         """The image in RGBA, upright; None when it is not there or is none that is taken."""
-        if name not in self._loaded:
+        if name in self._loaded:
+            self._loaded[name] = self._loaded.pop(name)  # the last to be let go
+        else:
             try:
                 self._loaded[name] = load_image(self._folder / name)
             except (OSError, ValueError) as error:
                 log.warning("image cannot be shown", image=name, error=str(error))
                 self._loaded[name] = None
+            self._shrink(name)
         return self._loaded[name]
+
+    def _shrink(self, newest: str) -> None:
+        """Let go of those that were asked for longest ago, as far as they are too many."""
+        sizes = {name: image.width * image.height for name, image in self._loaded.items() if image is not None}
+        total = sum(sizes.values())
+        for name, size in sizes.items():
+            if total <= BUDGET or name == newest:
+                return
+            del self._loaded[name]
+            total -= size
 
     def keep(self, names: frozenset[str]) -> None:
         """Let go of all others."""
