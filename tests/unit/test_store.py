@@ -4,12 +4,12 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from cryptography.fernet import Fernet
-from sqlalchemy import select
+from sqlalchemy import inspect, select, text
 
 from reelroom.store.db import Database, async_url
 from reelroom.store.migrations import upgrade
 from reelroom.store.secrets import SecretBox, SecretError
-from reelroom.store.tables import App, Base
+from reelroom.store.tables import App, Base, Media, Recording
 
 
 async def test_migrations_make_the_tables_of_the_code() -> None:
@@ -25,6 +25,34 @@ async def test_migrations_make_the_tables_of_the_code() -> None:
         session.add(App(id="a", secrets=b"x", key_hash="h", defaults={}, created_ns=1))
     async with database.reading() as session:
         assert (await session.scalars(select(App.id))).all() == ["a"]
+    await database.close()
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002"])
+async def test_a_database_of_an_earlier_version_keeps_its_recordings(revision: str) -> None:
+    database = Database("sqlite://")
+    await upgrade(database.engine, revision)
+    async with database.engine.begin() as connection:
+        columns = await connection.run_sync(lambda sync: inspect(sync).get_columns("recordings"))
+        numbers = {column["name"] for column in columns if column["type"].python_type is int}
+        values = {column["name"]: 7 if column["name"] in numbers else "x" for column in columns}
+        values |= {"id": "r", "app": "a", "spec": "{}", "labels": "{}", "dialect_data": "{}", "destination": None}
+        names = ", ".join(values)
+        await connection.execute(text("INSERT INTO apps (id, secrets, key_hash, defaults, created_ns) VALUES "
+                                      "('a', x'00', 'h', '{}', 1)"))  # fmt: skip
+        places = ", ".join(f":{name}" for name in values)
+        await connection.execute(text(f"INSERT INTO recordings ({names}) VALUES ({places})"), values)
+    await upgrade(database.engine)
+    async with database.engine.connect() as connection:
+        differences = await connection.run_sync(
+            lambda sync: compare_metadata(MigrationContext.configure(sync), Base.metadata)
+        )
+    assert differences == []
+    async with database.reading() as session:
+        row = await session.get(Recording, "r")
+        assert row is not None
+        assert (row.app, row.created_ns, row.library, row.match) == ("a", 7, None, None)
+        assert (await session.scalars(select(Media.id))).all() == []
     await database.close()
 
 
