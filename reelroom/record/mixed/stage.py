@@ -6,7 +6,7 @@ Runs in the mixing thread. Knows no ticks but the ones it is asked for, and no s
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from reelroom.domain.layout import Pane, Person, Speaker, arrange
 from reelroom.domain.mix import Mix
@@ -25,12 +25,14 @@ _LOOK_NS = SECOND // 5  # how often it is asked who speaks
 
 
 class Stage:
-    """Draws and encodes. `scenes` are (room time, what is shown from then on); another thread may append to them."""
+    """Draws and encodes. `scenes` are (room time, what is shown from then on); another thread may append to them.
+    Those that are over are taken out.
+    """
 
     def __init__(
         self,
         mix: Mix,
-        scenes: Sequence[tuple[int, Scene]],
+        scenes: list[tuple[int, Scene]],
         feed: Feed,
         images: Images,
         encoder: Callable[[], PictureEncoder],
@@ -43,7 +45,6 @@ class Stage:
         self.encoder = encoder()
         self.hurry = False  # wait for nothing more
         self._scenes = scenes
-        self._index = 0
         self._scene: Scene | None = None
         self._speaker = Speaker()
         self._spoke: dict[str, int] = {}
@@ -95,9 +96,9 @@ class Stage:
 
     def _at(self, at_ns: int) -> Scene:
         scenes = self._scenes
-        while self._index + 1 < len(scenes) and scenes[self._index + 1][0] <= at_ns:
-            self._index += 1
-        return scenes[self._index][1]
+        while len(scenes) > 1 and scenes[1][0] <= at_ns:
+            del scenes[0]  # a client may change them every second for days
+        return scenes[0][1]
 
     def _arrange(self, scene: Scene, people: tuple[Person, ...], at_ns: int) -> None:
         self._scene, self._people = scene, people
