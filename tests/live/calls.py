@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from reelroom.demo.clip import make_clip
+from reelroom.demo.clipfile import Clip
 from reelroom.demo.publisher import AiortcPublisher
 from tests.servers import Server
 
@@ -43,16 +44,22 @@ class Call:
         made = await asyncio.to_thread(
             make_clip, seconds, **({"size": (320, 180), "video_kbps": 250, "participant": 5} | clip)
         )
+        return await self.publish(
+            identity, made, last_s or seconds, loop=last_s is not None, ppm=ppm, edit_answer=edit_answer, token=token
+        )
+
+    async def publish(
+        self, identity: str, clip: Clip, seconds: float, *, token: Mapping[str, Any] | None = None, **how: Any
+    ) -> AiortcPublisher:
+        """Publish a clip that is there already; `how` is the publisher's."""
         publisher = AiortcPublisher(
             f"{self.server.url}/whip/{self.room}",
             self.server.token(self.room, identity, **(token or {})),
-            made,
-            loop=last_s is not None,
-            ppm=ppm,
-            edit_answer=edit_answer,
+            clip,
+            **how,
         )
         await publisher.start()
-        self.speaking.append((publisher, asyncio.create_task(publisher.run(last_s or seconds))))
+        self.speaking.append((publisher, asyncio.create_task(publisher.run(seconds))))
         return publisher
 
     async def leave(self, publisher: AiortcPublisher, *, goodbye: bool = True) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from reelroom.domain import lines
+from reelroom.record import journal
+from reelroom.record.paths import Paths
 from tests.live.calls import call
 from tests.live.mixed import end_mixed, judge_pane, panes, start_mixed
 from tests.live.test_recording_survives import kill_recorder
@@ -25,18 +29,26 @@ def server() -> Iterator[Server]:
         yield started
 
 
-async def test_a_killed_recorder_goes_on_mixing_where_it_stopped(server: Server, tmp_path: Path) -> None:
+async def test_a_killed_recorder_goes_on_mixing_where_it_stopped(
+    server: Server, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    killed: list[int] = []
     with call(server, tmp_path) as people:
         for name, participant in NAMES.items():
             await people.join(name, participant=participant)
         recording = start_mixed(people, hls={"segment_s": 2})
-        await asyncio.sleep(4.3)
-        await kill_recorder(server, recording)
-        await asyncio.sleep(2.7)
-        await kill_recorder(server, recording)
+        for wait_s in (4.3, 2.7):
+            await asyncio.sleep(wait_s)
+            killed.append(time.time_ns())
+            await kill_recorder(server, recording)
         await asyncio.sleep(3.5)
         timeline, files = await end_mixed(people, recording, tmp_path)
     assert len(timeline["epochs"]) == 3
+    told = journal.lines(Paths(server.data / "recordings" / recording).journal)
+    resumed = [line.at_ns for line in told if isinstance(line, lines.Notice) and line.code == "mix_resumed"]
+    caught_up_s = [round((at_ns - killed_ns) / 1e9, 2) for killed_ns, at_ns in zip(killed, resumed, strict=True)]
+    record_property("from kill to caught up, s", caught_up_s)
+    print("from kill to caught up, s:", caught_up_s)
     (output,) = timeline["outputs"]
     assert output["gaps"] == []
     assert {kind: len(paths) for kind, paths in files.items()} == {"hls": 1, "mp4": 1}

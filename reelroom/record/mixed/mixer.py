@@ -55,7 +55,7 @@ class Mixer:
     ) -> None:
         self.made: deque[Made | Mark] = deque()
         self.pushes: tuple[Push, ...] = ()  # they get every frame, and never make anybody wait
-        self.notices: deque[tuple[str, str]] = deque()  # code, message
+        self.notices: deque[tuple[str, str, int]] = deque()  # code, message, room time or 0
         self.error: BaseException | None = None
         self.done = False
         self.start_ns = resume.start_ns if resume is not None else 0
@@ -79,6 +79,7 @@ class Mixer:
         self._key = True
         self._paused_ns = 0  # the pause that a mark was made of
         self._allowed_ns = OVERLOAD_NS
+        self._behind_ns = 0  # of a mix that was taken over, until it has caught up
         self._times: dict[int, int] = {}  # tick → room time, of those in the encoder
         self._sounds: deque[Made] = deque()  # that wait for the pictures before them
         self._load = Load()
@@ -151,7 +152,9 @@ class Mixer:
             lost_ns = self._now() - max(OVERLOAD_NS, self._feed.ring_ns)
             if at_ns is not None and at_ns < lost_ns:
                 self._leave_out("ring", at_ns, lost_ns)
-        self._allowed_ns = max(0, self._now() - (self._room_ns(self._tick) or self._now())) + OVERLOAD_NS
+        behind_ns = max(0, self._now() - (self._room_ns(self._tick) or self._now()))
+        self._behind_ns = behind_ns if self._resume is not None else 0
+        self._allowed_ns = behind_ns + OVERLOAD_NS
         return True
 
     def _alone(self) -> bool:
@@ -179,6 +182,7 @@ class Mixer:
                 late_ns = self._now() - at_ns - SECOND // self._rate - LATENCY_NS
                 if late_ns < 0:
                     self._allowed_ns = OVERLOAD_NS
+                    self._tell_resumed()
                     self._changed.wait(-late_ns / 1e9)
                     continue
                 if not self._feed.caught_up and not self._alone():
@@ -276,7 +280,13 @@ class Mixer:
         encoder = self._picture.encoder
         log.info("encoder", name=encoder.name, preset=encoder.preset)
         if encoder.why:
-            self.notices.append(("encoder_hardware", f"{encoder.name} encodes the picture: {encoder.why}"))
+            self.notices.append(("encoder_hardware", f"{encoder.name} encodes the picture: {encoder.why}", 0))
+
+    def _tell_resumed(self) -> None:
+        if self._behind_ns:
+            message = f"the mix went on {self._behind_ns / 1e9:.2f} s behind the call and has caught up"
+            self.notices.append(("mix_resumed", message, self._now()))
+            self._behind_ns = 0
 
     def _adapt(self, effort: int) -> None:
         if not effort or self._picture is None:
@@ -286,7 +296,7 @@ class Mixer:
         if preset:
             why = "it keeps up easily" if effort > 0 else "it does not keep up"
             self.notices.append(
-                ("encoder_preset", f"the picture is encoded with the preset {preset} from now on: {why}")
+                ("encoder_preset", f"the picture is encoded with the preset {preset} from now on: {why}", 0)
             )
 
     def _finish(self) -> None:

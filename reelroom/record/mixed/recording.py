@@ -129,8 +129,8 @@ class MixedRecording:
             self.feed.begun(self._output.opened.start_ns)
         self.feed.ask_for_keys(now_ns)
         while mixer.notices:
-            code, message = mixer.notices.popleft()
-            self._worker.lines([lines.Notice(code=code, message=message, output=OUTPUT)])
+            code, message, at_ns = mixer.notices.popleft()
+            self._worker.lines([lines.Notice(code=code, message=message, output=OUTPUT, at_ns=at_ns)])
         self._tell_of_pushes()
 
     def _tell_of_pushes(self) -> None:
