@@ -24,6 +24,10 @@ START_S = 5.0  # how long a start waits for a fork server that is being restarte
 _RETRY_S = 0.03
 
 
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 class Recorders:
     """The recorders of this machine, by the files and sockets they read."""
 
@@ -45,7 +49,7 @@ class Recorders:
         folder = self.folder(spec.id)
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / "spec.json.part"
-        with part.open("wb") as file:
+        with open(part, "wb", opener=_private) as file:  # there may be keys of streams in it
             file.write(msgspec.json.encode(spec))
             file.flush()
             os.fsync(file.fileno())

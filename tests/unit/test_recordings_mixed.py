@@ -145,6 +145,7 @@ async def test_where_it_is_pushed_to_is_in_the_recorders_spec_and_sealed_in_the_
     assert "secret-key" not in json.dumps(row.spec) and b"secret-key" not in (row.pushes or b"")
     spec = made.spec(row.id)
     assert spec.mix is not None and spec.mix.pushes[0].url == "rtmp://127.0.0.1/app/secret-key?x=1"
+    assert (made.folder / row.id / "spec.json").stat().st_mode & 0o077 == 0
     # control was killed before the folder was there: the spec is made again, with its secrets
     (made.folder / row.id / "spec.json").unlink()
     assert await made.recordings.start_late(0) == 1
