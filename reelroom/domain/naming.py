@@ -233,7 +233,7 @@ class Names:
         return name + SEGMENT_EXTENSIONS[segment.container]
 
     def file(self, file: lines.File) -> str:
-        """Key of a finished file; parts of a split get `_2`, `_3`... if the pattern has no number."""
+        """Key of a finished file; parts of a split get `_2`, `_3`... if the pattern has neither number nor time."""
         values: dict[str, str | int] = {
             "format": file.format,
             "start": file.start_ns,
@@ -250,7 +250,7 @@ class Names:
         silent = own and not mixed and "part" in used(own) and not used(own) & {"kind", "letters"}
         kind = "av" if silent else file.kind
         name = self._key(pattern, file.identity, file.source, kind, file.output, values)
-        if file.sequence > 1 and not used(pattern) & {"sequence", "index", "part"}:
+        if file.sequence > 1 and not used(pattern) & {"start", "end", "sequence", "index", "part"}:
             name += f"_{file.sequence}"
         return name + EXTENSIONS[file.format]
 

@@ -57,6 +57,7 @@ def test_default_names_sit_in_a_folder_of_the_recording() -> None:
 def test_parts_of_a_split_get_a_number_unless_the_pattern_has_one() -> None:
     assert Names(spec()).file(finished(3)).endswith("/alice_camera_3.mp4")
     assert Names(spec(Naming(prefix="", file="{identity}_{index}"))).file(finished(3)) == "alice_2.mp4"
+    assert Names(spec(Naming(prefix="", file="{identity}_{start:s}"))).file(finished(3)) == f"alice_{AT // 10**9}.mp4"
 
 
 def test_audio_and_video_apart_have_names_of_their_own() -> None:
