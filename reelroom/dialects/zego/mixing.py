@@ -72,8 +72,8 @@ def mix(
         raise errors.not_supported(f"{where}.RecordSoundWave true")
     if config.ClearInputStreamTimeout:
         raise errors.not_supported(f"{where}.ClearInputStreamTimeout; leave it out")
-    video = VideoConfig(Width=1280, Height=720, Bitrate=1_500_000)  # of no effect: there is no picture
-    if stream_type != AUDIO_ONLY:
+    video = VideoConfig(Width=1920, Height=1080, Bitrate=1_500_000)  # of no effect: there is no picture
+    if stream_type != AUDIO_ONLY or config.MixOutputVideoConfig:
         video = parse(VideoConfig, config.MixOutputVideoConfig or {}, f"{where}.MixOutputVideoConfig")
     if video.Width * video.Height > MAX_PIXELS:
         raise errors.invalid(f"{where}.MixOutputVideoConfig: Width x Height must be at most 1920 x 1080")
