@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import posixpath
 import subprocess
 import sys
 import time
@@ -60,7 +61,7 @@ class Place:
             return None
         uris = [line for line in text.decode().splitlines() if line and not line.startswith("#")]
         uris += [line.split('"')[1] for line in text.decode().splitlines() if line.startswith("#EXT-X-MAP")]
-        return [key.rpartition("/")[0] + "/" + unquote(uri) for uri in uris]
+        return [posixpath.normpath(key.rpartition("/")[0] + "/" + unquote(uri)) for uri in uris]
 
 
 @pytest.fixture(params=["s3", "azblob"])

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import io
 import json
+import tempfile
 import time
 from pathlib import Path
 
@@ -52,7 +53,8 @@ class Made:
         self.database = database
         self.folder = tmp_path / "recordings"
         self.folder.mkdir()
-        recorders = Folders(self.folder, tmp_path)
+        run = Path(tempfile.gettempdir())  # no recorder listens there, and a socket's path must be short
+        recorders = Folders(self.folder, run)
         chosen = Settings(dev=True, **settings)  # type: ignore[arg-type]
         self.recordings = Recordings(chosen, database, box, recorders, Changes(), None)  # type: ignore[arg-type]
 
