@@ -131,5 +131,31 @@ def thousand(
     print(dumps(lifecycle.thousand(recordings, at_once, _say), indent=2))
 
 
+@app.command()
+def api(
+    dialects: Annotated[str, typer.Option(help="whose API")] = "native,agora,aliyun_live,aliyun_rtc,tencent,zego",
+    running: Annotated[int, typer.Option(min=0, help="recordings of empty rooms that run throughout")] = 200,
+    starts: Annotated[int, typer.Option(min=10, help="starts and stops of each")] = 100,
+    queries: Annotated[int, typer.Option(min=10, help="queries of each")] = 1000,
+    at_once: Annotated[int, typer.Option(min=2, help="clients of the second round of queries")] = 8,
+    json: Annotated[bool, typer.Option("--json", help="the figures as JSON")] = False,
+) -> None:
+    """Start, query and stop in each dialect while many recordings run: calls a second, and how long one takes."""
+    from benchmarks import api as bench
+
+    names = dialects.split(",")
+    if unknown := set(names) - set(bench.DIALECTS):
+        raise typer.BadParameter(f"unknown {', '.join(unknown)}: known are {', '.join(bench.DIALECTS)}")
+    rows = bench.run(names, running, starts, queries, at_once, _say)
+    if json:
+        print(bench.as_json(rows))
+        return
+    table = Table("dialect", "call", "clients", "calls", "calls a second", "p50", "p99")
+    for row in rows:
+        figures = (str(row.at_once), str(row.calls), f"{row.per_second:.0f}", f"{row.p50_ms} ms", f"{row.p99_ms} ms")
+        table.add_row(row.dialect, row.call, *figures)
+    Console().print(table)
+
+
 if __name__ == "__main__":
     app()
