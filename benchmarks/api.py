@@ -296,8 +296,12 @@ def run(dialects: Sequence[str], running: int, starts: int, queries: int, at_onc
         for name in dialects:
             say(name)
             api = DIALECTS[name](host)
-            rows += _measure(name, api, starts, queries, at_once)
+            for row in _measure(name, api, starts, queries, at_once):
+                say(f"  {row.call} by {row.at_once}: {row.per_second}/s, p50 {row.p50_ms}, p99 {row.p99_ms} ms")
+                rows.append(row)
             api.close()
+        native.close()  # by now the server has closed the idle connection, too
+        native = Native(host)
         ended = [id for id in kept if native.client(native.query(id))["state"] != "recording"]
         if ended:
             raise RuntimeError(f"{len(ended)} of the {running} recordings did not run throughout:\n{server.tail()}")
@@ -306,24 +310,31 @@ def run(dialects: Sequence[str], running: int, starts: int, queries: int, at_onc
 
 def _measure(name: str, api: Native, starts: int, queries: int, at_once: int) -> Iterator[Row]:
     answers: list[dict[str, Any]] = []
-    yield _timed(name, "start", api, 1, [api.start(number) for number in range(starts)], answers)
+    begins = [api.start(number) for number in range(starts)]
+    yield _timed(name, "start", api.host, 1, starts, begins.__getitem__, answers)
     tasks = [api.started(number, answer) for number, answer in enumerate(answers)]
     for clients in (1, at_once):
-        yield _timed(name, "query", api, clients, [api.query(tasks[n % starts]) for n in range(queries)], [])
-    yield _timed(name, "stop", api, 1, [api.stop(task) for task in tasks], [])
+        yield _timed(name, "query", api.host, clients, queries, lambda n: api.query(tasks[n % starts]), [])
+    yield _timed(name, "stop", api.host, 1, starts, lambda n: api.stop(tasks[n]), [])
 
 
 def _timed(
-    name: str, call: str, api: Native, at_once: int, requests: Sequence[Request], answers: list[dict[str, Any]]
+    name: str,
+    call: str,
+    host: str,
+    at_once: int,
+    calls: int,
+    make: Callable[[int], Request],
+    answers: list[dict[str, Any]],
 ) -> Row:
-    """`requests` were signed before, so that the time is the server's and the wire's."""
-    clients = [Client(api.host) for _ in range(at_once)]
+    """Each call is signed right before it, as a copy of an old one is refused; that is in no call's time."""
+    clients = [Client(host) for _ in range(at_once)]
     failed: list[BaseException] = []
 
     def work(index: int) -> None:
         try:
-            for request in requests[index::at_once]:
-                answers.append(clients[index](request))
+            for number in range(index, calls, at_once):
+                answers.append(clients[index](make(number)))
         except BaseException as error:
             failed.append(error)
 
@@ -340,8 +351,8 @@ def _timed(
     for client in clients:
         client.http.close()
     p99 = statistics.quantiles(spent, n=100, method="inclusive")[98]
-    per_second = len(spent) / took_s
-    return Row(name, call, at_once, len(spent), round(per_second), round(statistics.median(spent), 1), round(p99, 1))
+    per_second = round(calls / took_s)
+    return Row(name, call, at_once, calls, per_second, round(statistics.median(spent), 1), round(p99, 1))
 
 
 @contextmanager
