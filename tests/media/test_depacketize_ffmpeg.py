@@ -9,6 +9,7 @@ import av
 import pytest
 
 from reelroom.rtc.depacketize import make_depacketizer
+from reelroom.scheduling import same_priority
 from tests.depacketize_clips import ENCODERS, decoded, encoded, nal_units, without_delimiter
 
 
@@ -25,7 +26,8 @@ def rtp_payloads(codec: str, frames: tuple[bytes, ...]) -> list[list[tuple[bytes
             stream = output.add_stream(ENCODERS[codec][0], rate=30)
             assert isinstance(stream, av.VideoStream)
             stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
-            output.start_encoding()
+            with same_priority():
+                output.start_encoding()
             for number, frame in enumerate(frames):
                 packet = av.Packet(frame)
                 packet.stream, packet.time_base = stream, Fraction(1, 30)

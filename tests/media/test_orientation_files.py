@@ -17,6 +17,7 @@ from reelroom.finish import make_files
 from reelroom.record.mux import Sample
 from reelroom.record.mux.boxes import BoxError, matrix, rotation_of
 from reelroom.record.mux.video import turned
+from reelroom.scheduling import same_priority
 from tests.needs import need
 
 WIDTH, HEIGHT = 320, 180
@@ -39,6 +40,8 @@ def film(codec: str, turns: list[int]) -> list[Sample]:
     context.time_base, context.framerate = Fraction(1, FPS), Fraction(FPS)
     context.gop_size, context.max_b_frames, context.bit_rate, context.thread_count = FPS, 0, 400_000, 1
     context.options = dict(options)
+    with same_priority():
+        context.open()
     packets = []
     for index in range(len(turns) * FPS):
         frame = av.VideoFrame.from_ndarray(marked(), format="yuv420p")
