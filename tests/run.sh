@@ -41,5 +41,5 @@ fi
 .venv/bin/ruff format --check .
 .venv/bin/mypy
 # Live tests wait more than they work: three at a time on two cores. Those that measure time have the machine to themselves.
-.venv/bin/python -m pytest tests -m "not alone" -n 3 --dist loadfile
+.venv/bin/python -m pytest tests -m "not alone" -n 3 --dist loadfile --no-loadscope-reorder
 exec .venv/bin/python -m pytest tests -m alone
