@@ -283,7 +283,7 @@ class Mns:
     def __init__(self, server: Server) -> None:
         self._http = server.http
 
-    async def __call__(self, method: str, path: str, body: str = "", secret: str = SECRET) -> httpx.Response:
+    async def __call__(self, method: str, path: str, body: str | bytes = "", secret: str = SECRET) -> httpx.Response:
         headers = {"date": formatdate(usegmt=True), "content-type": "text/xml", "x-mns-version": "2015-06-06"}
         signed = mns.signature(secret, mns.string_to_sign(method, headers, path))
         headers["authorization"] = f"MNS {ID}:{signed}"
@@ -317,8 +317,11 @@ async def test_a_consumer_receives_puts_off_and_deletes(server: Server) -> None:
     assert (await client("DELETE", "/queues/q")).status_code == 204
 
 
-@pytest.mark.parametrize("body", ["", "<a", "<!DOCTYPE x><Message/>", "<Messages/>", "<Message/>"])
-async def test_what_is_no_message_is_refused(server: Server, body: str) -> None:
+UTF16 = "<!DOCTYPE x><Message><MessageBody>eA==</MessageBody></Message>".encode("utf-16")
+
+
+@pytest.mark.parametrize("body", ["", "<a", "<!DOCTYPE x><Message/>", UTF16, "<Messages/>", "<Message/>"])
+async def test_what_is_no_message_is_refused(server: Server, body: str | bytes) -> None:
     client = Mns(server)
     await client("PUT", "/queues/q")
     assert (await client("POST", "/queues/q/messages", body)).status_code == 400

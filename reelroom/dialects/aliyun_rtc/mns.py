@@ -123,7 +123,7 @@ async def _messages(context: Context, app: AppContext, request: Request, name: s
 async def _fields(request: Request, root_name: str) -> dict[str, str]:
     """The children of the body's root, those that have a text."""
     raw = await request.body()
-    if b"<!" in raw:  # no declarations, so no entities
+    if b"<!" in raw or b"\0" in raw:  # no declarations, so no entities; in UTF-16 they would look otherwise
         raise MnsError(400, "MalformedXML", "The XML you provided is not well formed.")
     try:
         root = ElementTree.fromstring(raw)  # noqa: S314
