@@ -15,7 +15,7 @@ class TokenBuckets:
         self._buckets: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()  # tokens left, when
 
     def take(self, key: Hashable, now_ns: int, per_second: float, burst: float) -> float:
-        """Take one token of `key`: 0 when there was one or there is no limit (`per_second` 0), else seconds until then."""
+        """Take one token of `key`: 0 when there was one or no limit (`per_second` 0), else seconds until then."""
         if per_second <= 0:
             return 0.0
         tokens, then_ns = self._buckets.pop(key, (burst, now_ns))
