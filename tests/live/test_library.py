@@ -19,7 +19,7 @@ from reelroom.domain.library import LibrarySpec, media_id
 from reelroom.domain.recording import Format
 from reelroom.store.tables import Destination, Event, Media, MediaObject, Recording
 from tests.journals import House, Written
-from tests.live.test_uploads_storage import Place
+from tests.places import Place
 
 S = 1_000_000_000
 

@@ -3,65 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
-import posixpath
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import unquote
 
 import opendal
 import pytest
-from opendal import exceptions
 from sqlalchemy import select
 
 from reelroom.deliver import storage as deliver_storage
 from reelroom.store.tables import Event, File
 from tests import storage
 from tests.journals import House
+from tests.places import Place
 from tests.proxy import Proxy
-
-_names = itertools.count(1)
-
-
-class Place:
-    """A bucket or container of a real server, seen past any proxy."""
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        name = f"place-{next(_names)}-{os.getpid()}"
-        if kind == "s3":
-            self.server = storage.seaweedfs()
-            storage.bucket(self.server, name)
-            self._options: Callable[[int | None], dict[str, str]] = lambda port: storage.s3_options(
-                self.server, name, port
-            )
-        else:
-            self.server = storage.azurite()
-            storage.container(self.server, name)
-            self._options = lambda port: storage.azure_options(self.server, name, port)
-        self.direct = opendal.AsyncOperator(kind, **self._options(None))
-
-    async def destination(self, house: House, port: int | None = None, **more: str) -> str:
-        return await house.destination(self.kind, self._options(port) | more)
-
-    async def read(self, key: str) -> bytes | None:
-        try:
-            return bytes(await self.direct.read(key))
-        except exceptions.NotFound:
-            return None
-
-    async def playlist(self, key: str) -> list[str] | None:
-        """Keys that a playlist names, or None when there is no playlist."""
-        text = await self.read(key)
-        if text is None:
-            return None
-        uris = [line for line in text.decode().splitlines() if line and not line.startswith("#")]
-        uris += [line.split('"')[1] for line in text.decode().splitlines() if line.startswith("#EXT-X-MAP")]
-        return [posixpath.normpath(key.rpartition("/")[0] + "/" + unquote(uri)) for uri in uris]
 
 
 @pytest.fixture(params=["s3", "azblob"])
@@ -261,7 +218,7 @@ async def test_a_killed_uploader_completes_after_restart_without_duplicates(tmp_
 async def test_webdav_takes_files_larger_than_a_chunk_as_a_stream(tmp_path: Path) -> None:
     server = storage.seaweedfs()
     async with House(tmp_path) as house:
-        options = {"endpoint": f"http://127.0.0.1:{server.webdav}", "root": f"/dav {next(_names)}"}
+        options = {"endpoint": f"http://127.0.0.1:{server.webdav}", "root": f"/dav {time.monotonic_ns()}"}
         written = await house.make(await house.destination("webdav", options))
         written.begin("alice")
         written.segment()
