@@ -16,63 +16,16 @@ from reelroom.domain import lines
 from reelroom.domain.layout import Person
 from reelroom.domain.media import TrackInfo
 from reelroom.domain.recording import Subscription
-from reelroom.domain.timeline import DTX_BYTES, SECOND, GapFinder, Pauses
-from reelroom.record.closing import gap_reason
+from reelroom.domain.timeline import SECOND, Pauses
 from reelroom.record.mixed.decoder import Picture, PictureDecoder
+from reelroom.record.mixed.gaps import Gaps
+from reelroom.record.mixed.seats import Seats
+from reelroom.record.mixed.seen import FOREVER_NS, Seen
 from reelroom.record.mixed.sound import SoundMixer
 from reelroom.rooms import protocol
 from reelroom.rooms.protocol import AFTER_GAP, KEY, degrees
 
-FOREVER_NS = 1 << 62
 _ASK_NS = SECOND  # the least time between two requests for a key frame of one track
-_SEAT_NS = 10 * SECOND  # who is back within so long has their old place
-_MUTES = 64  # changes of a track's state that are remembered
-
-
-class Seen:
-    """One track. It is part of the mix from `from_ns` to `until_ns`; `mutes` are (room time, muted), rising."""
-
-    __slots__ = (
-        "announced",
-        "asked_ns",
-        "decoder",
-        "fresh",
-        "from_ns",
-        "heard",
-        "info",
-        "key",
-        "last_ns",
-        "last_seq",
-        "mutes",
-        "place",
-        "removed",
-        "serial",
-        "until_ns",
-        "wanted_ns",
-    )
-
-    def __init__(self, serial: int, info: TrackInfo) -> None:
-        self.serial = serial
-        self.info = info
-        self.place = (info.identity, info.source.output)
-        self.decoder: PictureDecoder | None = None
-        self.heard = False  # the sound mixer has it
-        self.announced = 0  # room time of the announcement
-        self.wanted_ns = 0  # when somebody wanted it: what came before is only decoded
-        self.from_ns = FOREVER_NS  # its first frame
-        self.until_ns = FOREVER_NS
-        self.last_ns = 0  # of its last frame
-        self.last_seq = 0
-        self.mutes: tuple[tuple[int, bool], ...] = ()
-        self.fresh = True  # announced on this connection
-        self.removed = False
-        self.asked_ns = 0
-
-    def begins_ns(self) -> int:
-        return max(min(self.from_ns, self.announced), self.wanted_ns)
-
-    def muted(self, at_ns: int) -> bool:
-        return next((muted for since_ns, muted in reversed(self.mutes) if since_ns <= at_ns), False)
 
 
 class Feed:
@@ -98,17 +51,11 @@ class Feed:
         self._sound = sound
         self._tell = tell
         self._send = send
-        self._gaps_of = gaps_of  # the output that participants' gaps are told of; "": nobody wants them
-        self._gaps: dict[tuple[str, str], GapFinder] = {}
-        self._untold: list[lines.Gap] = []  # before the mix has begun
-        self._begun_ns: int | None = None
+        self._gaps = Gaps(gaps_of, tell) if gaps_of else None  # else nobody wants them
         self._tracks: dict[int, Seen] = {}  # by bus number: frames go there
         self._all: list[Seen] = []  # with those that have ended and are still to be rendered
         self._serial = 0
-        self._told: set[tuple[str, str, int]] = set()  # gaps that are in the journal already
-        self._orders: dict[str, int] = {}
-        self._left: dict[str, int] = {}  # identity → when the last of its tracks ended
-        self._next_order = 0
+        self._seats = Seats()
         self._ingest = ""
         self._wanted_keys: set[int] = set()
         self._lock = threading.Lock()
@@ -123,9 +70,9 @@ class Feed:
 
     def restore(self, orders: Iterable[str], gaps: Iterable[lines.Gap]) -> None:
         """What the journal has: people in the order in which they came, and gaps that have been told."""
-        self._orders = {identity: index for index, identity in enumerate(orders)}
-        self._next_order = len(self._orders)
-        self._told = {(gap.identity, gap.kind, gap.to_ns) for gap in gaps}
+        self._seats = Seats(orders)
+        if self._gaps is not None:
+            self._gaps.restore(gaps)
 
     def frame(self, number: int, flags: int, seq: int, room_ns: int, level: int, payload: memoryview) -> None:
         """One frame from the bus, those that were there before among them."""
@@ -141,8 +88,8 @@ class Feed:
         if room_ns >= seen.until_ns:
             return
         wanted = room_ns >= seen.wanted_ns
-        if self._gaps_of and wanted:
-            self._count(seen, room_ns, payload)
+        if self._gaps is not None and wanted:
+            self._gaps.frame(seen, room_ns, len(payload), self.pauses)
         if seen.decoder is not None:
             seen.decoder.put(bytes(payload), room_ns, bool(flags & KEY), bool(flags & AFTER_GAP), degrees(flags))
         elif self._sound is not None and seen.heard and wanted:
@@ -163,14 +110,12 @@ class Feed:
                     self._remove(seen, end_ns, message.reason)
                 case protocol.TrackState(track=number, room_ns=at_ns, muted=muted) if number in self._tracks:
                     seen = self._tracks[number]
-                    seen.mutes = (*seen.mutes, (at_ns, muted))[-_MUTES:]
-                    if muted:
-                        self._note(seen, "mute")
+                    seen.mute(at_ns, muted)
+                    if muted and self._gaps is not None:
+                        self._gaps.note(seen, "mute")
                 case protocol.GapSeen(track=number) if number in self._tracks:
-                    seen = self._tracks[number]
-                    finder = self._gaps.get(seen.place)
-                    if finder is not None:
-                        finder.seen(seen.info.kind, message.from_ns, message.to_ns, message.packets, message.reason)
+                    if self._gaps is not None:
+                        self._gaps.seen(self._tracks[number], message)
                 case protocol.CaughtUp():
                     for seen in [one for one in self._tracks.values() if not one.fresh]:
                         self._remove(seen, message.room_ns, "left")
@@ -248,56 +193,23 @@ class Feed:
             self._tell([lines.Notice(code="not_mixed", message=f"{info.identity}'s {info.source}: {error}")])
         self._tracks[info.track] = seen
         self._all.append(seen)
-        self._seat(info.identity, seen.announced)
-        if self._gaps_of:
-            self._gaps.setdefault(seen.place, GapFinder())
-
-    def _seat(self, identity: str, at_ns: int) -> None:
-        """Join order; who was away for a moment keeps it."""
-        left_ns = self._left.pop(identity, None)
-        if identity in self._orders and (left_ns is None or at_ns - left_ns < _SEAT_NS):
-            return
-        self._orders[identity] = self._next_order
-        self._next_order += 1
+        self._seats.take(info.identity, seen.announced)
+        if self._gaps is not None:
+            self._gaps.added(seen)
 
     def _remove(self, seen: Seen, at_ns: int, reason: str) -> None:
         del self._tracks[seen.info.track]
         seen.until_ns = min(seen.until_ns, at_ns)
         seen.removed = True
-        self._note(seen, gap_reason(reason))
+        if self._gaps is not None:
+            self._gaps.removed(seen, reason)
         if not any(one.info.identity == seen.info.identity for one in self._tracks.values()):
-            self._left[seen.info.identity] = at_ns
-
-    def _note(self, seen: Seen, reason: str) -> None:
-        finder = self._gaps.get(seen.place)
-        if finder is not None:
-            finder.note(seen.info.kind, reason)
-
-    def _count(self, seen: Seen, room_ns: int, payload: memoryview) -> None:
-        kind = seen.info.kind
-        small = kind == "audio" and len(payload) <= DTX_BYTES
-        for hole in self._gaps[seen.place].frame(kind, room_ns, small, self.pauses):
-            if (seen.info.identity, kind, hole.to_ns) not in self._told:
-                line = lines.Gap(
-                    output=self._gaps_of,
-                    kind=kind,
-                    identity=seen.info.identity,
-                    from_ns=hole.from_ns,
-                    to_ns=hole.to_ns,
-                    reason=hole.reason,
-                    packets=hole.packets,
-                )
-                if self._begun_ns is None:
-                    self._untold.append(line)
-                else:
-                    self._tell([line])
+            self._seats.leave(seen.info.identity, at_ns)
 
     def begun(self, start_ns: int) -> None:
         """The mix has its output, which gaps are told of: those that reach beyond its begin."""
-        if self._begun_ns is None:
-            self._begun_ns = start_ns
-            self._tell([gap for gap in self._untold if gap.to_ns > start_ns])
-            self._untold.clear()
+        if self._gaps is not None:
+            self._gaps.begun(start_ns)
 
     # called by the mixing thread
 
@@ -328,7 +240,7 @@ class Feed:
                 picture = shown is not None and not shown.muted(at_ns)
                 if shown is not None and shown.decoder is not None:
                     eyes[identity, source] = shown.decoder
-                people.append(Person(identity, source, self._orders.get(identity, 0), picture, 0, 0, 0))
+                people.append(Person(identity, source, self._seats.of(identity), picture, 0, 0, 0))
             people.sort(key=lambda person: (person.order, person.source))
             for seen in self._all:
                 if seen.decoder is not None and seen.decoder not in eyes.values():

@@ -17,10 +17,11 @@ from typing import NamedTuple
 import structlog
 
 from reelroom.domain.timeline import SECOND, Pauses
-from reelroom.record.mixed.feed import FOREVER_NS, Feed
+from reelroom.record.mixed.feed import Feed
 from reelroom.record.mixed.frames import Made, Mark, Resume
 from reelroom.record.mixed.load import Load
 from reelroom.record.mixed.push import Push
+from reelroom.record.mixed.seen import FOREVER_NS
 from reelroom.record.mixed.soundstage import SoundStage
 from reelroom.record.mixed.stage import Stage
 

@@ -1,0 +1,73 @@
+"""What of the participants is missing in a mix: gaps of their tracks, told of the mixed output. Renders nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from reelroom.domain import lines
+from reelroom.domain.timeline import DTX_BYTES, GapFinder, Pauses
+from reelroom.record.closing import gap_reason
+from reelroom.record.mixed.seen import Seen
+from reelroom.rooms import protocol
+
+
+class Gaps:
+    """One finder for each participant's camera and screen. `tell` takes journal lines."""
+
+    def __init__(self, output: str, tell: Callable[[Sequence[lines.AnyLine]], None]) -> None:
+        """`output`: the mixed output that gaps are told of."""
+        self._output = output
+        self._tell = tell
+        self._finders: dict[tuple[str, str], GapFinder] = {}
+        self._untold: list[lines.Gap] = []  # before the mix has begun
+        self._begun_ns: int | None = None
+        self._told: set[tuple[str, str, int]] = set()  # gaps that are in the journal already
+
+    def restore(self, gaps: Iterable[lines.Gap]) -> None:
+        """What the journal has is not told again."""
+        self._told = {(gap.identity, gap.kind, gap.to_ns) for gap in gaps}
+
+    def begun(self, start_ns: int) -> None:
+        """The mix has its output: what reaches beyond its begin is told."""
+        if self._begun_ns is None:
+            self._begun_ns = start_ns
+            self._tell([gap for gap in self._untold if gap.to_ns > start_ns])
+            self._untold.clear()
+
+    def added(self, seen: Seen) -> None:
+        self._finders.setdefault(seen.place, GapFinder())
+
+    def removed(self, seen: Seen, reason: str) -> None:
+        self.note(seen, gap_reason(reason))
+
+    def note(self, seen: Seen, reason: str) -> None:
+        """Why the next gap of a track will be."""
+        finder = self._finders.get(seen.place)
+        if finder is not None:
+            finder.note(seen.info.kind, reason)
+
+    def seen(self, seen: Seen, gap: protocol.GapSeen) -> None:
+        """The ingest says what was lost."""
+        finder = self._finders.get(seen.place)
+        if finder is not None:
+            finder.seen(seen.info.kind, gap.from_ns, gap.to_ns, gap.packets, gap.reason)
+
+    def frame(self, seen: Seen, room_ns: int, size: int, pauses: Pauses) -> None:
+        """A frame of `size` bytes came: is there a hole before it?"""
+        kind = seen.info.kind
+        small = kind == "audio" and size <= DTX_BYTES
+        for hole in self._finders[seen.place].frame(kind, room_ns, small, pauses):
+            if (seen.info.identity, kind, hole.to_ns) not in self._told:
+                line = lines.Gap(
+                    output=self._output,
+                    kind=kind,
+                    identity=seen.info.identity,
+                    from_ns=hole.from_ns,
+                    to_ns=hole.to_ns,
+                    reason=hole.reason,
+                    packets=hole.packets,
+                )
+                if self._begun_ns is None:
+                    self._untold.append(line)
+                else:
+                    self._tell([line])
