@@ -21,6 +21,7 @@ from av.video.frame import PictureType
 from reelroom.domain.mix import Mix
 
 HARDWARE = ("nvenc", "vaapi", "qsv")
+UNKNOWN = "hardware"  # one of them
 _NEVER = "100000"  # pictures between key frames that nobody asked for
 _LARGE = 1920 * 1080 * 31  # pixels a second; beyond them two threads are too few
 _HARDWARE_NAMES = {"h264": "h264", "h265": "hevc", "vp9": "vp9", "av1": "av1"}
@@ -40,24 +41,30 @@ class Choice(NamedTuple):
     name: str
     presets: tuple[str, ...]  # from more effort to less, at least one
     why: str
+    alone: bool = False  # with one thread only: it hung with more
 
 
-def choose(mix: Mix, hardware: tuple[str, ...] = ()) -> Choice:
+def choose(mix: Mix, hardware: tuple[str, ...] = (), hung: frozenset[str] = frozenset()) -> Choice:
     """The first of `hardware` (of HARDWARE) that encodes a test picture of this size, else software.
 
-    Raises ValueError for hardware of an unknown name.
+    `hung`: encoders that did not come back in this recording, or UNKNOWN when that was while one was chosen: no
+    hardware is asked again that may have been it, and software gets one thread. Raises ValueError for hardware of an
+    unknown name.
     """
     reasons: list[str] = []
     for kind in hardware:
         if kind not in HARDWARE:
             raise ValueError(f"a hardware encoder is one of {', '.join(HARDWARE)}, not {kind!r}")
         name = f"{_HARDWARE_NAMES[mix.video_codec]}_{kind}"
+        if not hung.isdisjoint((name, UNKNOWN)):
+            reasons.append(f"{name}: it hung")
+            continue
         reason = _trial(name, mix.width, mix.height, mix.fps, mix.video_bitrate, mix.profile, mix.video_codec)
         if not reason:
             return Choice(name, ("",), "; ".join(reasons))
         reasons.append(f"{name}: {reason}")
     name = _SOFTWARE[mix.video_codec]
-    return Choice(name, _PRESETS[name], "; ".join(reasons))
+    return Choice(name, _PRESETS[name], "; ".join(reasons), name in hung)
 
 
 @lru_cache(maxsize=32)
@@ -93,8 +100,8 @@ def _encodes(mix: Mix, name: str) -> str:
     return "" if packets == 3 else f"it made {packets} frames of 3 pictures"
 
 
-def open_encoder(mix: Mix, name: str, preset: str) -> VideoCodecContext:
-    """A new encoder, which FFmpeg opens with its first picture."""
+def open_encoder(mix: Mix, name: str, preset: str, alone: bool = False) -> VideoCodecContext:
+    """A new encoder, which FFmpeg opens with its first picture. `alone`: software has one thread for its work."""
     accelerated = HWAccel("vaapi") if name.endswith("_vaapi") else None  # the others take pictures from memory
     context = av.CodecContext.create(name, "w", hwaccel=accelerated)
     if not isinstance(context, VideoCodecContext):
@@ -106,12 +113,13 @@ def open_encoder(mix: Mix, name: str, preset: str) -> VideoCodecContext:
     context.bit_rate = mix.video_bitrate
     context.gop_size = int(_NEVER)
     context.max_b_frames = 0
-    context.thread_count = 2 if mix.width * mix.height * mix.fps <= _LARGE else 4
-    context.options = _options(mix, name, preset)
+    threads = 1 if alone else 2 if mix.width * mix.height * mix.fps <= _LARGE else 4
+    context.thread_count = threads
+    context.options = _options(mix, name, preset, alone)
     return context
 
 
-def _options(mix: Mix, name: str, preset: str) -> dict[str, str]:
+def _options(mix: Mix, name: str, preset: str, alone: bool) -> dict[str, str]:
     # Peaks of half as much again, over two seconds: what a live push's line can be expected to take.
     peaks = {"maxrate": str(mix.video_bitrate * 3 // 2), "bufsize": str(mix.video_bitrate * 2)}
     if name == "libx264":
@@ -120,13 +128,15 @@ def _options(mix: Mix, name: str, preset: str) -> dict[str, str]:
         return {"preset": preset, "profile": mix.profile, "forced-idr": "1", "bf": "0", "x264-params": x264, **peaks}
     if name == "libx265":
         x265 = "bframes=0:scenecut=0:rc-lookahead=0:keyint=-1:repeat-headers=1:log-level=none"
+        x265 += ":pools=none:frame-threads=1" if alone else ""
         return {"preset": preset, "forced-idr": "1", "x265-params": x265, **peaks}
     if name == "libvpx-vp9":
         realtime = {"deadline": "realtime", "cpu-used": preset, "lag-in-frames": "0", "auto-alt-ref": "0"}
-        return {**realtime, "row-mt": "1", "tile-columns": "1", **peaks}
+        return {**realtime, "row-mt": "0" if alone else "1", "tile-columns": "1", **peaks}
     if name == "libsvtav1":
         os.environ.setdefault("SVT_LOG", "1")  # errors only; it writes to the standard error by itself
-        return {"preset": preset, "svtav1-params": "pred-struct=1:rc=2:lp=2:force-key-frames=1"}
+        threads = 1 if alone else 2
+        return {"preset": preset, "svtav1-params": f"pred-struct=1:rc=2:lp={threads}:force-key-frames=1"}
     options = dict(peaks)
     if name.startswith("h264"):
         options["profile"] = (

@@ -34,11 +34,15 @@ class Encoded(NamedTuple):
 
 class PictureEncoder:
     """Not thread-safe. `hardware`: what may be taken instead of a software encoder, in this order ("nvenc", "vaapi",
-    "qsv"); `name` is the encoder that is used, and `why` says what kept the ones before it from being used."""
+    "qsv"); `name` is the encoder that is used, and `why` says what kept the ones before it from being used. `hung`:
+    those that did not come back before, see `choose`. `busy` tells other threads that the codec is at work."""
 
-    def __init__(self, mix: Mix, hardware: tuple[str, ...] = (), preset: str = "") -> None:
+    def __init__(
+        self, mix: Mix, hardware: tuple[str, ...] = (), preset: str = "", hung: frozenset[str] = frozenset()
+    ) -> None:
+        self.busy = False
         self._mix = mix
-        self._choice: Choice = choose(mix, hardware)
+        self._choice: Choice = choose(mix, hardware, hung)
         presets = self._choice.presets
         if preset and preset not in presets:
             raise ValueError(f"{self._choice.name} has the presets {', '.join(presets)} here, not {preset!r}")
@@ -78,14 +82,29 @@ class PictureEncoder:
         `tick` is its number, rising; `key` asks for a key frame besides those every `gop_s`. What comes out may be
         of earlier ticks.
         """
+        self.busy = True
+        try:
+            return self._encode(frame, tick, key)
+        finally:
+            self.busy = False
+
+    def flush(self) -> list[Encoded]:
+        """Everything that is still in the encoder. The next picture begins with a new one, and a key frame."""
+        self.busy = True
+        try:
+            return self._flush()
+        finally:
+            self.busy = False
+
+    def _encode(self, frame: av.VideoFrame, tick: int, key: bool) -> list[Encoded]:
         made: list[Encoded] = []
         key = key or self._context is None or tick - self._key_tick >= self._gop
         if key and self._used != self._wanted:
-            made = self.flush()
+            made = self._flush()
         context = self._context
         if context is None:
             self._used = self._wanted
-            context = self._context = open_encoder(self._mix, self._choice.name, self.preset)
+            context = self._context = open_encoder(self._mix, self._choice.name, self.preset, self._choice.alone)
             context.color_range, context.colorspace = frame.color_range, frame.colorspace
             context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
             if context.name == "libsvtav1":
@@ -97,8 +116,7 @@ class PictureEncoder:
         frame.pict_type = PictureType.I if key else PictureType.NONE
         return made + self._encoded(context, frame)
 
-    def flush(self) -> list[Encoded]:
-        """Everything that is still in the encoder. The next picture begins with a new one, and a key frame."""
+    def _flush(self) -> list[Encoded]:
         context, self._context = self._context, None
         return self._encoded(context, None) if context is not None else []
 
