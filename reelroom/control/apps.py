@@ -27,6 +27,8 @@ PUBLIC = {
     "tencent": "secret_id",
     "zego": "app_id",
 }
+#: Credentials that an app need not have; an empty value takes one away.
+OPTIONAL = {"aliyun": frozenset({"security_token"})}  # of temporary (STS) credentials
 _RELOAD_S = 1.0  # how often at most an unknown credential makes us look for apps added meanwhile
 
 #: What `--dev` makes. Known to everybody, hence loopback only.
@@ -265,10 +267,14 @@ def _merged(known: dict[str, dict[str, str]], given: dict[str, dict[str, str]]) 
     for dialect, fields in given.items():
         if dialect not in merged:
             raise ControlError("invalid", f"no dialect {dialect!r}", f"credentials.{dialect}")
-        if unknown := fields.keys() - DEV[dialect].keys():
-            has = ", ".join(DEV[dialect])
+        optional = OPTIONAL.get(dialect, frozenset())
+        if unknown := fields.keys() - DEV[dialect].keys() - optional:
+            has = ", ".join([*DEV[dialect], *sorted(optional)])
             raise ControlError("invalid", f"{dialect} has {has}", f"credentials.{dialect}.{min(unknown)}")
         merged[dialect] |= fields
+        for name in optional:
+            if not merged[dialect].get(name):
+                merged[dialect].pop(name, None)
     return merged
 
 

@@ -19,8 +19,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from reelroom.control.apps import Apps
 from reelroom.control.errors import ControlError
-from reelroom.control.recordings import NewRecording, Recordings
+from reelroom.control.new_recording import NewRecording
+from reelroom.control.recorded import Recorded
 from reelroom.control.rules import Rules, StoredRule
+from reelroom.control.starts import Starts
 from reelroom.control.streams import Present, Streams
 from reelroom.control.templates import Templates, recording_of
 from reelroom.domain.recording import ACTIVE, Selection, StopReason, Subscription
@@ -46,14 +48,16 @@ class AutoRecord:
         streams: Streams,
         rules: Rules,
         templates: Templates,
-        recordings: Recordings,
+        recorded: Recorded,
+        starts: Starts,
     ) -> None:
         self._ring_s = ring_s
         self._apps = apps
         self._streams = streams
         self._rules = rules
         self._templates = templates
-        self._recordings = recordings
+        self._recorded = recorded
+        self._starts = starts
         self._going: dict[str, Match] = {}  # recordings that rules have going on → what for
         self._tasks: dict[Match, asyncio.Task[None]] = {}
         self._again: set[Match] = set()  # looked at once more when its task is done
@@ -149,12 +153,12 @@ class AutoRecord:
         return (stored, here) if here else None
 
     async def _begin(self, stored: StoredRule, match: Match, present: Sequence[Present]) -> None:
-        last = await self._recordings.last_match(match.key)
+        last = await self._recorded.last_match(match.key)
         while last is not None and last.state in ACTIVE:
             if last.id in self._going:
                 return
             self._going[last.id] = match  # from now on we hear of its end; it may have come just before
-            last = await self._recordings.last_match(match.key)
+            last = await self._recorded.last_match(match.key)
         ended_ns = 0
         if last is not None:
             self._going.pop(last.id, None)
@@ -166,7 +170,7 @@ class AutoRecord:
                 return  # stopped while they were there, and they have not left since
         since_ns = max(min(one.since_ns for one in present), stored.created_ns, ended_ns)
         new = await self._new(stored, match, since_ns)
-        row = await self._recordings.start(new)
+        row = await self._starts.start(new)
         self._going[row.id] = match
         self.started += 1
         log.info("a rule started a recording", rule=stored.id, app=match.app, room=match.room, recording=row.id)

@@ -19,9 +19,10 @@ from reelroom.control.consoles import Consoles
 from reelroom.control.library import Library
 from reelroom.control.queues import Queues
 from reelroom.control.recorders import Recorders
-from reelroom.control.recordings import LATE_S, Recordings
+from reelroom.control.recordings import Recordings
 from reelroom.control.rooms import Rooms
 from reelroom.control.rules import Rules
+from reelroom.control.starts import LATE_S, Starts
 from reelroom.control.streams import Streams
 from reelroom.control.templates import Templates
 from reelroom.deliver.callbacks import Callbacks
@@ -40,17 +41,17 @@ log = structlog.get_logger("reelroom.control")
 FORGET_S = 3600.0  # how often old Idempotency-Keys are deleted
 
 
-async def _start_late(recordings: Recordings, apps: Apps) -> None:
+async def _start_late(starts: Starts, apps: Apps) -> None:
     """Again and again: recordings that were accepted and not started; apps that `reelroom app set` changed."""
-    look = recordings.recover
+    look = starts.recover
     forgotten = time.monotonic()
     while True:
         try:
             await look()
-            look = recordings.start_late  # type: ignore[assignment]
+            look = starts.start_late  # type: ignore[assignment]
             await apps.load()
             if time.monotonic() - forgotten > FORGET_S:
-                await recordings.forget_keys()
+                await starts.forget_keys()
                 forgotten = time.monotonic()
         except (OSError, SQLAlchemyError, SecretError) as error:
             log.error("cannot look after recordings and apps", error=repr(error))
@@ -68,6 +69,7 @@ class Context:
     changes: Changes
     recorders: Recorders
     recordings: Recordings
+    starts: Starts
     rooms: Rooms
     follower: Follower
     uploader: Uploader
@@ -129,7 +131,8 @@ class Context:
         )
         rooms = Rooms(settings.run, settings.workers)
         capacity = Capacity(settings, recorders, rooms.get)
-        recordings = Recordings(settings, database, box, recorders, changes, uploader, capacity)
+        recordings = Recordings(settings, database, recorders, changes, uploader)
+        starts = Starts(settings, database, box, recorders, capacity)
 
         def changed(recording: str) -> None:
             told(recording)
@@ -141,7 +144,7 @@ class Context:
         templates = Templates(database, box)
         rules = Rules(database, templates)
         streams = Streams(settings.run, settings.workers)
-        autorecord = AutoRecord(settings.ring_s, apps, streams, rules, templates, recordings)
+        autorecord = AutoRecord(settings.ring_s, apps, streams, rules, templates, recordings, starts)
         follower = Follower(
             database, settings.recordings, control_socket(settings.run), changed=changed, ended=autorecord.ended
         )
@@ -157,7 +160,7 @@ class Context:
         consoles.start()
         streams.start()
         await capacity.start()
-        starting = asyncio.create_task(_start_late(recordings, apps), name="start late")
+        starting = asyncio.create_task(_start_late(starts, apps), name="start late")
         return cls(
             settings=settings,
             database=database,
@@ -166,6 +169,7 @@ class Context:
             changes=changes,
             recorders=recorders,
             recordings=recordings,
+            starts=starts,
             rooms=rooms,
             follower=follower,
             uploader=uploader,

@@ -21,6 +21,7 @@ from PIL import Image, UnidentifiedImageError
 
 from reelroom.control import guard
 from reelroom.control.errors import ControlError
+from reelroom.domain.scene import Scene
 
 log = structlog.get_logger("reelroom.images")
 
@@ -54,6 +55,11 @@ class ImageSource:
         if self.sha256:
             return self.sha256
         return hashlib.sha256(f"url\n{self.url}".encode() if self.url else self.data).hexdigest()
+
+
+def sources(scene: Scene, given: Mapping[str, ImageSource]) -> dict[str, ImageSource]:
+    """Where each image of a scene comes from; what nobody gives, the recording must have already."""
+    return {name: given.get(name) or ImageSource(sha256=name, where="scene") for name in sorted(scene.images())}
 
 
 class Images:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from reelroom.control.apps import AppContext
 from reelroom.control.errors import ControlError
-from reelroom.control.recordings import NewRecording
+from reelroom.control.new_recording import NewRecording
 from reelroom.domain.rules import Match
 from reelroom.store import tables
 from reelroom.store.db import Database

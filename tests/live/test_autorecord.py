@@ -21,6 +21,7 @@ from reelroom.control.changes import Changes
 from reelroom.control.errors import ControlError
 from reelroom.control.recordings import Recordings
 from reelroom.control.rules import Rules
+from reelroom.control.starts import Starts
 from reelroom.control.streams import Streams
 from reelroom.control.templates import Templates
 from reelroom.domain.media import TrackInfo
@@ -111,9 +112,9 @@ class Control:
         self.rules = Rules(self.database, self.templates)
         self.streams = Streams(folder, 1)
         settings = Settings(dev=True)
-        changes = Changes()
-        self.recordings = Recordings(settings, self.database, box, NoDisk(), changes, None)  # type: ignore[arg-type]
-        self.auto = AutoRecord(10, self.apps, self.streams, self.rules, self.templates, self.recordings)
+        self.recordings = Recordings(settings, self.database, NoDisk(), Changes(), None)  # type: ignore[arg-type]
+        self.starts = Starts(settings, self.database, box, NoDisk())  # type: ignore[arg-type]
+        self.auto = AutoRecord(10, self.apps, self.streams, self.rules, self.templates, self.recordings, self.starts)
 
     async def start(self) -> Control:
         await upgrade(self.database.engine)

@@ -20,6 +20,7 @@ from reelroom.control.apps import Apps
 from reelroom.control.changes import Changes
 from reelroom.control.errors import ControlError
 from reelroom.control.recordings import Recordings
+from reelroom.control.starts import Starts
 from reelroom.dialects.agora.routes import router
 from reelroom.domain import lines
 from reelroom.domain.cost import Ledger
@@ -155,7 +156,8 @@ async def serving(recordings: Path = Path("/nowhere")) -> AsyncIterator[Server]:
     box, recorders, rooms = SecretBox(KEY), Recorders(database, recordings), Rooms()
     apps = Apps(database, box)
     await apps.ensure_dev()
-    cases = Recordings(settings, database, box, recorders, Changes(), SimpleNamespace())  # type: ignore[arg-type]
+    cases = Recordings(settings, database, recorders, Changes(), SimpleNamespace())  # type: ignore[arg-type]
+    starts = Starts(settings, database, box, recorders)  # type: ignore[arg-type]
     app = FastAPI()
     app.include_router(router)
     app.state.context = SimpleNamespace(
@@ -164,6 +166,7 @@ async def serving(recordings: Path = Path("/nowhere")) -> AsyncIterator[Server]:
         box=box,
         apps=apps,
         recordings=cases,
+        starts=starts,
         rooms=rooms,
         capacity=SimpleNamespace(ledger=Ledger(0.0)),
     )

@@ -20,6 +20,7 @@ from reelroom.control.changes import Changes
 from reelroom.control.queues import Queues
 from reelroom.control.recordings import Recordings
 from reelroom.control.rules import Rules
+from reelroom.control.starts import Starts
 from reelroom.control.templates import Templates
 from reelroom.dialects import dispatch
 from reelroom.dialects.aliyun import auth
@@ -61,7 +62,7 @@ class Server(SimpleNamespace):
     rules: Rules
     queues: Queues
     templates: Templates
-    recordings: Recordings
+    starts: Starts
 
     async def call(self, version: str, action: str, parameters: dict[str, str], **common: str) -> httpx.Response:
         return await self.http.post("/", data=signed(version, action, parameters, **common))
@@ -90,7 +91,8 @@ async def serving(recordings: Path = Path("/nowhere"), **more: Any) -> AsyncIter
         database=database,
         box=box,
         apps=apps,
-        recordings=Recordings(settings, database, box, recorders, Changes(), SimpleNamespace()),  # type: ignore[arg-type]
+        recordings=Recordings(settings, database, recorders, Changes(), SimpleNamespace()),  # type: ignore[arg-type]
+        starts=Starts(settings, database, box, recorders),  # type: ignore[arg-type]
         rooms=rooms,
         templates=templates,
         rules=Rules(database, templates),
@@ -110,7 +112,7 @@ async def serving(recordings: Path = Path("/nowhere"), **more: Any) -> AsyncIter
     async with httpx.AsyncClient(transport=transport, base_url="http://aliyun") as http:
         yield Server(
             http=http, recorders=recorders, rooms=rooms, database=database, apps=apps, rules=context.rules,
-            queues=context.queues, templates=templates, recordings=context.recordings,
+            queues=context.queues, templates=templates, starts=context.starts,
         )  # fmt: skip
     await database.close()
 

@@ -24,6 +24,7 @@ from reelroom.control.apps import Apps
 from reelroom.control.changes import Changes
 from reelroom.control.library import Library
 from reelroom.control.recordings import Recordings
+from reelroom.control.starts import Starts
 from reelroom.dialects import dispatch
 from reelroom.dialects.tencent.routes import TRTC, VOD, Dialect
 from reelroom.store import tables
@@ -150,13 +151,14 @@ async def _serving(recordings: Path, defaults: dict[str, Any]) -> AsyncIterator[
     box, recorders, rooms = SecretBox(KEY), Recorders(database, recordings), Rooms()
     apps = Apps(database, box)
     await apps.ensure_dev()
-    cases = Recordings(settings, database, box, recorders, Changes(), SimpleNamespace())  # type: ignore[arg-type]
+    cases = Recordings(settings, database, recorders, Changes(), SimpleNamespace())  # type: ignore[arg-type]
+    starts = Starts(settings, database, box, recorders)  # type: ignore[arg-type]
     library = Library(database, SimpleNamespace(), Shelf(database), recordings, b"k" * 32)  # type: ignore[arg-type]
     app = FastAPI()
     app.include_router(dispatch.router([Dialect]))
     app.state.context = SimpleNamespace(
-        settings=settings, database=database, box=box, apps=apps, recordings=cases, rooms=rooms, library=library,
-        changes=Changes(), callbacks=SimpleNamespace(poke=lambda _recording: None),
+        settings=settings, database=database, box=box, apps=apps, recordings=cases, starts=starts, rooms=rooms,
+        library=library, changes=Changes(), callbacks=SimpleNamespace(poke=lambda _recording: None),
     )  # fmt: skip
     (await apps.list())[0].defaults["tencent"] = {"requests_per_second": 0, **defaults}
     transport = httpx.ASGITransport(app)

@@ -177,7 +177,7 @@ async def test_single_streams_have_their_users_in_their_names(server: Server) ->
 async def test_an_update_reaches_what_records_and_what_comes_later(server: Server) -> None:
     made = await template(server)
     await started(server, made)
-    row = await server.recordings.start(await recording(server))
+    row = await server.starts.start(await recording(server))
     pane = {"UserPanes.1.PaneId": "1", "UserPanes.1.UserId": "u2", "UserPanes.11.Url": "https://x/1.png"}
     update = {**TASK, "TemplateId": made, "LayoutIds.1": "13", "CropMode": "1", "SubSpecUsers.1": "u2", **pane}
     answer = await server.rtc("UpdateRecordTask", **update)
@@ -202,7 +202,7 @@ async def test_single_streams_are_not_updated(server: Server) -> None:
 
 async def test_files_are_listed_by_time_and_an_index_of_a_part_is_made(server: Server) -> None:
     await started(server, await template(server))
-    row = await server.recordings.start(await recording(server))
+    row = await server.starts.start(await recording(server))
     at = 1_785_226_400 * S
     opened = OutputOpened(output="001", identity="", source="mixed", kind="av", start_ns=at)
     async with server.database.transaction() as session:

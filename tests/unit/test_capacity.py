@@ -16,12 +16,13 @@ from cryptography.fernet import Fernet
 from reelroom.config import Settings
 from reelroom.control.apps import AppContext
 from reelroom.control.capacity import CALIBRATION, Capacity, Meter, Overloaded, _bounded, _machine, cores, cpu_of
-from reelroom.control.changes import Changes
 from reelroom.control.destinations import DestinationSpec
 from reelroom.control.errors import ControlError
 from reelroom.control.listing import new_id
+from reelroom.control.new_recording import NewRecording
 from reelroom.control.problems import of_error
-from reelroom.control.recordings import NewRecording, Recordings
+from reelroom.control.recorded import Recorded
+from reelroom.control.starts import Starts
 from reelroom.domain.cost import Rates
 from reelroom.domain.recording import RecordingSpec
 from reelroom.store.db import Database
@@ -60,8 +61,8 @@ async def made():
     capacity = Capacity(settings, recorders, nobody)  # type: ignore[arg-type]
     capacity.ledger.limit = 0.025  # two recordings of one participant
     box = SecretBox(Fernet.generate_key())
-    recordings = Recordings(settings, database, box, recorders, Changes(), None, capacity)  # type: ignore[arg-type]
-    yield recordings, capacity, recorders
+    starts = Starts(settings, database, box, recorders, capacity)  # type: ignore[arg-type]
+    yield starts, capacity, recorders
     await database.close()
 
 
@@ -71,25 +72,25 @@ def new(key: str | None = None, **more: object) -> NewRecording:
 
 
 async def test_a_start_beyond_the_limit_is_refused_and_leaves_nothing(made) -> None:
-    recordings, capacity, recorders = made
-    await recordings.start(new())
-    await recordings.start(new())
+    starts, capacity, recorders = made
+    await starts.start(new())
+    await starts.start(new())
     with pytest.raises(Overloaded) as caught:
-        await recordings.start(new())
+        await starts.start(new())
     assert (caught.value.asked, caught.value.free) == (0.01, 0.005)
     assert "0.01 cores" in caught.value.message
     assert recorders.started == 2
-    assert len((await recordings.list("a"))[0]) == 2
+    assert len((await Recorded(starts._database).list("a"))[0]) == 2
     assert capacity.ledger.balance().booked == pytest.approx(0.02)
 
 
 async def test_a_repeated_or_failed_start_books_nothing(made) -> None:
-    recordings, capacity, _ = made
+    starts, capacity, _ = made
     for _ in range(3):
-        await recordings.start(new("key"))
+        await starts.start(new("key"))
     assert capacity.ledger.balance().booked == pytest.approx(0.01)
     with pytest.raises(ControlError, match="must be one of"):
-        await recordings.start(new(destination=DestinationSpec("memory", {})))
+        await starts.start(new(destination=DestinationSpec("memory", {})))
     assert capacity.ledger.balance().booked == pytest.approx(0.01)
 
 
@@ -109,7 +110,7 @@ async def test_agora_says_that_there_is_no_worker() -> None:
         async def full(_spec: RecordingSpec) -> None:
             raise Overloaded(0.5, SimpleNamespace(limit=1.8, free=0.1))  # type: ignore[arg-type]
 
-        context.recordings._capacity = SimpleNamespace(admit=full)
+        context.starts._capacity = SimpleNamespace(admit=full)
         refused(await server.start(resource_id), 500, 502, "Failed to allocate worker")
         context.capacity = SimpleNamespace(ledger=SimpleNamespace(fits=lambda _cost: False))
         body = {"cname": "room-7", "uid": "900001", "clientRequest": {}}

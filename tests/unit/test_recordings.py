@@ -14,7 +14,9 @@ from reelroom.control.changes import Changes
 from reelroom.control.destinations import DestinationSpec
 from reelroom.control.errors import ControlError
 from reelroom.control.listing import new_id
-from reelroom.control.recordings import IDEMPOTENCY_NS, CallbackSpec, NewRecording, Recordings
+from reelroom.control.new_recording import CallbackSpec, NewRecording
+from reelroom.control.recordings import Recordings
+from reelroom.control.starts import IDEMPOTENCY_NS, Starts
 from reelroom.domain.recording import Mode, RecordingSpec
 from reelroom.store import tables
 from reelroom.store.db import Database
@@ -48,8 +50,9 @@ async def made():
     await upgrade(database.engine)
     recorders = NoDisk()
     box = SecretBox(Fernet.generate_key())
-    recordings = Recordings(Settings(dev=True), database, box, recorders, Changes(), None)  # type: ignore[arg-type]
-    yield recordings, recorders
+    recordings = Recordings(Settings(dev=True), database, recorders, Changes(), None)  # type: ignore[arg-type]
+    starts = Starts(Settings(dev=True), database, box, recorders)  # type: ignore[arg-type]
+    yield recordings, starts, recorders
     await database.close()
 
 
@@ -63,47 +66,47 @@ def new(key: str | None = None, room: str = "r", **more) -> NewRecording:
 
 
 async def test_a_start_without_a_fork_server_is_made_good(made) -> None:
-    recordings, recorders = made
+    _, starts, recorders = made
     recorders.up = False
-    rows = [await recordings.start(new()) for _ in range(3)]
+    rows = [await starts.start(new()) for _ in range(3)]
     assert {row.state for row in rows} == {"starting"}
-    assert await recordings.start_late(0) == 0
+    assert await starts.start_late(0) == 0
     recorders.up = True
-    assert await recordings.start_late(60) == 0  # not late yet
-    assert await recordings.start_late(0) == 3
+    assert await starts.start_late(60) == 0  # not late yet
+    assert await starts.start_late(0) == 3
     assert recorders.started == [row.id for row in rows]
     assert set(recorders.prepared) == {row.id for row in rows}
 
 
 async def test_a_key_makes_one_recording(made) -> None:
-    recordings, recorders = made
-    first, replayed = await recordings.start_once(new("k"))
+    _, starts, recorders = made
+    first, replayed = await starts.start_once(new("k"))
     assert not replayed
-    again, replayed = await recordings.start_once(new("k"))
+    again, replayed = await starts.start_once(new("k"))
     assert replayed and again.id == first.id
     with pytest.raises(ControlError) as caught:
-        await recordings.start_once(new("k", room="other"))
+        await starts.start_once(new("k", room="other"))
     assert (caught.value.kind, caught.value.where) == ("invalid", "Idempotency-Key")
     assert recorders.started == [first.id]
 
 
 async def test_a_key_makes_another_recording_once_it_is_forgotten(made, monkeypatch: pytest.MonkeyPatch) -> None:
-    recordings, _ = made
-    first, _ = await recordings.start_once(new("k"))
-    await recordings.start_once(new("other"))
+    recordings, starts, _ = made
+    first, _ = await starts.start_once(new("k"))
+    await starts.start_once(new("other"))
     later = time.time_ns() + IDEMPOTENCY_NS + 10**9
-    monkeypatch.setattr("reelroom.control.recordings.time.time_ns", lambda: later)
-    second, replayed = await recordings.start_once(new("k", room="another"))
+    monkeypatch.setattr("reelroom.control.starts.time.time_ns", lambda: later)
+    second, replayed = await starts.start_once(new("k", room="another"))
     assert not replayed and second.id != first.id
-    again, replayed = await recordings.start_once(new("k", room="another"))
+    again, replayed = await starts.start_once(new("k", room="another"))
     assert replayed and again.id == second.id
-    await recordings.forget_keys()
+    await starts.forget_keys()
     async with recordings._database.reading() as session:
         assert (await session.scalars(select(tables.Idempotency.key))).all() == ["k"]
 
 
 async def test_what_is_refused_leaves_nothing_behind(made) -> None:
-    recordings, recorders = made
+    recordings, starts, recorders = made
     for wrong in (
         new(mode=Mode.PAGE),
         new(destination=DestinationSpec("fs", {"root": "/etc"})),
@@ -111,7 +114,7 @@ async def test_what_is_refused_leaves_nothing_behind(made) -> None:
         new(callback=CallbackSpec("http://169.254.169.254/")),
     ):
         with pytest.raises(ControlError):
-            await recordings.start(wrong)
+            await starts.start(wrong)
     assert await recordings.list("a") == ([], "")
     assert recorders.prepared == []
 
@@ -123,25 +126,25 @@ async def test_a_callback_whose_name_does_not_resolve_now_is_taken(made, monkeyp
         raise socket.gaierror("Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", away)
-    recordings, recorders = made
-    row = await recordings.start(new(callback=CallbackSpec("https://hooks.example.test/")))
+    _, starts, recorders = made
+    row = await starts.start(new(callback=CallbackSpec("https://hooks.example.test/")))
     assert row.callback is not None
     assert recorders.started == [row.id]
     with pytest.raises(ControlError, match="resolved"):
-        await recordings.start(new(destination=DestinationSpec("webdav", {"endpoint": "https://dav.example.test"})))
+        await starts.start(new(destination=DestinationSpec("webdav", {"endpoint": "https://dav.example.test"})))
 
 
 async def test_times_beyond_every_clock_select_nothing_or_everything(made) -> None:
-    recordings, _ = made
-    row = await recordings.start(new())
+    recordings, starts, _ = made
+    row = await starts.start(new())
     for since, until, found in ((-(1 << 70), 1 << 70, [row.id]), (1 << 70, None, []), (None, -(1 << 70), [])):
         rows, _ = await recordings.list("a", since_ns=since, until_ns=until)
         assert [one.id for one in rows] == found
 
 
 async def test_apps_do_not_see_each_other(made) -> None:
-    recordings, _ = made
-    row = await recordings.start(new())
+    recordings, starts, _ = made
+    row = await starts.start(new())
     assert (await recordings.get("a", row.id)).id == row.id
     for call in (recordings.get, recordings.stop, recordings.pause, recordings.delete, recordings.files):
         with pytest.raises(ControlError) as caught:
@@ -151,9 +154,9 @@ async def test_apps_do_not_see_each_other(made) -> None:
 
 
 async def test_pages_follow_each_other_even_at_one_instant(made) -> None:
-    recordings, _ = made
+    recordings, starts, _ = made
     for number in range(7):
-        await recordings.start(new(name=f"n{number}", at_ns=1))
+        await starts.start(new(name=f"n{number}", at_ns=1))
     seen, cursor = [], ""
     while True:
         rows, cursor = await recordings.list("a", limit=3, cursor=cursor)
@@ -164,14 +167,14 @@ async def test_pages_follow_each_other_even_at_one_instant(made) -> None:
 
 
 async def test_secrets_are_sealed_in_rows(made) -> None:
-    recordings, _ = made
+    recordings, starts, _ = made
     options = {
         "bucket": "b",
         "region": "r",
         "access_key_id": "AKhunter2",
         "secret_access_key": "hunter2",
     }
-    row = await recordings.start(
+    row = await starts.start(
         new(callback=CallbackSpec("http://127.0.0.1/", "hunter2"), destination=DestinationSpec("s3", options))
     )
     assert b"hunter2" not in row.callback

@@ -18,9 +18,11 @@ from reelroom.config import Settings
 from reelroom.control.apps import AppContext
 from reelroom.control.changes import Changes
 from reelroom.control.errors import ControlError
+from reelroom.control.new_recording import NewRecording
 from reelroom.control.pushes import check_push
 from reelroom.control.recorders import Recorders
-from reelroom.control.recordings import NewRecording, Recordings
+from reelroom.control.recordings import Recordings
+from reelroom.control.starts import Starts
 from reelroom.dialects.native import wire
 from reelroom.dialects.native.mixed import ChangeScene
 from reelroom.domain.lines import Change
@@ -56,7 +58,8 @@ class Made:
         run = Path(tempfile.gettempdir())  # no recorder listens there, and a socket's path must be short
         recorders = Folders(self.folder, run)
         chosen = Settings(dev=True, **settings)  # type: ignore[arg-type]
-        self.recordings = Recordings(chosen, database, box, recorders, Changes(), None)  # type: ignore[arg-type]
+        self.recordings = Recordings(chosen, database, recorders, Changes(), None)  # type: ignore[arg-type]
+        self.starts = Starts(chosen, database, box, recorders)
 
     def wanted(self, mode: str = "mixed", key: str | None = None, **body: object) -> NewRecording:
         return wire.CreateRecording.model_validate({"room": "r", "mode": mode, **body}).in_room(
@@ -64,7 +67,7 @@ class Made:
         )
 
     async def start(self, **body: object) -> tables.Recording:
-        return await self.recordings.start(self.wanted(**body))  # type: ignore[arg-type]
+        return await self.starts.start(self.wanted(**body))  # type: ignore[arg-type]
 
     def spec(self, id: str) -> RecordingSpec:
         return msgspec.json.decode((self.folder / id / "spec.json").read_bytes(), type=RecordingSpec)
@@ -150,7 +153,7 @@ async def test_where_it_is_pushed_to_is_in_the_recorders_spec_and_sealed_in_the_
     assert (made.folder / row.id / "spec.json").stat().st_mode & 0o077 == 0
     # control was killed before the folder was there: the spec is made again, with its secrets
     (made.folder / row.id / "spec.json").unlink()
-    assert await made.recordings.start_late(0) == 1
+    assert await made.starts.start_late(0) == 1
     assert made.spec(row.id) == spec
 
 
@@ -171,7 +174,7 @@ async def test_a_start_with_a_taken_id_puts_nothing_into_the_other_s_folder(made
     new = made.wanted(mix={"scene": {"background": {"image": {"data": picture("green")}}}})
     again = dataclasses.replace(new, spec=msgspec.structs.replace(new.spec, id=row.id))
     with pytest.raises(ControlError, match="exists already"):
-        await made.recordings.start(again)
+        await made.starts.start(again)
     assert not (made.folder / row.id / "images").exists()
     assert (made.folder / row.id / "spec.json").exists()
 
@@ -258,7 +261,7 @@ async def test_an_individual_recording_has_no_scene(made: Made) -> None:
 
 async def test_a_key_replays_a_mixed_start_without_looking_at_its_images_again(made: Made) -> None:
     body = {"mix": {"scene": {"background": {"image": {"data": picture()}}}}}
-    first, _ = await made.recordings.start_once(made.wanted(key="k", **body))
-    again, replayed = await made.recordings.start_once(made.wanted(key="k", **body))
+    first, _ = await made.starts.start_once(made.wanted(key="k", **body))
+    again, replayed = await made.starts.start_once(made.wanted(key="k", **body))
     assert replayed and again.id == first.id
     assert [path.name for path in made.folder.iterdir()] == [first.id]

@@ -18,6 +18,7 @@ from reelroom.config import Settings
 from reelroom.control.apps import Apps
 from reelroom.control.changes import Changes
 from reelroom.control.recordings import Recordings
+from reelroom.control.starts import Starts
 from reelroom.dialects import dispatch
 from reelroom.dialects.zego.routes import Dialect
 from reelroom.store import tables
@@ -101,7 +102,8 @@ async def serving(recordings: Path = Path("/nowhere")) -> AsyncIterator[Server]:
     box, recorders = SecretBox(KEY), Recorders(database, recordings / "recordings")
     apps = Apps(database, box)
     await apps.ensure_dev()
-    cases = Recordings(settings, database, box, recorders, Changes(), SimpleNamespace())  # type: ignore[arg-type]
+    cases = Recordings(settings, database, recorders, Changes(), SimpleNamespace())  # type: ignore[arg-type]
+    starts = Starts(settings, database, box, recorders)  # type: ignore[arg-type]
     app = FastAPI()
     app.include_router(dispatch.router([Dialect]))
     poked: list[str] = []
@@ -111,6 +113,7 @@ async def serving(recordings: Path = Path("/nowhere")) -> AsyncIterator[Server]:
         box=box,
         apps=apps,
         recordings=cases,
+        starts=starts,
         callbacks=SimpleNamespace(poke=poked.append),
         url_key=b"k" * 32,
     )

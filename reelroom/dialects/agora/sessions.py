@@ -20,7 +20,8 @@ from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
 from reelroom.control.destinations import DestinationSpec
 from reelroom.control.errors import ControlError
-from reelroom.control.recordings import NewRecording, SceneChange
+from reelroom.control.new_recording import NewRecording
+from reelroom.control.recordings import SceneChange
 from reelroom.dialects.agora import answers, errors, mixing, naming, translate
 from reelroom.dialects.agora.redirect import redirect
 from reelroom.dialects.agora.resource import PURPOSE, Resource, ResourceIds, new_nonce
@@ -149,7 +150,7 @@ class Sessions:
             },
             images=images,
         )
-        await self._context.recordings.start(new)
+        await self._context.starts.start(new)
         if taken:
             # The vendor accepts the call and the two clients throw each other out: the task fails afterwards.
             message = f"uid {resource.uid} is taken by somebody in the channel"

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from reelroom.control.apps import AppContext
-from reelroom.control.recordings import CallbackSpec
+from reelroom.control.new_recording import CallbackSpec
 from reelroom.dialects.agora.limits import REQUESTS_PER_SECOND
 
 

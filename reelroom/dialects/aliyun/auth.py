@@ -1,7 +1,7 @@
 """Both signatures of Alibaba Cloud's APIs: V1 (HMAC-SHA1 over parameters) and V3 (ACS3-HMAC-SHA256 over the request).
 
 Sections 1.4 to 1.7. What is on the wire is decoded once and encoded again, for clients differ in what they escape.
-Holds no apps; `Nonces` remembers which requests have been made.
+Holds no apps, and remembers no request: `nonces.py` does.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import re
 from calendar import timegm
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from time import strptime
@@ -21,7 +20,6 @@ from reelroom.dialects.aliyun import errors
 from reelroom.dialects.dispatch import FORM, MAX_FIELDS, Call
 
 SKEW_S = 15 * 60
-MAX_NONCES = 500_000  # about 100 MB; beyond, the oldest are forgotten
 MAX_NONCE = 128  # characters
 V3_METHOD = "ACS3-HMAC-SHA256"
 _CREDENTIAL = re.compile(r"(ACS3-[A-Z0-9-]+)\s+(.*)", re.DOTALL)
@@ -88,6 +86,7 @@ class Signed:
     timestamp_s: int
     string_to_sign: str
     signature: str
+    token: str  # of temporary (STS) credentials; "": none
     v3: bool
 
     def matches(self, secret: str) -> bool:
@@ -117,14 +116,13 @@ def _read_v1(call: Call) -> Signed:
         raise errors.bad_method(given.get("SignatureType") or given["SignatureMethod"])
     if given["SignatureVersion"] != "1.0":
         raise errors.incomplete("SignatureVersion must be 1.0")
-    if given.get("SecurityToken"):
-        raise errors.unsupported("temporary credentials; sign with the app's AccessKey")
     return Signed(
         key_id=given["AccessKeyId"],
         nonce=_nonce(given["SignatureNonce"]),
         timestamp_s=_seconds(given["Timestamp"]),
         string_to_sign=v1_string_to_sign(call.method, pairs(call)),
         signature=given["Signature"],
+        token=given.get("SecurityToken", ""),
         v3=False,
     )
 
@@ -146,8 +144,8 @@ def _read_v3(call: Call) -> Signed:
     names = frozenset(parts["SignedHeaders"].split(";"))
     if unsigned := _NEEDED - names:
         raise errors.incomplete(f"SignedHeaders must name {min(unsigned)}")
-    if headers.get("x-acs-security-token") or headers.get("x-acs-bearer-token"):
-        raise errors.unsupported("temporary credentials; sign with the app's AccessKey")
+    if headers.get("x-acs-bearer-token"):
+        raise errors.unsupported("bearer tokens; sign with the app's AccessKey")
     digest = headers.get("x-acs-content-sha256")
     if digest is not None and digest.lower() != hashlib.sha256(call.body).hexdigest():
         raise errors.incomplete("x-acs-content-sha256 is not the body's")
@@ -161,6 +159,7 @@ def _read_v3(call: Call) -> Signed:
         timestamp_s=_seconds(headers["x-acs-date"]),
         string_to_sign=string_to_sign,
         signature=parts["Signature"],
+        token=headers.get("x-acs-security-token", ""),
         v3=True,
     )
 
@@ -178,18 +177,3 @@ def _seconds(text: str) -> int:
         return timegm(strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
     except ValueError:
         raise errors.bad_timestamp() from None
-
-
-class Nonces:
-    """Which nonces were used, for as long as a request with them would be in time. Of one control process."""
-
-    def __init__(self) -> None:
-        self._used: OrderedDict[tuple[str, str], float] = OrderedDict()  # key and nonce → until when, about in order
-
-    def use(self, key_id: str, nonce: str, now_s: float) -> None:
-        """AliyunError when this key has used it before."""
-        while self._used and (len(self._used) >= MAX_NONCES or next(iter(self._used.values())) < now_s):
-            self._used.popitem(last=False)
-        if (key_id, nonce) in self._used:
-            raise errors.nonce_used()
-        self._used[key_id, nonce] = now_s + 2 * SKEW_S

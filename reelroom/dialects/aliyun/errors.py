@@ -38,6 +38,16 @@ def nonce_used() -> AliyunError:
     return AliyunError(400, "SignatureNonceUsed", "Specified signature nonce was used already.")
 
 
+def no_token() -> AliyunError:
+    message = "SecurityToken is mandatory for this action: the AccessKey is a temporary one."
+    return AliyunError(400, "MissingSecurityToken", message)
+
+
+def wrong_token() -> AliyunError:
+    message = "Specified SecurityToken is mismatched with the AccessKey."
+    return AliyunError(400, "InvalidSecurityToken.MismatchWithAccessKey", message)
+
+
 def bad_method(name: str) -> AliyunError:
     return AliyunError(400, "InvalidSignatureMethod", f"Specified signature method is not supported: {name[:60]}")
 

@@ -5,6 +5,7 @@ An API is a `Product`: its version and its actions, which V3 names in headers an
 
 from __future__ import annotations
 
+import hmac
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +19,7 @@ from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
 from reelroom.dialects.aliyun import answers, auth, errors
 from reelroom.dialects.aliyun.limits import RateLimit
+from reelroom.dialects.aliyun.nonces import Nonces
 from reelroom.dialects.aliyun.parameters import tree
 from reelroom.dialects.aliyun_live.routes import Live
 from reelroom.dialects.aliyun_rtc.routes import Rtc
@@ -51,7 +53,7 @@ class Dialect:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._nonces = auth.Nonces()
+        self._nonces = Nonces(context.database)
         self._rate = RateLimit()
         products: list[Product] = [Live(context), Rtc(context)]
         self._products = {product.version: product for product in products}
@@ -76,7 +78,7 @@ class Dialect:
         try:
             if xml and format_.upper() != "XML":
                 raise errors.bad_format(format_)
-            app = await self._app(call)
+            app = await self._app(call, action)
             fields = await self._act(call, app, product, action, version)
         except errors.AliyunError as error:
             return answers.error(error, request_id, name, xml)
@@ -88,7 +90,7 @@ class Dialect:
             return answers.error(errors.internal(), request_id, name, xml)
         return answers.result(action, request_id, fields, xml)
 
-    async def _app(self, call: Call) -> AppContext:
+    async def _app(self, call: Call, action: str) -> AppContext:
         """The app whose key signed the call, which is in time and has not been made before."""
         if call.broken:
             raise errors.invalid("body", call.broken)
@@ -101,7 +103,9 @@ class Dialect:
             raise errors.unknown_key()
         if not signed.matches(app.secrets["aliyun"]["access_key_secret"]):
             raise errors.mismatch(signed.string_to_sign)
-        self._nonces.use(signed.key_id, signed.nonce, now_s)
+        _check_token(signed.token, app)
+        reads = action.startswith("Describe")
+        await self._nonces.use(app.id, signed.key_id, signed.nonce, now_s, reads=reads)
         return app
 
     async def _act(
@@ -118,3 +122,12 @@ class Dialect:
         key_id = app.secrets["aliyun"]["access_key_id"]
         self._rate.take(key_id, f"{product.name} {action}", time.monotonic_ns(), product.per_second(app, action))
         return await act(app, tree(call.parameters))
+
+
+def _check_token(given: str, app: AppContext) -> None:
+    """That temporary credentials come with the token that belongs to them, and others with none."""
+    mine = app.secrets["aliyun"].get("security_token", "")
+    if mine and not given:
+        raise errors.no_token()
+    if not hmac.compare_digest(mine.encode(), given.encode("utf-8", "surrogatepass")):
+        raise errors.wrong_token()

@@ -11,4 +11,5 @@ def bucket(app: AppContext, name: str, *, endpoint: str) -> Place:
     """The bucket with the app's own AccessKey, which at the vendor is the account's. ValueError on what cannot be."""
     mine = app.secrets["aliyun"]
     key, secret = mine["access_key_id"], mine["access_key_secret"]
-    return providers.place("oss", bucket=name, key=key, secret=secret, endpoint=endpoint)
+    token = mine.get("security_token", "")  # of temporary credentials
+    return providers.place("oss", bucket=name, key=key, secret=secret, endpoint=endpoint, token=token)

@@ -12,7 +12,8 @@ from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
 from reelroom.control.library import MediaQuery
-from reelroom.control.recordings import NewRecording, SceneChange
+from reelroom.control.new_recording import NewRecording
+from reelroom.control.recordings import SceneChange
 from reelroom.dialects.aliyun_live import answers, errors, translate
 from reelroom.dialects.aliyun_live.naming import recording_id, task_id
 from reelroom.dialects.aliyun_live.wire import StartRequest, TaskRequest, UpdateRequest, parse
@@ -54,7 +55,7 @@ class Tasks:
             images=made.images,
             library=made.library,
         )
-        await self._context.recordings.start(new)
+        await self._context.starts.start(new)
         return {"TaskId": task_id(id_)}
 
     async def _check_users(self, app: AppContext, room: str) -> None:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from reelroom.control.apps import AppContext
 from reelroom.control.destinations import DestinationSpec
 from reelroom.control.images import ImageSource
-from reelroom.control.recordings import CallbackSpec
+from reelroom.control.new_recording import CallbackSpec
 from reelroom.dialects.aliyun import storage
 from reelroom.dialects.aliyun_live import errors, mixing, naming
 from reelroom.dialects.aliyun_live.settings import settings

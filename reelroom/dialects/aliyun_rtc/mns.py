@@ -66,7 +66,7 @@ async def _app(context: Context, request: Request) -> AppContext:
         raise MnsError(403, "AccessDenied", "Authorization must be MNS, the AccessKey's id, a colon and a signature.")
     try:
         sent_s = parsedate_to_datetime(headers.get("date", "")).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise MnsError(400, "InvalidDateFormat", "The Date header is missing or malformed.") from None
     if abs(time.time() - sent_s) > SKEW_S:
         raise MnsError(408, "TimeExpired", "The request is more than 15 minutes off.")
@@ -78,6 +78,9 @@ async def _app(context: Context, request: Request) -> AppContext:
     expected = signature(app.secrets["aliyun"]["access_key_secret"], string_to_sign(request.method, headers, resource))
     if not hmac.compare_digest(expected.encode(), signed.encode()):
         raise MnsError(403, "SignatureDoesNotMatch", "The request signature we calculated does not match yours.")
+    token = app.secrets["aliyun"].get("security_token", "")
+    if not hmac.compare_digest(token.encode(), headers.get("security-token", "").encode("utf-8", "surrogatepass")):
+        raise MnsError(403, "InvalidSecurityToken", "The security token does not belong to the AccessKey.")
     return app
 
 

@@ -11,7 +11,7 @@ import uuid
 from typing import Any
 
 from reelroom.control.apps import AppContext
-from reelroom.control.recordings import NewRecording
+from reelroom.control.new_recording import NewRecording
 from reelroom.dialects.aliyun_rtc import translate
 from reelroom.dialects.aliyun_rtc.wire import StartTask, TemplateRequest
 from reelroom.domain.rules import Match

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from reelroom.control.apps import AppContext
 from reelroom.control.destinations import DestinationSpec
 from reelroom.control.images import ImageSource
+from reelroom.control.new_recording import CallbackSpec
 from reelroom.control.providers import Place as Bucket
 from reelroom.control.queues import check_queue
-from reelroom.control.recordings import CallbackSpec
 from reelroom.deliver.queues import SCHEME
 from reelroom.dialects.aliyun import storage
 from reelroom.dialects.aliyun_rtc import errors, layouts, naming

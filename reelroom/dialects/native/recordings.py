@@ -79,7 +79,7 @@ async def start(
     if wanted.mode not in (Mode.INDIVIDUAL, Mode.MIXED):
         raise ControlError("not_supported", f"mode {wanted.mode} is not supported yet; use individual or mixed", "mode")
     new = wanted.in_room(app, wanted.room, time.time_ns(), idempotency_key)
-    (row, replayed), plan = await asyncio.gather(ctx.recordings.start_once(new), _plan(ctx, new.spec))
+    (row, replayed), plan = await asyncio.gather(ctx.starts.start_once(new), _plan(ctx, new.spec))
     if replayed:
         response.status_code = 200
         response.headers["Idempotent-Replayed"] = "true"

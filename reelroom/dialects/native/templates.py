@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from reelroom.control import destinations
 from reelroom.control.apps import AppContext
 from reelroom.control.errors import ControlError
-from reelroom.control.recordings import NewRecording
+from reelroom.control.new_recording import NewRecording
 from reelroom.control.templates import MAX_NAME, Template
 from reelroom.dialects.native import wire
 from reelroom.dialects.native.auth import AppDep, ContextDep

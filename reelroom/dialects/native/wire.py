@@ -12,7 +12,7 @@ from reelroom.control.apps import AppContext
 from reelroom.control.destinations import DestinationSpec
 from reelroom.control.errors import ControlError
 from reelroom.control.listing import new_id
-from reelroom.control.recordings import CallbackSpec, NewRecording
+from reelroom.control.new_recording import CallbackSpec, NewRecording
 from reelroom.dialects.native.mixed import ChangeScene, Images, Mix
 from reelroom.domain import library as domain_library
 from reelroom.domain import recording as domain

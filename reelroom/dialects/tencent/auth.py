@@ -47,21 +47,18 @@ class Signed:
     signature: str
     timestamp_s: int
     once: str  # names this one request among those of the same second
-    _tc3: tuple[str, str, tuple[str, ...]] | None  # date, service, what may have been signed
-    _source: str = ""  # of the older signature
-    _algorithm: str = "sha1"
+    _candidates: tuple[str, ...]  # what may have been signed
+    _tc3: tuple[str, str] | None  # date and service; None: the older signature
+    _algorithm: str = "sha256"
 
     def matches(self, secret_key: str) -> bool:
         """Whether `secret_key` made the signature; in constant time."""
-        if self._tc3 is None:
-            digest = hmac.new(secret_key.encode(), self._source.encode(), self._algorithm).digest()
-            return hmac.compare_digest(base64.b64encode(digest), self.signature.encode())
-        date, service, candidates = self._tc3
-        key = tc3_key(secret_key, date, service)
+        key = secret_key.encode() if self._tc3 is None else tc3_key(secret_key, *self._tc3)
         found = False
-        for text in candidates:
-            made = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-            found |= hmac.compare_digest(made, self.signature)
+        for text in self._candidates:
+            digest = hmac.new(key, text.encode("utf-8", "surrogateescape"), self._algorithm).digest()
+            made = digest.hex().encode() if self._tc3 else base64.b64encode(digest)
+            found |= hmac.compare_digest(made, self.signature.encode())
         return found
 
 
@@ -106,7 +103,8 @@ def _tc3(call: Call, now_s: float) -> Signed:
         signature=found["signature"].lower(),
         timestamp_s=timestamp,
         once=call.headers.get("x-tc-traceid", "")[:128],
-        _tc3=(found["date"], found["service"], _to_sign(call, stamp, found, names)),
+        _candidates=_to_sign(call, stamp, found, names),
+        _tc3=(found["date"], found["service"]),
     )
 
 
@@ -141,15 +139,16 @@ def _legacy(call: Call, now_s: float) -> Signed:
         raise errors.no_signature(f"SignatureMethod must be HmacSHA1 or HmacSHA256, not {method[:40]!r}")
     if not _NONCE.fullmatch(given.get("Nonce", "")):
         raise errors.no_signature("Nonce must be a positive number")
-    if "Token" in given:
+    host = call.headers.get("host", "")
+    if given.get("Token"):
         raise errors.token_not_supported()
     return Signed(
         secret_id=given["SecretId"],
         signature=given["Signature"],
         timestamp_s=_check_time(given.get("Timestamp", ""), now_s),
         once=given["Nonce"],
+        _candidates=tuple(dict.fromkeys(legacy_source(call.method, host, given, path) for path in ("/", call.path))),
         _tc3=None,
-        _source=legacy_source(call.method, call.headers.get("host", ""), given, call.path),
         _algorithm="sha256" if method == "HmacSHA256" else "sha1",
     )
 

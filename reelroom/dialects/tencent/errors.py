@@ -65,10 +65,9 @@ def no_version(name: str) -> TencentError:
 # What it says
 
 
-def missing(name: str, known: bool = True) -> TencentError:
-    """`known`: the vendor has a code of its own for this parameter."""
-    code = f"MissingParameter.{name.rpartition('.')[2]}" if known else "MissingParameter"
-    return TencentError(code, f"The request is missing {name}.")
+def missing(name: str, second: str = "") -> TencentError:
+    """`second`: the vendor's second level for this parameter, where it has one."""
+    return TencentError(f"MissingParameter.{second}".rstrip("."), f"The request is missing {name}.")
 
 
 def unknown_parameter(name: str) -> TencentError:

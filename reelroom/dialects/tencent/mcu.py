@@ -13,7 +13,8 @@ import structlog
 from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
-from reelroom.control.recordings import NewRecording, SceneChange
+from reelroom.control.new_recording import NewRecording
+from reelroom.control.recordings import SceneChange
 from reelroom.dialects.tencent import errors, layouts, mixing, naming, streams
 from reelroom.dialects.tencent.settings import sdk_app_id, settings
 from reelroom.dialects.tencent.tasks import DIALECT, MCU, active, check_app, mark_stopped, people
@@ -67,7 +68,7 @@ class Mixes:
                 await self._end(app, running.id)
             if not await people(self._context, app, room):
                 raise errors.no_room(room)
-            await self._context.recordings.start(self._new(app, request, room, canvas, shown, host))
+            await self._context.starts.start(self._new(app, request, room, canvas, shown, host))
         return {}
 
     def _new(

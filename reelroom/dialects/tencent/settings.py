@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from reelroom.control.apps import AppContext
-from reelroom.control.recordings import CallbackSpec
+from reelroom.control.new_recording import CallbackSpec
 
 REQUESTS_PER_SECOND = 20.0  # of each action (section 5)
 FORMATS = ("hls", "mp4", "flv", "aac")

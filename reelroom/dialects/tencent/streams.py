@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from reelroom.control.apps import AppContext
-from reelroom.control.recordings import CallbackSpec
+from reelroom.control.new_recording import CallbackSpec
 from reelroom.dialects.tencent import naming, relayed, translate
 from reelroom.dialects.tencent.settings import callback, sdk_app_id, settings
 from reelroom.domain.library import LibrarySpec

@@ -21,7 +21,8 @@ from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
 from reelroom.control.images import ImageSource
-from reelroom.control.recordings import CallbackSpec, NewRecording, SceneChange
+from reelroom.control.new_recording import CallbackSpec, NewRecording
+from reelroom.control.recordings import SceneChange
 from reelroom.deliver.outbox import add_events
 from reelroom.dialects.tencent import answers, errors, mixing, translate, usersig
 from reelroom.dialects.tencent.settings import callback, sdk_app_id, settings
@@ -71,7 +72,7 @@ class Tasks:
             if most and len(rows) >= most:
                 raise errors.too_many_tasks(most)
             taken = request.UserId in await people(self._context, app, asked.spec.room)
-            await self._context.recordings.start(self._new(app, request, asked, host, now))
+            await self._context.starts.start(self._new(app, request, asked, host, now))
             for row in rows:
                 same = row.dialect_data.get("user_id") == request.UserId and row.dialect_data.get("kind") == CLOUD
                 if row.room == asked.spec.room and same:

@@ -7,7 +7,7 @@ from typing import Any
 
 from reelroom.control.apps import AppContext
 from reelroom.control.errors import ControlError
-from reelroom.control.recordings import NewRecording
+from reelroom.control.new_recording import NewRecording
 from reelroom.dialects.tencent import given, naming, streams
 from reelroom.dialects.tencent.settings import sdk_app_id, settings
 from reelroom.domain.recording import Format, Hls, RecordingSpec

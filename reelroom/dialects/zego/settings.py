@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from reelroom.control.apps import AppContext
-from reelroom.control.recordings import CallbackSpec
+from reelroom.control.new_recording import CallbackSpec
 from reelroom.dialects.zego.limits import MAX_RECORDINGS, OTHERS_PER_SECOND, STARTS_PER_SECOND
 
 DAY_S = 86_400

@@ -20,7 +20,8 @@ from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
 from reelroom.control.images import ImageSource
-from reelroom.control.recordings import NewRecording, SceneChange
+from reelroom.control.new_recording import NewRecording
+from reelroom.control.recordings import SceneChange
 from reelroom.deliver.outbox import add_events, lock
 from reelroom.dialects.native.auth import query as signed_query
 from reelroom.dialects.zego import answers, errors, mixing, naming, translate
@@ -96,7 +97,7 @@ class Tasks:
                 images=asked.images,
                 library=LibrarySpec(name=naming.literal(where.title)) if where.library else None,
             )
-            row = await self._context.recordings.start(new)
+            row = await self._context.starts.start(new)
         if asked.spec.mix is not None:
             await self._tell_missing(row, asked.spec.mix.scene, asked.images)
         return task

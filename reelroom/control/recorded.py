@@ -1,0 +1,137 @@
+"""What is known of recordings: rows of one app's recordings, files, events. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import func, select
+
+from reelroom.control.errors import ControlError
+from reelroom.control.listing import after, next_cursor
+from reelroom.store import tables
+from reelroom.store.db import Database
+
+MAX_NS = (1 << 63) - 1  # what the database's integers hold: the year 2262
+
+
+class Recorded:
+    """Answers about all recordings of all apps; a call that names an app finds that app's only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, app_id: str, id: str) -> tables.Recording:
+        """ControlError("not_found") when it is not there or another app's."""
+        async with self._database.reading() as session:
+            row = await session.get(tables.Recording, id)
+        if row is None or row.app != app_id:
+            raise ControlError("not_found", f"no recording {id!r}"[:160])
+        return row
+
+    async def list(
+        self,
+        app_id: str,
+        *,
+        room: str | None = None,
+        states: Iterable[str] = (),
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        name_prefix: str = "",
+        limit: int = 50,
+        cursor: str = "",
+        dialect: str | None = None,
+    ) -> tuple[Sequence[tables.Recording], str]:
+        """The newest first, and a cursor for the next page (empty: there is none)."""
+        row = tables.Recording
+        query = select(row).where(row.app == app_id).order_by(row.created_ns.desc(), row.id.desc())
+        if room is not None:
+            query = query.where(row.room == room)
+        if wanted := [str(state) for state in states]:
+            query = query.where(row.state.in_(wanted))
+        if since_ns is not None:
+            query = query.where(row.created_ns >= _bounded(since_ns))
+        if until_ns is not None:
+            query = query.where(row.created_ns < _bounded(until_ns))
+        if name_prefix:
+            query = query.where(func.substr(row.name, 1, len(name_prefix)) == name_prefix)
+        if dialect is not None:
+            query = query.where(row.dialect == dialect)
+        if cursor:
+            query = query.where(after(row.created_ns, row.id, cursor))
+        async with self._database.reading() as session:
+            found = (await session.scalars(query.limit(limit + 1))).all()
+        page = found[:limit]
+        return page, next_cursor(page[-1].created_ns, page[-1].id) if len(found) > limit else ""
+
+    async def files(self, app_id: str, id: str, roles: Iterable[str] = ()) -> Sequence[tables.File]:
+        """Its objects in storage to be, in order of output, rendition and number."""
+        await self.get(app_id, id)
+        file = tables.File
+        query = select(file).where(file.recording == id)
+        if wanted := list(roles):
+            query = query.where(file.role.in_(wanted))
+        async with self._database.reading() as session:
+            rows = await session.scalars(query.order_by(file.output, file.rendition, file.role, file.number))
+            return rows.all()
+
+    async def file(self, app_id: str, id: str, name: str) -> tables.File:
+        """One of them by its name in storage, or by its path in the recording's folder."""
+        await self.get(app_id, id)
+        file = tables.File
+        async with self._database.reading() as session:
+            query = select(file).where(file.recording == id)
+            found = await session.scalar(query.where(file.key == name))
+            if found is None:
+                found = await session.scalar(query.where(file.path == name, file.path != ""))
+        if found is None:
+            raise ControlError("not_found", "the recording has no such file")
+        return found
+
+    async def output_files(self, id: str, output: str, rendition: str) -> Sequence[tables.File]:
+        """The init and media segments of one output's rendition, in order."""
+        file = tables.File
+        query = select(file).where(file.recording == id, file.output == output, file.rendition == rendition)
+        async with self._database.reading() as session:
+            return (await session.scalars(query.order_by(file.number))).all()
+
+    async def last_match(self, match: str) -> tables.Recording | None:
+        """The newest recording for a rule's match, whatever became of it."""
+        row = tables.Recording
+        async with self._database.reading() as session:
+            query = select(row).where(row.match == match).order_by(row.created_ns.desc(), row.id.desc())
+            return (await session.scalars(query.limit(1))).first()
+
+    async def app_of(self, id: str) -> str:
+        """Whose recording this is, for those who show a signature instead of a key."""
+        async with self._database.reading() as session:
+            app = await session.scalar(select(tables.Recording.app).where(tables.Recording.id == id))
+        if app is None:
+            raise ControlError("not_found", "no such recording")
+        return app
+
+    async def destinations(self, ids: Iterable[str]) -> dict[str, tables.Destination]:
+        """Rows of destinations by id, their credentials sealed."""
+        async with self._database.reading() as session:
+            rows = await session.scalars(select(tables.Destination).where(tables.Destination.id.in_(set(ids))))
+            return {row.id: row for row in rows}
+
+    async def events(
+        self, app_id: str, id: str, after_seq: int = 0, limit: int = 200
+    ) -> Sequence[tuple[tables.Event, Sequence[tables.Attempt]]]:
+        """Its events in order, each with the tries to deliver it."""
+        await self.get(app_id, id)
+        event, attempt = tables.Event, tables.Attempt
+        async with self._database.reading() as session:
+            query = select(event).where(event.recording == id, event.seq > after_seq)
+            rows = (await session.scalars(query.order_by(event.seq).limit(limit))).all()
+            tries = await session.scalars(
+                select(attempt).where(attempt.event.in_([row.id for row in rows])).order_by(attempt.id)
+            )
+            by_event: dict[str, list[tables.Attempt]] = {row.id: [] for row in rows}
+            for one in tries:
+                by_event[one.event].append(one)
+        return [(row, by_event[row.id]) for row in rows]
+
+
+def _bounded(ns: int) -> int:
+    return min(max(ns, 0), MAX_NS)
