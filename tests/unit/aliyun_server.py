@@ -63,6 +63,11 @@ class Server(SimpleNamespace):
     queues: Queues
     templates: Templates
     starts: Starts
+    app: FastAPI
+
+    def forget(self) -> None:
+        """As after a restart: what a dialect has in memory is gone."""
+        self.app.state.dialects = {}
 
     async def call(self, version: str, action: str, parameters: dict[str, str], **common: str) -> httpx.Response:
         return await self.http.post("/", data=signed(version, action, parameters, **common))
@@ -112,7 +117,7 @@ async def serving(recordings: Path = Path("/nowhere"), **more: Any) -> AsyncIter
     async with httpx.AsyncClient(transport=transport, base_url="http://aliyun") as http:
         yield Server(
             http=http, recorders=recorders, rooms=rooms, database=database, apps=apps, rules=context.rules,
-            queues=context.queues, templates=templates, starts=context.starts,
+            queues=context.queues, templates=templates, starts=context.starts, app=app,
         )  # fmt: skip
     await database.close()
 

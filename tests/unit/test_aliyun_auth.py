@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 import uuid
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -12,12 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from reelroom.dialects.aliyun import auth, errors
+from reelroom.dialects.aliyun import auth, errors, storage
+from reelroom.dialects.aliyun.nonces import Nonces
 from reelroom.dialects.aliyun.parameters import tree
 from reelroom.dialects.dispatch import FORM, Call
 from tests.needs import need
-from tests.unit.aliyun_server import ID, LIVE, SECRET, Server, refused, serving, signed
+from tests.unit.aliyun_server import ID, LIVE, RTC, SECRET, Server, refused, serving, signed
 
+STOP = "StopRtcCloudRecording"
+EXPIRED = "InvalidTimeStamp.Expired"
+MISMATCH = "InvalidSecurityToken.MismatchWithAccessKey"
 COMMON = {
     "AccessKeyId": "testid",
     "SignatureMethod": "HMAC-SHA1",
@@ -184,13 +190,32 @@ async def test_more_calls_than_the_vendor_takes_are_throttled(server: Server) ->
     refused(await server.live("DescribeRtcCloudRecordingFiles", TaskId="t"), 400, "NotFound.Task")
 
 
-def test_a_nonce_is_forgotten_when_its_request_is_too_old_anyway() -> None:
-    nonces = auth.Nonces()
-    nonces.use("k", "n", 1000.0)
-    nonces.use("other", "n", 1000.0)
-    with pytest.raises(errors.AliyunError, match="SignatureNonceUsed"):
-        nonces.use("k", "n", 1000.0 + 2 * auth.SKEW_S)
-    nonces.use("k", "n", 1001.0 + 2 * auth.SKEW_S)
+async def test_a_nonce_is_forgotten_when_its_request_is_too_old_anyway(server: Server) -> None:
+    for reads in (True, False):
+        nonces, nonce = Nonces(server.database), f"n{reads}"
+        await nonces.use("dev", "k", nonce, 1000.0, reads=reads)
+        await nonces.use("dev", "other", nonce, 1000.0, reads=reads)
+        with pytest.raises(errors.AliyunError, match="SignatureNonceUsed"):
+            await nonces.use("dev", "k", nonce, 1000.0 + 2 * auth.SKEW_S, reads=reads)
+        await nonces.use("dev", "k", nonce, 1001.0 + 2 * auth.SKEW_S, reads=reads)
+
+
+async def test_what_changes_something_is_good_once_over_restarts(server: Server) -> None:
+    given = signed(RTC, "StopRecordTask", {"AppId": "dev", "TaskId": "t"})
+    refused(await server.http.post("/", data=given), 404, "InvalidTaskId.NotFound")
+    server.forget()
+    refused(await server.http.post("/", data=given), 400, "SignatureNonceUsed")
+
+
+async def test_temporary_credentials_need_the_token_that_belongs_to_them(server: Server) -> None:
+    mine = (await server.apps.list())[0].secrets["aliyun"]
+    refused(await server.live(STOP, TaskId="t", SecurityToken="tok"), 400, MISMATCH)
+    mine["security_token"] = "tok"
+    refused(await server.live(STOP, TaskId="t"), 400, "MissingSecurityToken")
+    refused(await server.live(STOP, TaskId="t", SecurityToken="töken"), 400, MISMATCH)
+    refused(await server.live(STOP, TaskId="t", SecurityToken="tok"), 400, "NotFound.Task")
+    app = (await server.apps.list())[0]
+    assert storage.bucket(app, "rec", endpoint="oss-cn-shanghai.aliyuncs.com").options["security_token"] == "tok"
 
 
 def test_dotted_names_are_arrays_in_numerical_order() -> None:
@@ -201,24 +226,47 @@ def test_dotted_names_are_arrays_in_numerical_order() -> None:
 
 
 async def test_a_v3_request_must_sign_what_says_what_it_is(server: Server) -> None:
-    headers = {
-        "x-acs-action": "StopRtcCloudRecording",
-        "x-acs-version": LIVE,
-        "x-acs-date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "x-acs-signature-nonce": uuid.uuid4().hex,
-    }
+    headers: dict[str, str] = {}
 
-    async def call(names: str, **more: str) -> tuple[int, str]:
-        text = auth.v3_string_to_sign("POST", b"TaskId=t", {"host": "aliyun", **headers}, names, b"")
+    async def call(names: str, more: dict[str, str] | None = None, body: bytes = b"", query: str = "TaskId=t") -> Any:
+        text = auth.v3_string_to_sign("POST", query.encode(), {"host": "aliyun", **headers}, names, body)
         credential = f"Credential={ID}, SignedHeaders={names}, Signature={auth.v3_signature(SECRET, text)}"
-        sent = headers | {"authorization": f"ACS3-HMAC-SHA256 {credential}"} | more
-        answer = await server.http.post("/?TaskId=t", headers=sent)
+        sent = headers | {"authorization": f"ACS3-HMAC-SHA256 {credential}"} | (more or {})
+        answer = await server.http.post(f"/?{query}", headers=sent, content=body)
         return answer.status_code, answer.json()["Code"]
 
-    everything = "host;x-acs-action;x-acs-date;x-acs-signature-nonce;x-acs-version"
+    def anew(**more: str) -> str:
+        headers.clear()
+        headers.update(
+            {
+                "x-acs-action": STOP,
+                "x-acs-version": LIVE,
+                "x-acs-date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "x-acs-signature-nonce": uuid.uuid4().hex,
+                **{name.replace("_", "-"): value for name, value in more.items()},
+            }
+        )
+        return ";".join(sorted({"host", *headers}))
+
+    everything = anew()
     assert await call("host;x-acs-date;x-acs-signature-nonce;x-acs-version") == (400, "IncompleteSignature")
-    assert await call(everything, **{"x-acs-content-sha256": "00"}) == (400, "IncompleteSignature")
-    assert await call(everything, authorization="ACS3-RSA-SHA256 a=b") == (400, "InvalidSignatureMethod")
-    assert await call(everything, authorization="ACS3-") == (400, "IncompleteSignature")
+    assert await call(everything, {"x-acs-content-sha256": "00"}) == (400, "IncompleteSignature")
+    assert await call(everything, {"authorization": "ACS3-RSA-SHA256 a=b"}) == (400, "InvalidSignatureMethod")
+    assert await call(everything, {"authorization": "ACS3-"}) == (400, "IncompleteSignature")
+    assert await call(everything, {"x-acs-bearer-token": "b"}) == (400, "UnsupportedOperation")
+    assert await call(everything, {"x-acs-version": "2020-01-01"}) == (400, "SignatureDoesNotMatch")
     assert await call(everything) == (400, "NotFound.Task")
     assert await call(everything) == (400, "SignatureNonceUsed")
+    body = b"TaskId=t"
+    digest = hashlib.sha256(body).hexdigest()
+    names = anew(content_type=FORM, x_acs_content_sha256=digest)
+    assert await call(names, body=body, query="") == (400, "NotFound.Task")
+    assert await call(anew(content_type=FORM), body=body, query="") == (400, "NotFound.Task")  # not told of the hash
+    assert await call(anew(x_acs_version="2020-01-01")) == (400, "NoSuchVersion")
+    assert await call(anew(x_acs_action="StopNothing")) == (404, "InvalidApi.NotFound")
+    for off_s, code in ((-890, "NotFound.Task"), (890, "NotFound.Task"), (-910, EXPIRED), (910, EXPIRED)):
+        date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + off_s))
+        assert await call(anew(x_acs_date=date)) == (400, code)
+    assert await call(anew(x_acs_security_token="tok")) == (400, MISMATCH)
+    (await server.apps.list())[0].secrets["aliyun"]["security_token"] = "tok"
+    assert await call(anew(x_acs_security_token="tok")) == (400, "NotFound.Task")
