@@ -7,7 +7,7 @@ import re
 import pytest
 
 from reelroom.dialects.tencent import mixing, naming
-from reelroom.dialects.tencent.wire import LayoutBody
+from reelroom.dialects.tencent.wire_cloud import LayoutBody
 from reelroom.domain import lines
 from reelroom.domain.naming import Names, base64_name
 from reelroom.domain.recording import Format, RecordingSpec, Selection

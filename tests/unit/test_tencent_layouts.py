@@ -8,7 +8,7 @@ import pytest
 
 from reelroom.dialects.tencent import layouts, mixing
 from reelroom.dialects.tencent.errors import TencentError
-from reelroom.dialects.tencent.wire import LayoutBody
+from reelroom.dialects.tencent.wire_cloud import LayoutBody
 from reelroom.domain.layout import Pane, Person, arrange, check_layout
 from reelroom.domain.scene import Fit, Layout, Scene
 from reelroom.record.mixed.fitting import place

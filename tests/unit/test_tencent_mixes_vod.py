@@ -172,10 +172,21 @@ async def test_search_by_prefix_time_stream_and_kind(server: Server) -> None:
     assert await found(Tags=["x"]) == []
     begin, end = "2023-11-14T22:13:21Z", "2023-11-14T22:13:22Z"  # of file 1, and of file 2
     assert await found(CreateTime={"After": begin, "Before": end}) == ["1"]
-    assert await found(StartTime=begin, EndTime=end) == ["2", "1"]
+    assert await found(StartTime=begin, EndTime=end) == ["1"]
+    assert await found(StartTime=end, CreateTime={"After": begin}) == ["2", "1"]  # the newer parameter wins
+    assert await found(Names=["1_1001"], Sort={"Field": "Name", "Order": "Asc"}) == ["1"]  # Sort has no meaning then
     assert await found(CreateTime={"After": "2023-11-15T06:13:22+08:00"}) == ["2"]
     await server.refused("SearchMedia", {"StartTime": "today"}, "InvalidParameterValue.StartTime")
     await server.refused("SearchMedia", {"Offset": 4999, "Limit": 2}, "InvalidParameterValue.LimitTooLarge")
+    await server.refused("SearchMedia", {"Offset": 5001}, "InvalidParameterValue.OffsetTooLarge")
+    await server.refused("SearchMedia", {"Offset": -1}, "InvalidParameterValue.Offset")
+    await server.refused("SearchMedia", {"Limit": -1}, "InvalidParameterValue.Limit")
+    await server.refused("SearchMedia", {"Status": ["Gone"]}, "InvalidParameterValue.Status")
+    await server.refused("SearchMedia", {"StorageClasses": ["Tape"]}, "InvalidParameterValue.StorageClasses")
+    for name in ("Text", "StreamId", "SourceType", "StartTime"):  # no database takes these
+        await server.refused("SearchMedia", {name: "\ud800"}, f"InvalidParameterValue.{name}")
+    for name in ("NamePrefixes", "Names", "FileIds", "TrtcRoomIds"):
+        await server.refused("SearchMedia", {name: ["a\0"]}, f"InvalidParameterValue.{name}")
     await server.refused("SearchMedia", {"Sort": {"Field": "Name", "Order": "Asc"}}, "InvalidParameterValue.Sort")
     await server.refused("SearchMedia", {"NamePrefixes": ["x"] * 11}, "InvalidParameterValue.NamePrefixes")
 
@@ -194,6 +205,8 @@ async def test_details_and_deletion(server: Server) -> None:
     assert (meta["Container"], meta["Duration"], meta["Bitrate"], info["TranscodeInfo"]) == ("hls", 10.0, 800_000, None)
     only = await server.ok("DescribeMediaInfos", {"FileIds": [id], "Filters": ["metaData"]})
     assert only["MediaInfoSet"][0]["BasicInfo"] is None
+    await server.ok("DescribeMediaInfos", {"FileIds": [id], "Filters": ["mpsAiMediaInfo", "knowledgeBasesInfo"]})
+    await server.refused("DescribeMediaInfos", {"FileIds": [id], "Filters": ["all"]}, "InvalidParameterValue.Filters")
     await server.refused("DescribeMediaInfos", {"FileIds": []}, "InvalidParameterValue.FileIds")
     await server.refused("DescribeMediaInfos", {}, "MissingParameter")
     part = {"FileId": id, "DeleteParts": [{"Type": "TranscodeFiles"}]}

@@ -16,10 +16,11 @@ FOREVER = "9999-12-31T23:59:59Z"
 SECTIONS = (
     "BasicInfo", "MetaData", "TranscodeInfo", "AnimatedGraphicsInfo", "SampleSnapshotInfo", "ImageSpriteInfo",
     "SnapshotByTimeOffsetInfo", "KeyFrameDescInfo", "AdaptiveDynamicStreamingInfo", "MiniProgramReviewInfo",
-    "SubtitleInfo", "ReviewInfo", "MPSAiMediaInfo", "ImageUnderstandingInfo",
+    "SubtitleInfo", "ReviewInfo", "MPSAiMediaInfo", "ImageUnderstandingInfo", "KnowledgeBasesInfo",
+    "FaceRecognitionInfo",
 )  # fmt: skip
 #: Filters of a request → sections.
-FILTERS = {section[0].lower() + section[1:]: section for section in SECTIONS}
+FILTERS = {section[0].lower() + section[1:]: section for section in SECTIONS} | {"mpsAiMediaInfo": "MPSAiMediaInfo"}
 _CONTAINERS = {"hls": "hls", "mp4": "mp4", "flv": "flv", "aac": "aac", "mp3": "mp3"}
 _TYPES = {"hls": "m3u8"}
 
@@ -120,11 +121,18 @@ def _meta(media: tables.Media, _url: str) -> dict[str, Any]:
     rate = round(media.bytes * 8 / seconds) if seconds else 0
     video = []
     if media.video_codec:
-        one = {"Bitrate": rate, "Height": media.height, "Width": media.width, "Codec": media.video_codec, "Fps": 0}
+        one = {"Bitrate": rate, "Height": media.height, "Width": media.width, "Codec": media.video_codec}
+        one["Fps"] = media.data.get("fps", 0)  # a mix's; participants' may change at any time
         video.append({**one, "CodecTag": "", "DynamicRangeInfo": {"Type": "SDR", "HDRType": ""}})
     audio = []
     if media.audio_codec:
-        audio.append({"Bitrate": 0 if video else rate, "SamplingRate": 48_000, "Codec": media.audio_codec})
+        audio.append(
+            {
+                "Bitrate": 0 if video else rate,
+                "SamplingRate": media.data.get("sample_rate", 48_000),
+                "Codec": media.audio_codec,
+            }
+        )
     return {
         "Size": media.bytes,
         "Container": _CONTAINERS.get(media.format, media.format),

@@ -177,12 +177,12 @@ def _check(request: Start) -> None:
         raise errors.not_supported("EncodeParams.BackgroundImageId: give BackgroundImageUrl")
     if not output.PureAudioStream:
         if any(getattr(encode, name) is None for name in VIDEO):
-            raise errors.missing("EncodeParams.VideoEncodeParams")
+            raise errors.missing("EncodeParams.Video...", "VideoEncodeParams")
         if min(encode.VideoWidth or 0, encode.VideoHeight or 0) < 16:
             raise errors.invalid("VideoResolution", "EncodeParams: VideoWidth and VideoHeight must be 16 or more.")
     cdn = request.PublishCdnParams
     if cdn is not None and not cdn.PublishCdnUrls:
-        raise errors.missing("PublishCdnParams.PublishCdnUrls")
+        raise errors.missing("PublishCdnParams.PublishCdnUrls", "PublishCdnUrls")
 
 
 def scene(given: LayoutParamsBody, encode: EncodeBody, width: int, height: int) -> mixing.Shown:
@@ -247,7 +247,7 @@ def _small(given: LayoutParamsBody, focus: str, source: str, fit: Fit, width: in
 
 def _preset(given: LayoutParamsBody, width: int, height: int) -> Layout:
     if not given.PresetLayoutConfig:
-        raise errors.missing("LayoutParams.PresetLayoutConfig")
+        raise errors.missing("LayoutParams.PresetLayoutConfig", "PresetLayoutConfig")
     rank = layouts.ranks([each.ZOrder for each in given.PresetLayoutConfig])
     places: list[Place] = []
     for number, each in enumerate(given.PresetLayoutConfig):

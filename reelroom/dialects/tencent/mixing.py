@@ -10,7 +10,7 @@ import msgspec
 
 from reelroom.control.images import ImageSource
 from reelroom.dialects.tencent import errors, layouts
-from reelroom.dialects.tencent.wire import LayoutBody, MixLayout, TranscodeBody, WaterMark
+from reelroom.dialects.tencent.wire_cloud import LayoutBody, MixLayout, TranscodeBody, WaterMark
 from reelroom.domain.mix import Mix
 from reelroom.domain.scene import Fit, Layout, Place, Scene, Surface, Watermark
 
@@ -182,7 +182,7 @@ def _watermark(mark: WaterMark, where: str, width: int, height: int, images: Ima
     if mark.WaterMarkType == 0:
         image = mark.WaterMarkImage
         if image is None:
-            raise errors.missing(f"{where}.WaterMarkImage", known=False)
+            raise errors.missing(f"{where}.WaterMarkImage")
         _inside(image.Left, image.Top, image.Width, image.Height, where, width, height)
         return Watermark(
             x=image.Left,
@@ -194,7 +194,7 @@ def _watermark(mark: WaterMark, where: str, width: int, height: int, images: Ima
     if mark.WaterMarkType == 1:
         text = mark.WaterMarkChar
         if text is None:
-            raise errors.missing(f"{where}.WaterMarkChar", known=False)
+            raise errors.missing(f"{where}.WaterMarkChar")
         _font(text.Font, where)
         _inside(text.Left, text.Top, text.Width, text.Height, where, width, height)
         return Watermark(
@@ -209,7 +209,7 @@ def _watermark(mark: WaterMark, where: str, width: int, height: int, images: Ima
         )
     stamp = mark.WaterMarkTimestamp
     if stamp is None:
-        raise errors.missing(f"{where}.WaterMarkTimestamp", known=False)
+        raise errors.missing(f"{where}.WaterMarkTimestamp")
     _font(stamp.Font, where)
     across, down = _POSITIONS[stamp.Pos]
     return Watermark(

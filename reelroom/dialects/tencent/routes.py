@@ -11,7 +11,7 @@ import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -21,7 +21,7 @@ from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
 from reelroom.dialects.dispatch import Call
-from reelroom.dialects.tencent import auth, errors, wire, wire_mcu, wire_vod
+from reelroom.dialects.tencent import auth, errors, wire, wire_cloud, wire_mcu, wire_vod
 from reelroom.dialects.tencent.limits import RateLimit
 from reelroom.dialects.tencent.mcu import Mixes
 from reelroom.dialects.tencent.settings import settings
@@ -35,14 +35,6 @@ MAX_BODY = 256 * 1024
 TRTC, VOD = "2019-07-22", "2018-07-17"  # versions
 VOD_PER_SECOND = 100.0
 _ACTION = re.compile(r"[A-Za-z0-9_]{1,100}")
-#: Names whose absence has a code of its own (section 1.6).
-_CLOUD = frozenset(
-    {"AccessKey", "Bucket", "CloudStorage", "RecordMode", "RecordParams", "Region", "RoomId", "SdkAppId", "SecretKey"}
-    | {"StorageParams", "TaskId", "UserId", "UserSig", "Vendor"}
-)
-_MCU = frozenset(
-    {"EncodeParams", "OutputParams", "PresetLayoutConfig", "PublishCdnUrls", "BizId", "SdkAppId", "RoomId"}
-)
 
 Act = Callable[[AppContext, Any, str], Awaitable[dict[str, Any]]]
 
@@ -52,7 +44,7 @@ class Action:
     version: str
     model: type[Wire]
     act: Act
-    known: frozenset[str] = frozenset()
+    missing: wire.Missing = field(default_factory=dict)
     codes: Codes = lambda path: ""
     reads: bool = False
     recording: bool = False
@@ -66,13 +58,15 @@ class Dialect:
         self.rate = RateLimit()
         self.replays = auth.Replays()
         tasks, mixes, vod = Tasks(context), Mixes(context), Vod(context)
-        cloud: dict[str, Any] = {"known": _CLOUD, "recording": True}
-        mcu: dict[str, Any] = {"known": _MCU, "codes": wire_mcu.code}
+        cloud: dict[str, Any] = {"missing": wire_cloud.MISSING, "recording": True}
+        mcu: dict[str, Any] = {"missing": wire_mcu.MISSING, "codes": wire_mcu.code}
         self.actions: dict[str, Action] = {
-            "CreateCloudRecording": Action(TRTC, wire.CreateCloudRecording, tasks.create, **cloud),
-            "DescribeCloudRecording": Action(TRTC, wire.DescribeCloudRecording, tasks.describe, reads=True, **cloud),
-            "ModifyCloudRecording": Action(TRTC, wire.ModifyCloudRecording, tasks.modify, **cloud),
-            "DeleteCloudRecording": Action(TRTC, wire.DeleteCloudRecording, tasks.delete, **cloud),
+            "CreateCloudRecording": Action(TRTC, wire_cloud.CreateCloudRecording, tasks.create, **cloud),
+            "DescribeCloudRecording": Action(
+                TRTC, wire_cloud.DescribeCloudRecording, tasks.describe, reads=True, **cloud
+            ),
+            "ModifyCloudRecording": Action(TRTC, wire_cloud.ModifyCloudRecording, tasks.modify, **cloud),
+            "DeleteCloudRecording": Action(TRTC, wire_cloud.DeleteCloudRecording, tasks.delete, **cloud),
             "StartMCUMixTranscode": Action(TRTC, wire_mcu.StartMix, mixes.start, **mcu),
             "StopMCUMixTranscode": Action(TRTC, wire_mcu.StopMix, mixes.stop, **mcu),
             "StartMCUMixTranscodeByStrRoomId": Action(TRTC, wire_mcu.StartMixByStrRoomId, mixes.start, **mcu),
@@ -136,7 +130,7 @@ class Dialect:
             raise errors.internal(action.recording) from None
         self.rate.take(app.id, name, time.monotonic_ns(), VOD_PER_SECOND if most and action.version == VOD else most)
         data, as_text = _parameters(call)
-        request = wire.parse(action.model, data, as_text, action.known, action.codes)
+        request = wire.parse(action.model, data, as_text, action.missing, action.codes)
         return await action.act(app, request, call.host)
 
 
@@ -149,6 +143,8 @@ def _parameters(call: Call) -> tuple[dict[str, Any], bool]:
         return wire.nested(call.query), True
     if len(call.body) > MAX_BODY:
         raise errors.bad_request(f"The body is larger than {MAX_BODY} bytes.")
+    if call.content_type == "multipart/form-data":
+        return wire.multipart(call.headers["content-type"], call.body), True
     return wire.body(call.body), False
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reelroom.control.destinations import DestinationSpec
 from reelroom.control.providers import PlaceError, place
 from reelroom.dialects.tencent import errors
-from reelroom.dialects.tencent.wire import CloudStorageBody
+from reelroom.dialects.tencent.wire_cloud import CloudStorageBody
 
 PROVIDERS = {0: "cos", 1: "s3"}  # Vendor
 _FIELDS = {"bucket": "Bucket", "key": "AccessKey", "secret": "SecretKey", "region": "Region"}

@@ -27,7 +27,7 @@ from reelroom.deliver.outbox import add_events
 from reelroom.dialects.tencent import answers, errors, mixing, translate, usersig
 from reelroom.dialects.tencent.settings import callback, sdk_app_id, settings
 from reelroom.dialects.tencent.translate import MIXED, Wanted
-from reelroom.dialects.tencent.wire import (
+from reelroom.dialects.tencent.wire_cloud import (
     CreateCloudRecording,
     DeleteCloudRecording,
     DescribeCloudRecording,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from reelroom.control.destinations import DestinationSpec
 from reelroom.control.images import ImageSource
 from reelroom.dialects.tencent import errors, mixing, naming, storage
-from reelroom.dialects.tencent.wire import CreateCloudRecording, RecordBody, StorageBody, Subscriptions, VodBody
+from reelroom.dialects.tencent.wire_cloud import CreateCloudRecording, RecordBody, StorageBody, Subscriptions, VodBody
 from reelroom.domain.library import LibrarySpec
 from reelroom.domain.recording import (
     Format,
@@ -125,7 +125,7 @@ def _vod(given: StorageBody) -> VodBody | None:
         raise errors.bad_request("StorageParams must have CloudStorage or CloudVod, not both.")
     if given.CloudVod is None:
         if given.CloudStorage is None:
-            raise errors.missing("StorageParams.CloudStorage")
+            raise errors.missing("StorageParams.CloudStorage", "CloudStorage")
         return None
     vod = given.CloudVod.TencentVod
     for name in ("Procedure", "SessionContext", "StorageRegion"):

@@ -17,6 +17,11 @@ from reelroom.store import tables
 
 DIALECT = "tencent"
 _CATEGORIES = {"Video": ("av", "video"), "Audio": ("audio",), "Image": ()}
+_WORDS = {
+    "Categories": frozenset(_CATEGORIES),
+    "Status": frozenset({"Normal", "SystemForbidden", "Forbidden"}),
+    "StorageClasses": frozenset({"STANDARD", "STANDARD_IA", "ARCHIVE", "DEEP_ARCHIVE"}),
+}
 _FORMATS = {"hls": "hls", "m3u8": "hls", "mp4": "mp4", "flv": "flv", "aac": "aac", "mp3": "mp3"}
 
 
@@ -27,6 +32,8 @@ class Vod:
         self._context = context
 
     async def search(self, app: AppContext, request: SearchMedia, host: str) -> dict[str, Any]:
+        if request.Offset > MAX_RESULTS:
+            raise errors.invalid_value("OffsetTooLarge", f"Offset must be at most {MAX_RESULTS}.")
         if request.Offset + request.Limit > MAX_RESULTS:
             raise errors.invalid_value("LimitTooLarge", f"Offset + Limit must be at most {MAX_RESULTS}.")
         ascending = _ascending(request)
@@ -83,8 +90,8 @@ def _sections(filters: list[str] | None) -> frozenset[str]:
 
 
 def _ascending(request: SearchMedia) -> bool:
-    """Files are sorted by when they came, the newest first."""
-    if request.Sort is None:
+    """Files are sorted by when they came, the newest first; the vendor's own order where names are asked for."""
+    if request.Sort is None or request.Text or request.Names or request.Descriptions:
         return False
     if request.Sort.Field != "CreateTime" or request.Sort.Order not in ("Asc", "Desc"):
         raise errors.invalid_value("Sort", "Sort must have the Field CreateTime and the Order Asc or Desc.")
@@ -99,9 +106,10 @@ def _query(app: AppContext, request: SearchMedia) -> MediaQuery | None:
     sources = list(request.SourceTypes or ()) + ([request.SourceType] if request.SourceType else [])
     streams = list(request.StreamIds or ()) + ([request.StreamId] if request.StreamId else [])
     kinds, formats = None, None
+    for name, words in _WORDS.items():
+        if unknown := set(getattr(request, name) or ()) - words:
+            raise errors.invalid_value(name, f"{name} has the unknown value {min(unknown)[:60]!r}.")
     if request.Categories is not None:
-        if any(name not in _CATEGORIES for name in request.Categories):
-            raise errors.invalid_value("Categories", "Categories must be of Video, Audio and Image.")
         kinds = [kind for name in request.Categories for kind in _CATEGORIES[name]]
     if request.MediaTypes is not None:
         formats = [_FORMATS[name.lower()] for name in request.MediaTypes if name.lower() in _FORMATS]
@@ -117,10 +125,12 @@ def _query(app: AppContext, request: SearchMedia) -> MediaQuery | None:
         return None
     created_from, created_until = _range(request.CreateTime, "CreateTime")
     expires_from, expires_until = _range(request.ExpireTime, "ExpireTime")
-    if request.StartTime:
-        created_from = _time(request.StartTime, "StartTime")
+    if request.StartTime:  # the older parameters, which yield to CreateTime
+        start = _time(request.StartTime, "StartTime")
+        created_from = start if created_from is None else created_from
     if request.EndTime:
-        created_until = _time(request.EndTime, "EndTime") + 1
+        end = _time(request.EndTime, "EndTime")
+        created_until = end if created_until is None else created_until
     kind = {"Record", "TrtcRecord"} & set(sources)
     source = kind.pop() if len(kind) == 1 else ""
     classes: list[int | None] = [None] if request.ClassIds is None else [*request.ClassIds]

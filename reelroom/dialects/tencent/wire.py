@@ -50,7 +50,6 @@ class Wire(BaseModel):
 _W = TypeVar("_W", bound=Wire)
 #: The code of a value that cannot be, by the path of its field; "" leaves OutOfRange.
 Codes = Callable[[str], str]
-
 #: Parameters whose absence has a code of its own → its second level.
 Missing = Mapping[str, str]
 
@@ -91,12 +90,17 @@ def parse(model: type[_W], data: Any, as_text: bool, known: Missing, codes: Code
 
 def body(raw: bytes) -> dict[str, Any]:
     """A JSON body. TencentError unless it is an object that is not nested absurdly."""
-    try:
-        data = json.loads(raw or b"{}")
-    except (ValueError, RecursionError):
-        raise errors.bad_request("The body is not JSON.") from None
+    data = _json(raw or b"{}")
     if not isinstance(data, dict):
         raise errors.bad_request("The body must be a JSON object.")
+    return data
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        data = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise errors.bad_request("The body is not JSON.") from None
     depth, level = 0, [data]
     while level := [value for value in level if isinstance(value, (dict, list))]:
         depth += 1
@@ -108,7 +112,9 @@ def body(raw: bytes) -> dict[str, Any]:
 
 def multipart(content_type: str, raw: bytes) -> dict[str, Any]:
     """A multipart/form-data body: text, or JSON where a part says so. TencentError unless it is one."""
-    message = BytesParser(policy=HTTP).parsebytes(b"Content-Type: " + content_type.encode("latin-1") + b"\r\n\r\n" + raw)
+    message = BytesParser(policy=HTTP).parsebytes(
+        b"Content-Type: " + content_type.encode("latin-1") + b"\r\n\r\n" + raw
+    )
     found: dict[str, Any] = {}
     for part in message.iter_parts() if message.is_multipart() else ():
         name = part.get_param("name", header="content-disposition")
@@ -119,7 +125,7 @@ def multipart(content_type: str, raw: bytes) -> dict[str, Any]:
             text = content.decode()
         except ValueError:
             raise errors.bad_request("A part of the body is not UTF-8.") from None
-        found[name] = body(content) if part.get_content_type() == "application/json" else text
+        found[name] = _json(content) if part.get_content_type() == "application/json" else text
     if not found:
         raise errors.bad_request("The body is not multipart/form-data.")
     return nested(found)
@@ -137,8 +143,9 @@ def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
             inner = inner.setdefault(part, {})
             if not isinstance(inner, dict):
                 raise errors.bad_request(f"{name[:200]} is said in two ways.")
-        if isinstance(inner.setdefault(last, value), dict):
+        if last in inner:
             raise errors.bad_request(f"{name[:200]} is said in two ways.")
+        inner[last] = value
     return {name: _listed(value) for name, value in tree.items()}
 
 

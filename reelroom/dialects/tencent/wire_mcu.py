@@ -8,6 +8,12 @@ from pydantic import Field
 
 from reelroom.dialects.tencent.wire import AppNumber, Flag, Pixel, Text, UserName, Wire
 
+#: Whose absence has a code of its own → its second level (section 1.6).
+MISSING = (
+    {name: name for name in ("BizId", "EncodeParams", "OutputParams", "PublishCdnUrls", "RoomId", "SdkAppId")}
+    | {"StrRoomId": "RoomId"}
+    | dict.fromkeys(("AudioSampleRate", "AudioBitrate", "AudioChannels"), "AudioEncodeParams")
+)
 Name = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_%.-]*$")]
 Number = Annotated[int, Field(ge=0, le=2**53)]
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from reelroom.dialects.tencent.wire import Given, Text, Wire
+from reelroom.dialects.tencent.wire import Given, Text, Wire, plain
 
 MAX_RESULTS = 5000
 Ten = Annotated[list[Given], Field(max_length=10)]
+FileName = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(plain)]  # a FileId
+Hundred = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(plain)]
+Hundreds = Annotated[list[Hundred], Field(max_length=10)]
+Tag = Annotated[str, Field(min_length=1, max_length=32), AfterValidator(plain)]
+RoomName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(plain)]
+One = Annotated[str, Field(max_length=4096), AfterValidator(plain)]
 Number = Annotated[int, Field(ge=0, le=2**53)]
 
 
@@ -20,19 +26,17 @@ class TimeRange(Wire):
 
 class SortBy(Wire):
     Field: str
-    Order: str
+    Order: str = "Desc"
 
 
 class SearchMedia(Wire):
     SubAppId: Number = 0
-    FileIds: Ten | None = None
-    Names: Ten | None = None
-    NamePrefixes: Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=10)] | None = (
-        None
-    )
-    Descriptions: Ten | None = None
+    FileIds: Annotated[list[FileName], Field(max_length=10)] | None = None
+    Names: Hundreds | None = None
+    NamePrefixes: Hundreds | None = None
+    Descriptions: Hundreds | None = None
     ClassIds: Annotated[list[Number], Field(max_length=10)] | None = None
-    Tags: Annotated[list[Given], Field(max_length=16)] | None = None
+    Tags: Annotated[list[Tag], Field(max_length=16)] | None = None
     Categories: Ten | None = None
     SourceTypes: Ten | None = None
     StreamIds: Ten | None = None
@@ -44,18 +48,18 @@ class SearchMedia(Wire):
     Status: Ten | None = None
     ReviewResults: Ten | None = None
     TrtcSdkAppIds: Annotated[list[Number], Field(max_length=10)] | None = None
-    TrtcRoomIds: Ten | None = None
+    TrtcRoomIds: Annotated[list[RoomName], Field(max_length=10)] | None = None
     Filters: Annotated[list[Given], Field(max_length=20)] | None = None
     Sort: SortBy | None = None
-    Offset: Annotated[int, Field(ge=0, le=MAX_RESULTS)] = 0
-    Limit: Annotated[int, Field(ge=0, le=MAX_RESULTS)] = 10
-    Text: str = ""
-    SourceType: str = ""
-    StreamId: str = ""
-    StartTime: str = ""
-    EndTime: str = ""
+    Offset: Annotated[int, Field(ge=0)] = 0  # too large ones have codes of their own
+    Limit: Annotated[int, Field(ge=0)] = 10
+    Text: Annotated[str, Field(max_length=64), AfterValidator(plain)] = ""
+    SourceType: One = ""
+    StreamId: One = ""
+    StartTime: One = ""
+    EndTime: One = ""
     Vids: Ten | None = None
-    Vid: str = ""
+    Vid: One = ""
     StreamDomains: Annotated[list[Given], Field(max_length=20)] | None = None
     StreamPaths: Annotated[list[Given], Field(max_length=20)] | None = None
     KnowledgeBases: Ten | None = None
