@@ -310,13 +310,16 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def with_images(self, names: Mapping[str, str]) -> Scene:
         """The same with each image's name replaced by `names`; "" there: without it, and so without its watermark,
-        and without somebody's own placeholder of which nothing is left."""
+        and without a pane's or somebody's own placeholder of which nothing is left."""
 
         def surface(old: Surface) -> Surface:
             return replace(old, image=names[old.image]) if old.image else old
 
+        def own(old: Surface) -> Surface | None:
+            return surface(old) if old.color or not old.image or names[old.image] else None
+
         panes = tuple(
-            pane if pane.placeholder is None else replace(pane, placeholder=surface(pane.placeholder))
+            pane if pane.placeholder is None else replace(pane, placeholder=own(pane.placeholder))
             for pane in self.layout.panes
         )
         return replace(
@@ -325,9 +328,7 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             background=surface(self.background),
             placeholder=surface(self.placeholder),
             placeholders={
-                identity: surface(old)
-                for identity, old in self.placeholders.items()
-                if old.color or not old.image or names[old.image]
+                identity: found for identity, old in self.placeholders.items() if (found := own(old)) is not None
             },
             watermarks=tuple(
                 replace(old, image=names[old.image]) if old.image else old

@@ -10,12 +10,14 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
+from reelroom.control.images import Images, ImageSource
 from reelroom.dialects.zego import auth, naming
 from reelroom.dialects.zego.errors import ZegoError
 from reelroom.dialects.zego.limits import RateLimit
 from reelroom.domain import lines
 from reelroom.domain.mix import Mix
 from reelroom.domain.recording import Format, Source, State
+from reelroom.domain.scene import Fit, Surface
 from reelroom.store import tables
 from tests.unit.zego_server import VIDEO, Server, common, mixed, serving, single
 
@@ -319,6 +321,8 @@ IN, OUT, MIX = "RecordInputParams", "RecordOutputParams", "RecordInputParams.Mix
         (f"{IN}.MaxRecordTime", 299),
         (f"{IN}.MaxRecordTime", 86401),
         (f"{IN}.FillBlank", 1),
+        (f"{IN}.FillBlank", ""),
+        (f"{IN}.MaxIdleTime", ""),
         (f"{IN}.FillFrame", {"FrameFillMode": 4}),
         (MIX, None),
         (f"{MIX}.MixOutputStreamId", ""),
@@ -400,9 +404,13 @@ async def test_which_files_are_made(
 
 async def test_an_audio_mix_needs_no_video_config() -> None:
     async with serving() as server:
-        body = single(RecordMode=2, StreamType=1, MixConfig={"MixOutputStreamId": "mix"})
-        await server.start(body)
-        assert server.recorders.specs[-1].subscription.video is None
+        nothing_is_seen = {"MixMode": 1, "MixOutputVideoConfig": {"Width": 0}}
+        for config in ({}, nothing_is_seen):
+            body = single(RecordMode=2, StreamType=1, MixConfig={"MixOutputStreamId": "mix", **config})
+            task = await server.start(body)
+            assert server.recorders.specs[-1].subscription.video is None
+        assert (await server.call("UpdateLayout", {"TaskId": task, "MixMode": 1, "MixInputList": []}))["Code"] == 0
+        assert server.recorders.commands == []
 
 
 async def test_defaults_are_the_vendors() -> None:
@@ -464,6 +472,38 @@ async def test_streams_of_a_mix_may_be_heard_or_seen_only() -> None:
         assert wants("eve", Source("microphone")) and not wants("eve", Source("camera"))
         assert wants("ann", Source("microphone")) and wants("ann", Source("camera"))
         assert not wants("bob", Source("microphone")) and wants("bob", Source("camera"))
+
+
+async def test_a_persons_screen_is_a_stream_of_its_own_in_a_mix() -> None:
+    async with serving() as server:
+        await server.start(mixed(StreamConfigList=[{"StreamId": "ann~screen", "StreamType": 2}]))
+        wants = server.recorders.specs[-1].subscription.wants
+        assert wants("ann", Source("screen")) and not wants("ann", Source("screen_audio"))
+        assert wants("ann", Source("camera")) and wants("ann", Source("microphone"))
+        assert wants("bob", Source("screen_audio"))
+        await server.start(mixed(StreamConfigList=[{"StreamType": 1}, {"StreamId": "ann~screen", "StreamType": 3}]))
+        wants = server.recorders.specs[-1].subscription.wants
+        assert wants("ann", Source("screen")) and not wants("ann", Source("camera"))
+        assert not wants("bob", Source("screen")) and wants("bob", Source("microphone"))
+
+
+async def test_images_are_stretched_over_their_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def load(self: Images, folder: object, wanted: dict[str, ImageSource]) -> dict[str, str]:
+        return {reference: "" if "gone" in source.url else "ab" * 32 for reference, source in wanted.items()}
+
+    monkeypatch.setattr(Images, "load", load)
+    camera = {"Top": 0, "Left": 0, "Bottom": 720, "Right": 640, "Layer": 0, "StreamId": "ann",
+              "BackgroundImage": "http://127.0.0.1:1/a.png", "FillMode": 2}  # fmt: skip
+    screen = {**camera, "Left": 640, "Right": 1280, "StreamId": "ann~screen", "BackgroundImage": "http://x/gone.png"}
+    own = {"MixMode": 1, "MixInputList": [camera, screen]}
+    blank = {"FillBlank": True, "FillFrame": {"FrameFillMode": 3}}
+    async with serving() as server:
+        await server.start(mixed(blank, **own, DefaultMixStreamBackgroundImage="http://x/d.png"))
+        scene = server.recorders.specs[-1].mix.scene
+        assert scene.placeholder.fit == Fit.STRETCH and scene.placeholder.image
+        first, second = scene.layout.panes
+        assert first.placeholder == Surface(color="", image="ab" * 32, fit=Fit.STRETCH)
+        assert second.placeholder is None  # its image is not to be had, so that the usual one is shown
 
 
 async def test_images_that_cannot_be_had_are_told_of() -> None:

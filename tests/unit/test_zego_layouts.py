@@ -7,7 +7,7 @@ import pytest
 from reelroom.dialects.zego import errors, layouts, mixing
 from reelroom.dialects.zego.wire import MixConfig, parse
 from reelroom.domain.layout import Pane, Person, arrange
-from reelroom.domain.scene import Fit
+from reelroom.domain.scene import Fit, Layout
 
 W, H = 1280, 720
 
@@ -93,7 +93,7 @@ def test_fill_mode(mode: int, given: int | None, large: Fit, small: Fit) -> None
     assert (panes["p0"], panes["p2"]) == (large, small)
 
 
-def shown(*views: dict[str, object]) -> mixing.Shown:
+def shown(*views: dict[str, object]) -> Layout:
     config = parse(MixConfig, {"MixMode": 1, "MixOutputStreamId": "m", "MixInputList": list(views)})
     return mixing.layout(config, None, W, H, mixing.Images(), "")
 
@@ -109,7 +109,7 @@ def test_custom_views_are_corners_in_pixels_and_larger_layers_are_above() -> Non
         view(960, 180, 1280, 360, 2, FillMode=2),
         view(0, 0, 1, 1, 3),
     )
-    panes = arrange(made.layout, W, H, people(3), 0)
+    panes = arrange(made, W, H, people(3), 0)
     assert [pane.identity for pane in panes] == ["p0", "p2", "", "p1"]  # nobody is left for the third
     assert boxes(panes)["p1"] == (960, 0, 1280, 180)
     assert panes[1].fit == Fit.FIT and panes[0].fit == Fit.CROP
@@ -118,9 +118,9 @@ def test_custom_views_are_corners_in_pixels_and_larger_layers_are_above() -> Non
 def test_a_view_waits_for_its_stream_and_a_screen_is_a_stream_of_its_own() -> None:
     made = shown(view(0, 0, 640, 720, StreamId="p0~screen"), view(640, 0, 1280, 720))
     screen = Person("p0", "screen", 0, True, 640, 360)
-    panes = {pane.x: (pane.identity, pane.source) for pane in arrange(made.layout, W, H, [*people(1), screen], 0)}
+    panes = {pane.x: (pane.identity, pane.source) for pane in arrange(made, W, H, [*people(1), screen], 0)}
     assert panes == {0: ("p0", "screen"), 640: ("p0", "camera")}
-    alone = {pane.x: pane.identity for pane in arrange(made.layout, W, H, people(1), 0)}
+    alone = {pane.x: pane.identity for pane in arrange(made, W, H, people(1), 0)}
     assert alone[640] == "p0"
 
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
 from reelroom.control.images import ImageSource
 from reelroom.dialects.zego import errors, layouts, naming
 from reelroom.dialects.zego.wire import FillFrame, LayoutKeys, MixConfig, VideoConfig, View, Views, parse
@@ -16,8 +14,10 @@ from reelroom.domain.recording import Selection, Subscription
 from reelroom.domain.scene import Fit, Layout, Place, Scene, Surface, Watermark
 
 AUDIO_ONLY, VIDEO_ONLY, TOGETHER, APART = range(1, 5)  # StreamType
+BOTH = TOGETHER  # of one stream of a mix
 KEEP_LAST, FILL, DO_NOT_FILL = range(1, 4)  # FrameFillMode
 MAX_PIXELS = 1920 * 1080
+NO_PICTURE = VideoConfig(Width=1280, Height=720, Bitrate=1_500_000)  # of StreamType 1, of no effect
 IMAGE_BYTES = 5 * 1024 * 1024
 HOLD_S = 172_800.0  # the last picture stays as long as the task
 CLOCK = "%Y-%m-%d %H:%M"
@@ -47,13 +47,6 @@ class Images:
         return source.reference
 
 
-class Shown(NamedTuple):
-    """A layout with the placeholders of its views."""
-
-    layout: Layout
-    placeholders: dict[str, Surface]
-
-
 def color(value: int) -> str:
     """0xRRGGBB00, as an unsigned or a negative 32-bit number."""
     return f"#{(value & 0xFFFFFFFF) >> 8:06x}"
@@ -72,13 +65,14 @@ def mix(
         raise errors.not_supported(f"{where}.RecordSoundWave true")
     if config.ClearInputStreamTimeout:
         raise errors.not_supported(f"{where}.ClearInputStreamTimeout; leave it out")
-    video = VideoConfig(Width=1920, Height=1080, Bitrate=1_500_000)  # of no effect: there is no picture
-    if stream_type != AUDIO_ONLY or config.MixOutputVideoConfig:
-        video = parse(VideoConfig, config.MixOutputVideoConfig or {}, f"{where}.MixOutputVideoConfig")
-    if video.Width * video.Height > MAX_PIXELS:
-        raise errors.invalid(f"{where}.MixOutputVideoConfig: Width x Height must be at most 1920 x 1080")
     images = Images()
-    scene = _scene(config, video, fill_blank, fill_frame, clock_offset, images, where)
+    if stream_type == AUDIO_ONLY:
+        video, scene = NO_PICTURE, Scene()
+    else:
+        video = parse(VideoConfig, config.MixOutputVideoConfig or {}, f"{where}.MixOutputVideoConfig")
+        if video.Width * video.Height > MAX_PIXELS:
+            raise errors.invalid(f"{where}.MixOutputVideoConfig: Width x Height must be at most 1920 x 1080")
+        scene = _scene(config, video, fill_blank, fill_frame, clock_offset, images, where)
     made = Mix(
         width=video.Width - video.Width % 2,  # a picture with half the colour samples has even sides
         height=video.Height - video.Height % 2,
@@ -101,7 +95,6 @@ def _scene(
     where: str,
 ) -> Scene:
     fill = parse(FillFrame, fill_frame or {}, "RecordInputParams.FillFrame")
-    shown = layout(config, config.FillMode, video.Width, video.Height, images, where)
     waits = fill_blank and fill.FrameFillMode == DO_NOT_FILL
     default = config.DefaultMixStreamBackgroundImage if waits else None
     watermarks = []
@@ -122,7 +115,7 @@ def _scene(
             Watermark(x=x, y=MARGIN, anchor_x=1.0, clock=CLOCK, size=size, utc_offset_minutes=clock_offset)
         )
     return Scene(
-        layout=shown.layout,
+        layout=layout(config, config.FillMode, video.Width, video.Height, images, where),
         background=Surface(
             color=color(config.MixOutputBackgroundColor),
             image=images.add(config.MixOutputBackgroundImage, f"{where}.MixOutputBackgroundImage"),
@@ -132,39 +125,36 @@ def _scene(
         placeholder=Surface(
             color=color(fill.FrameFillColor) if fill.FrameFillMode == FILL else "",
             image=images.add(default, f"{where}.DefaultMixStreamBackgroundImage"),
+            fit=Fit.STRETCH,
         ),
-        placeholders=shown.placeholders,
         leavers="stay" if fill_blank else "go",
         hold_s=HOLD_S if fill.FrameFillMode == KEEP_LAST else 0.0,
         watermarks=tuple(watermarks),
     )
 
 
-def layout(keys: LayoutKeys, fill_mode: int | None, width: int, height: int, images: Images, where: str) -> Shown:
+def layout(keys: LayoutKeys, fill_mode: int | None, width: int, height: int, images: Images, where: str) -> Layout:
     """The layout of a canvas of `width` × `height`. ZegoError 300000004."""
     prefix = f"{where}." if where else ""
     if keys.MixMode != layouts.CUSTOM:
         focus = naming.StreamName("", "")
         if keys.MixMaxResolutionStreamId and keys.MixMode != layouts.TILE:
             focus = naming.stream(keys.MixMaxResolutionStreamId, f"{prefix}MixMaxResolutionStreamId")
-        return Shown(layouts.preset(keys.MixMode, fill_mode, focus.identity, focus.source), {})
+        return layouts.preset(keys.MixMode, fill_mode, focus.identity, focus.source)
     views = parse(Views, {"MixInputList": keys.MixInputList}, where).MixInputList
     if sum(view.ViewType == 2 for view in views) > 1:
         raise errors.invalid(f"{prefix}MixInputList: at most one entry may have ViewType 2")
     order = {layer: z for z, layer in enumerate(sorted({view.Layer for view in views}))}
     places: list[Place] = []
-    placeholders: dict[str, Surface] = {}
     for number, view in enumerate(views):
         at = f"{prefix}MixInputList.{number}"
         stream = naming.stream(view.StreamId, f"{at}.StreamId") if view.StreamId else None
-        places.append(_place(view, stream, order[view.Layer], width, height, at))
-        if stream is not None and view.BackgroundImage:
-            image = images.add(view.BackgroundImage, f"{at}.BackgroundImage")
-            placeholders[stream.identity] = Surface(color="", image=image, fit=layouts.FITS[view.FillMode])
+        image = images.add(view.BackgroundImage if stream else None, f"{at}.BackgroundImage")
+        places.append(_place(view, stream, image, order[view.Layer], width, height, at))
     named = [(place.identity, place.source) for place in places if place.identity]
     if len(set(named)) != len(named):
         raise errors.invalid(f"{prefix}MixInputList: a StreamId may have one entry only")
-    return Shown(layouts.custom(places), placeholders)
+    return layouts.custom(places)
 
 
 def _check_rectangle(corners: tuple[int, int, int, int], width: int, height: int, where: str) -> None:
@@ -175,7 +165,9 @@ def _check_rectangle(corners: tuple[int, int, int, int], width: int, height: int
         raise errors.invalid(f"{where}: Top must be at most Bottom, and Bottom at most the picture's height, {height}")
 
 
-def _place(view: View, stream: naming.StreamName | None, z: int, width: int, height: int, where: str) -> Place:
+def _place(
+    view: View, stream: naming.StreamName | None, image: str, z: int, width: int, height: int, where: str
+) -> Place:
     _check_rectangle((view.Left, view.Top, view.Right, view.Bottom), width, height, where)
     x, y = view.Left / width, view.Top / height
     wide, high = (view.Right - view.Left) / width, (view.Bottom - view.Top) / height
@@ -190,12 +182,8 @@ def _place(view: View, stream: naming.StreamName | None, z: int, width: int, hei
         fit=layouts.FITS[view.FillMode],
         identity=stream.identity if stream else None,
         source=stream.source if stream else "",
+        placeholder=Surface(color="", image=image, fit=Fit.STRETCH) if image else None,
     )
-
-
-def updated(scene: Scene, shown: Shown) -> Scene:
-    """The scene with another layout; everything else stays as it was given at the start (section 2.9)."""
-    return replace(scene, layout=shown.layout, placeholders=shown.placeholders)
 
 
 def subscription(config: MixConfig, stream_type: int) -> Subscription:
@@ -205,18 +193,20 @@ def subscription(config: MixConfig, stream_type: int) -> Subscription:
     if stream_type not in (TOGETHER, APART) or not config.StreamConfigList:
         return Subscription(audio=audio, video=video)
     where = "RecordInputParams.MixConfig.StreamConfigList"
-    usual = 3
-    wanted: dict[str, int] = {}
+    usual = BOTH
+    wanted: dict[naming.StreamName, int] = {}
     for number, entry in enumerate(config.StreamConfigList):
-        kind = entry.StreamType or 3
-        if not entry.StreamId:
+        kind = entry.StreamType or BOTH
+        if entry.StreamId:
+            wanted[naming.stream(entry.StreamId, f"{where}.{number}.StreamId")] = kind
+        else:
             usual = kind
-            continue
-        stream = naming.stream(entry.StreamId, f"{where}.{number}.StreamId")
-        if stream.source != "camera":
-            raise errors.not_supported(f"{where}.{number}.StreamId: a screen's sound and picture go together")
-        wanted[stream.identity] = kind
-    return Subscription(audio=_selected(wanted, usual, (1, 3)), video=_selected(wanted, usual, (2, 3)))
+    each = {
+        source: _selected({name.identity: kind for name, kind in wanted.items() if name.source == output}, usual, kinds)
+        for output, sources in naming.SOURCES.items()
+        for source, kinds in zip(sources, ((VIDEO_ONLY, BOTH), (AUDIO_ONLY, BOTH)), strict=True)
+    }
+    return Subscription(audio=audio, video=video, each=each)
 
 
 def _selected(wanted: Mapping[str, int], usual: int, kinds: tuple[int, ...]) -> Selection:
@@ -234,7 +224,7 @@ def missing(asked: Scene, got: Scene, images: Mapping[str, ImageSource]) -> list
         found += [Missing(WATERMARK, mark.image) for mark in asked.watermarks if mark.image]
     if asked.placeholder.image and not got.placeholder.image:
         found.append(Missing(DEFAULT, asked.placeholder.image))
-    for identity, surface in asked.placeholders.items():
-        if surface.image and not (identity in got.placeholders and got.placeholders[identity].image):
-            found.append(Missing(OF_A_VIEW, surface.image))
+    for wanted, shown in zip(asked.layout.panes, got.layout.panes, strict=True):
+        if wanted.placeholder is not None and not (shown.placeholder is not None and shown.placeholder.image):
+            found.append(Missing(OF_A_VIEW, wanted.placeholder.image))
     return [Missing(kind, images[reference].url) for kind, reference in found]

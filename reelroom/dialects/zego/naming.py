@@ -14,13 +14,17 @@ from typing import NamedTuple
 from reelroom.dialects.zego import errors
 from reelroom.domain.names import check_name
 from reelroom.domain.naming import SCREEN, check_naming
-from reelroom.domain.recording import Format, Naming
+from reelroom.domain.recording import Format, Naming, Source
 
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
 TASK_BYTES = 12
 _FILL = "00000000"
 _MACHINE = os.urandom(3)
 _COUNTER = itertools.count(int.from_bytes(os.urandom(3), "big"))
+
+
+#: What a stream consists of: its picture, its sound.
+SOURCES = {"camera": (Source.CAMERA, Source.MICROPHONE), "screen": (Source.SCREEN, Source.SCREEN_AUDIO)}
 
 
 class StreamName(NamedTuple):

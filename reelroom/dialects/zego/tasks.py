@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 from sqlalchemy import delete, func, select
 
 from reelroom.control.apps import AppContext
@@ -204,12 +205,15 @@ class Tasks:
         kept = row.dialect_data
         if kept["mode"] != MIXED:
             raise errors.invalid("TaskId: only tasks of RecordMode 2 have a layout")
+        if kept["stream_type"] == mixing.AUDIO_ONLY:
+            return  # no layout has an effect on what is not seen
         mix = msgspec.convert(row.spec["mix"], Mix)
         images = mixing.Images()
-        shown = mixing.layout(request, kept["fill_mode"], mix.width, mix.height, images, "")
-        change = SceneChange(lambda scene: mixing.updated(scene, shown), images.sources)
+        layout = mixing.layout(request, kept["fill_mode"], mix.width, mix.height, images, "")
+        # Everything else stays as it was given at the start (section 2.9).
+        change = SceneChange(lambda scene: replace(scene, layout=layout), images.sources)
         changed = await self._context.recordings.change(app.id, row.id, scene=change)
-        await self._tell_missing(changed, mixing.updated(mix.scene, shown), images.sources)
+        await self._tell_missing(changed, replace(mix.scene, layout=layout), images.sources)
 
     # DescribeRecordStatus, DescribeTasks
 

@@ -48,7 +48,6 @@ _FORMATS = {
     "ogg": Format.OPUS,
 }
 _PICTURES = frozenset({Format.MP4, Format.FLV, Format.HLS})
-_SOURCES = {"camera": (Source.CAMERA, Source.MICROPHONE), "screen": (Source.SCREEN, Source.SCREEN_AUDIO)}
 IN = "RecordInputParams"
 OUT = "RecordOutputParams"
 
@@ -170,7 +169,7 @@ def _subscription(params: InputParams, config: MixConfig | None, picture: bool) 
             for number, entry in enumerate(listed)
         ]
         chosen = Selection(include=tuple(dict.fromkeys(stream.identity for stream in streams)))
-        for output_, sources in _SOURCES.items():
+        for output_, sources in naming.SOURCES.items():
             whose = Selection(include=tuple(dict.fromkeys(s.identity for s in streams if s.source == output_)))
             each |= dict.fromkeys(sources, whose)
     return Subscription(

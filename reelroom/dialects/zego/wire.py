@@ -8,7 +8,8 @@ looked at (section 8), so such parts are kept as they came and parsed where they
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from functools import cache
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -17,6 +18,11 @@ from reelroom.dialects.zego import errors
 
 def _integral(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _text(annotation: Any) -> bool:
+    """Whether a field is a string, or a string or nothing."""
+    return annotation is str or any(map(_text, get_args(annotation)))
 
 
 Int = Annotated[int, BeforeValidator(_integral), Field(ge=-(2**63), lt=2**63)]
@@ -34,8 +40,14 @@ class Wire(BaseModel):
     def _absent(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        required = {name for name, field in cls.model_fields.items() if field.is_required()}
-        return {k: v for k, v in data.items() if v is not None and (v != "" or k in required)}
+        return {k: v for k, v in data.items() if v is not None and (v != "" or k not in cls._may_be_empty())}
+
+    @classmethod
+    @cache
+    def _may_be_empty(cls) -> frozenset[str]:
+        """The optional strings."""
+        fields = cls.model_fields.items()
+        return frozenset(name for name, field in fields if not field.is_required() and _text(field.annotation))
 
 
 class Stream(Wire):

@@ -122,7 +122,9 @@ class Stage:
             here = {(person.identity, person.source) for person in people}
             away = [place for place in panes if place not in here]
             own = {identity for identity, surface in scene.placeholders.items() if surface.image}
-            self._canvas.forget([place for place in away if scene.leavers == "go" or place[0] in own])
+            panes_own = {(p.identity, p.source) for p in self._panes if p.placeholder and p.placeholder.image}
+            gone = [place for place in away if scene.leavers == "go" or place[0] in own or place in panes_own]
+            self._canvas.forget(gone)
         for place, decoder in self._feed.eyes.items():
             if place in sending:  # one who falls silent for a moment goes on without a key frame
                 decoder.show(place in panes)
