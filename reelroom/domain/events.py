@@ -37,6 +37,7 @@ UPLOAD_RECOVERED = "upload.recovered"
 NOTICES = {
     "encoder_preset": "encoder.preset_changed",
     "encoder_hardware": "encoder.hardware_unavailable",
+    "mix_hung": "mix.hung",
     "push_started": "push.started",
     "push_failing": "push.failing",
     "push_recovered": "push.recovered",

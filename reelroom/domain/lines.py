@@ -141,8 +141,8 @@ class Notice(Line, frozen=True, kw_only=True):
     code: str
     message: str
     output: str = ""
-    about: str = ""  # which push, of "push_..."
-    at_ns: int = 0  # room time, of "mix_resumed"
+    about: str = ""  # which push, of "push_..."; which encoder, of "mix_hung"
+    at_ns: int = 0  # room time, of "mix_resumed" and "mix_hung"
 
 
 class Stopped(Line, frozen=True, kw_only=True):

@@ -42,6 +42,7 @@ class Found:
     orders: dict[str, None] = field(default_factory=dict)  # identities by when their first track came
     ended: dict[int, tuple[TrackInfo, int, str]] = field(default_factory=dict)  # tracks that went: what, when, why
     ends: dict[str, int] = field(default_factory=dict)  # output → end of its last segment
+    hung: set[str] = field(default_factory=set)  # encoders of the mix that did not come back
 
 
 def read(entries: Iterable[Entry]) -> Found:
@@ -80,6 +81,8 @@ def read(entries: Iterable[Entry]) -> Found:
                     done[number] = max(seq, done.get(number, 0))
             case lines.Paused() | lines.Resumed() | lines.Subscribed() | lines.SceneChanged():
                 found.commands += 1
+            case lines.Notice(code="mix_hung", about=about):
+                found.hung.add(about)
             case lines.Stopped() as stopped:
                 found.stopped = stopped
             case lines.Finished():

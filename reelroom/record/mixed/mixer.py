@@ -24,6 +24,7 @@ from reelroom.record.mixed.push import Push
 from reelroom.record.mixed.seen import FOREVER_NS
 from reelroom.record.mixed.soundstage import SoundStage
 from reelroom.record.mixed.stage import Stage
+from reelroom.record.mixed.watchdog import HUNG_NS
 
 log = structlog.get_logger()
 LATENCY_NS = 450_000_000  # a lost packet is sent again within this, a batch of the bus has come
@@ -59,6 +60,8 @@ class Mixer:
         self.notices: deque[tuple[str, str, int]] = deque()  # code, message, room time or 0
         self.error: BaseException | None = None
         self.done = False
+        self.busy = False  # it does not wait; and `rounds` rises while it gets on with it
+        self.rounds = 0
         self.start_ns = resume.start_ns if resume is not None else 0
         self.at_ns = 0  # room time of the tick that is rendered next
         self._rate = fps or _AUDIO_TICKS
@@ -101,15 +104,26 @@ class Mixer:
             self._stop_ns = at_ns
             self._changed.notify()
 
+    @property
+    def encoder(self) -> str:
+        """The picture encoder that the thread is in just now, by FFmpeg's name."""
+        picture = self._picture
+        return picture.encoder.name if picture is not None and picture.encoder.busy else ""
+
+    @property
+    def beginning(self) -> bool:
+        """Encoders are being chosen and opened."""
+        return self.busy and not self.rounds
+
     def abandon(self) -> None:
-        """End now; what is in the encoders is let go."""
+        """End now; what is in the encoders is let go. Whoever does not come back is left behind."""
         with self._changed:
             self._abandoned = True
             if self._picture is not None:
                 self._picture.hurry = True
             self._changed.notify()
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(HUNG_NS / SECOND)
 
     # the thread
 
@@ -121,6 +135,7 @@ class Mixer:
             log.exception("mixing failed")
             self.error = error
         self.done = True
+        self.busy = False
         self._wake()
 
     def _begin(self) -> bool:
@@ -141,6 +156,7 @@ class Mixer:
                 self._changed.wait(0.02)
             if self._abandoned or self.start_ns >= self._stop_ns:
                 return False
+        self.busy = True
         self._picture, self._sound = self._stages()
         self._tell_encoder()
         if self._resume is not None:
@@ -169,27 +185,30 @@ class Mixer:
 
     def _mix(self) -> None:
         while True:
+            self.rounds += 1
+            pauses = self._pauses
+            self._tell_pause(pauses)  # not inside the lock: an encoder may take its time
             with self._changed:
                 if self._abandoned:
                     return
+                if pauses is not self._pauses:
+                    continue
                 at_ns = self._room_ns(self._tick)
-                self._tell_pause(at_ns)
                 if self._stop_ns < FOREVER_NS and (at_ns is None or at_ns >= self._stop_ns):
                     break
                 if at_ns is None:
-                    self._changed.wait(1.0)
+                    self._wait(1.0)
                     continue
                 self.at_ns = at_ns
                 late_ns = self._now() - at_ns - SECOND // self._rate - LATENCY_NS
                 if late_ns < 0:
                     self._allowed_ns = OVERLOAD_NS
                     self._tell_resumed()
-                    self._changed.wait(-late_ns / 1e9)
+                    self._wait(-late_ns / 1e9)
                     continue
                 if not self._feed.caught_up and not self._alone():
-                    self._changed.wait(0.02)
+                    self._wait(0.02)
                     continue
-                pauses = self._pauses
             if late_ns > self._allowed_ns:
                 self._leave_out("overload", at_ns, self._now() - LATENCY_NS)
                 continue
@@ -198,6 +217,12 @@ class Mixer:
             now_ns = time.monotonic_ns()
             self._adapt(self._load.look(now_ns, late_ns, now_ns - began_ns))
         self._finish()
+
+    def _wait(self, seconds: float) -> None:
+        """Inside the lock: for a change, or so long."""
+        self.busy = False
+        self._changed.wait(seconds)
+        self.busy = True
 
     def _render(self, at_ns: int, pauses: Pauses) -> None:
         if self._picture is not None:
@@ -242,11 +267,12 @@ class Mixer:
         while self._sounds:
             self._give(self._sounds.popleft())
 
-    def _tell_pause(self, at_ns: int | None) -> None:
+    def _tell_pause(self, pauses: Pauses) -> None:
         """Once for each pause, behind the last frame before it."""
-        spans = self._pauses.spans
+        spans = pauses.spans
         if not spans or spans[-1][0] <= self._paused_ns:
             return
+        at_ns = pauses.room_ns(self.start_ns, self._media_ns(self._tick))
         begin_ns = next(begin for begin, _ in spans if begin > self._paused_ns)
         if at_ns is not None and at_ns < begin_ns:
             return
@@ -255,7 +281,7 @@ class Mixer:
             return
         self._empty()
         self._key = True
-        media_ns = self._pauses.media_ns(self.start_ns, begin_ns)
+        media_ns = pauses.media_ns(self.start_ns, begin_ns)
         first = -(-media_ns * self._rate // SECOND)
         if first < self._tick:  # it was told of later than it began: what was rendered of it does not count
             self._tick = first

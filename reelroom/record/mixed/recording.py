@@ -16,6 +16,7 @@ from reelroom.domain.recording import RecordingSpec, Subscription
 from reelroom.domain.scene import Scene
 from reelroom.domain.timeline import SECOND, Pauses
 from reelroom.record import recovery
+from reelroom.record.mixed.codecs import UNKNOWN
 from reelroom.record.mixed.decoder import PictureDecoder
 from reelroom.record.mixed.encoder import PictureEncoder
 from reelroom.record.mixed.feed import Feed
@@ -28,6 +29,7 @@ from reelroom.record.mixed.sound import SoundMixer
 from reelroom.record.mixed.soundstage import SoundStage
 from reelroom.record.mixed.stage import Stage
 from reelroom.record.mixed.voice import SoundEncoder
+from reelroom.record.mixed.watchdog import HUNG_NS, Watchdog
 from reelroom.record.paths import Paths
 from reelroom.record.worker import Worker
 
@@ -61,6 +63,9 @@ class MixedRecording:
         self._now = now
         self._wake = wake
         self._hardware = hardware
+        self._hung: frozenset[str] = frozenset()  # encoders that did not come back in earlier recorders
+        self._watchdog = Watchdog()
+        self.hung = False
         self._pauses = Pauses()
         self._resume: Resume | None = None
         self._scenes: list[tuple[int, Scene]] = [(0, spec.mix.scene)]
@@ -87,6 +92,7 @@ class MixedRecording:
     def adopt(self, found: recovery.Found, gaps: Iterable[lines.Gap], now_ns: int) -> None:
         """What a predecessor has left, if there was one."""
         self._resume = self._output.adopt(found, now_ns)
+        self._hung = frozenset(found.hung)
         self.feed.restore(found.orders, gaps)
 
     def start(self) -> None:
@@ -132,6 +138,18 @@ class MixedRecording:
             code, message, at_ns = mixer.notices.popleft()
             self._worker.lines([lines.Notice(code=code, message=message, output=OUTPUT, at_ns=at_ns)])
         self._tell_of_pushes()
+        if not self.hung and self._watchdog.hung(now_ns, mixer.rounds, mixer.busy):
+            self.hung = True
+            self._tell_hung(mixer)
+
+    def _tell_hung(self, mixer: Mixer) -> None:
+        """The next recorder reads it, and takes an encoder that is less likely to do it again."""
+        about = mixer.encoder or (UNKNOWN if mixer.beginning and self._hardware else "")
+        what = f"the encoder {about}" if about else "the mix"
+        message = f"{what} did not come back for {HUNG_NS // SECOND} s: another recorder goes on where it stopped"
+        self._worker.lines(
+            [lines.Notice(code="mix_hung", message=message, output=OUTPUT, about=about, at_ns=self._now())]
+        )
 
     def _tell_of_pushes(self) -> None:
         for push in self._pushes:
@@ -188,12 +206,14 @@ class MixedRecording:
                 )
 
     def keep(self, now_ns: int) -> None:
-        """This process ends and another one will go on."""
+        """This process ends and another one will go on. Nobody waits for a thread that hangs."""
         if self._mixer is not None:
-            self._mixer.abandon()
+            if not self.hung:
+                self._mixer.abandon()
             self._output.take(self._mixer, now_ns)
         self._output.keep()
-        self._close()
+        if not self.hung:
+            self._close()
 
     def end(self) -> None:
         """The process ends: wait for what has still to be pushed."""
@@ -220,7 +240,7 @@ class MixedRecording:
                 self._scenes,
                 self.feed,
                 Images(self._paths.folder / "images"),
-                lambda: PictureEncoder(self._mix, self._hardware),
+                lambda: PictureEncoder(self._mix, self._hardware, hung=self._hung),
             )
         if self._sound is not None:
             sound = SoundStage(self._mix, self._sound, lambda: SoundEncoder(self._mix))
