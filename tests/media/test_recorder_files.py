@@ -157,7 +157,7 @@ def test_a_full_disk_leaves_no_part_of_a_line(tmp_path: Path, monkeypatch: pytes
     [
         (b'"at_ns":7}', b'"at_ns":8}', "signature is wrong"),
         (b'"n":2,', b'"n":3,', "says it is line 3"),
-        (b'"epoch":1,"prev":"0', b'"epoch":2,"prev":"0', "signature is wrong"),
+        (b'"epoch":1,"prev":"00000000', b'"epoch":2,"prev":"00000000', "signature is wrong"),
     ],
 )
 def test_a_changed_line_is_found(tmp_path: Path, old: bytes, new: bytes, problem: str) -> None:
