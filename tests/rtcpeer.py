@@ -130,7 +130,8 @@ class Sink:
     """Takes everything down, by mid."""
 
     frames: dict[str, list[Frame]] = field(default_factory=dict)
-    gaps: list[tuple[str, int, int, int]] = field(default_factory=list)
+    gaps: list[tuple[str, int, int, int]] = field(default_factory=list)  # by loss
+    switches: list[tuple[str, int, int]] = field(default_factory=list)  # to another layer, with a hole
     codecs: list[tuple[str, str]] = field(default_factory=list)
 
     def frame(
@@ -150,8 +151,11 @@ class Sink:
     def codec_changed(self, track: RemoteTrack) -> None:
         self.codecs.append((track.section.mid, track.codec.name))
 
-    def gap(self, track: RemoteTrack, from_ns: int, to_ns: int, packets: int) -> None:
-        self.gaps.append((track.section.mid, from_ns, to_ns, packets))
+    def gap(self, track: RemoteTrack, from_ns: int, to_ns: int, packets: int, reason: str) -> None:
+        if reason == "layer":
+            self.switches.append((track.section.mid, from_ns, to_ns))
+        else:
+            self.gaps.append((track.section.mid, from_ns, to_ns, packets))
 
     def numbers(self, mid: str) -> list[int]:
         return [number_of(frame.data) for frame in self.frames.get(mid, [])]

@@ -21,7 +21,10 @@ STEP_NS = {"video": 11_112, "audio": 20_834}
 #: How long the last frame of a track lasts when nothing says so.
 LAST_NS = {"video": 33_333_333, "audio": 20_000_000}
 #: Of several things that happened in one gap, the reason written down is the first of these.
-PRECEDENCE = ("ingest_restart", "ring", "overload", "unsubscribed", "left", "reconnect", "mute", "loss", "stall")
+PRECEDENCE = (
+    "ingest_restart", "ring", "overload", "unsubscribed", "left", "reconnect", "mute", "loss", "layer", "damage",
+    "stall",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,13 +72,14 @@ class Participant(Struct, kw_only=True):
 
 
 class GapSeen(Struct, kw_only=True):
-    """Media that was sent but never arrived and is given up, between two frames of one track."""
+    """Media that was sent but never arrived and is given up, or that nobody sent while a track went over to another
+    simulcast layer: between two frames of it."""
 
     track: int
     from_ns: int  # room time of the last frame before
     to_ns: int  # room time of the first frame after
     packets: int  # lost for good
-    reason: str = "loss"  # "loss", "ring" (no longer in the ring when asked for)
+    reason: str = "loss"  # "loss", "layer", "ring" (no longer in the ring when asked for)
 
 
 class CaughtUp(Struct, kw_only=True):

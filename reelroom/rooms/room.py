@@ -103,9 +103,10 @@ class Room:
         for subscriber in live.subscribers:
             subscriber.tell(protocol.TrackState(track=live.info.track, room_ns=room_ns, muted=muted))
 
-    def tell_gap(self, live: LiveTrack, from_ns: int, to_ns: int, packets: int) -> None:
+    def tell_gap(self, live: LiveTrack, from_ns: int, to_ns: int, packets: int, reason: str) -> None:
+        gap = protocol.GapSeen(track=live.info.track, from_ns=from_ns, to_ns=to_ns, packets=packets, reason=reason)
         for subscriber in live.subscribers:
-            subscriber.tell(protocol.GapSeen(track=live.info.track, from_ns=from_ns, to_ns=to_ns, packets=packets))
+            subscriber.tell(gap)
 
     # --- subscribers --------------------------------------------------------------------------------------------
 

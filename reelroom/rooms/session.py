@@ -55,10 +55,10 @@ class Session:
             live = self._wake(track, live, room_ns)
         live.frame(data, key, rtp, room_ns, level, after_gap, rotation)
 
-    def gap(self, track: RemoteTrack, from_ns: int, to_ns: int, packets: int) -> None:
+    def gap(self, track: RemoteTrack, from_ns: int, to_ns: int, packets: int, reason: str) -> None:
         live = self.live.get(track.section.mid)
         if live is not None:
-            self.room.tell_gap(live, from_ns, to_ns, packets)
+            self.room.tell_gap(live, from_ns, to_ns, packets, reason)
 
     def codec_changed(self, track: RemoteTrack) -> None:
         live = self.live.pop(track.section.mid, None)

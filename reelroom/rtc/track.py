@@ -43,7 +43,8 @@ class TrackSink(Protocol):
 
     def codec_changed(self, track: RemoteTrack) -> None: ...
 
-    def gap(self, track: RemoteTrack, from_ns: int, to_ns: int, packets: int) -> None: ...
+    def gap(self, track: RemoteTrack, from_ns: int, to_ns: int, packets: int, reason: str) -> None:
+        """`reason`: "loss", or "layer": a simulcast layer has stopped, and another one took its place."""
 
 
 class Layer:
@@ -184,6 +185,8 @@ class RemoteTrack:
                 return
             if self.active is not None:
                 layer.stream.lost_in_gap = 0  # while nobody looked at this layer
+                if self._stopped(self.active, layer.stream.last_arrival_ns) and room_ns > self.last_room_ns:
+                    self._sink.gap(self, self.last_room_ns, room_ns, 0, "layer")
             self.active = layer
             self._adopt_codec(self.section.codecs[layer.payload_type])
         if room_ns <= self.last_room_ns:
@@ -194,7 +197,7 @@ class RemoteTrack:
             room_ns = self.last_room_ns + 1
         stream = layer.stream
         if stream.lost_in_gap and after_gap:
-            self._sink.gap(self, self.last_room_ns or room_ns, room_ns, stream.lost_in_gap)
+            self._sink.gap(self, self.last_room_ns or room_ns, room_ns, stream.lost_in_gap, "loss")
             stream.lost_in_gap = 0
         self.last_room_ns = room_ns
         self.last_arrival_ns = stream.last_arrival_ns
@@ -233,11 +236,15 @@ class RemoteTrack:
         active = self.active
         if active is None:
             return True
-        if now_ns - active.stream.last_arrival_ns > _LAYER_STOPPED_NS:
+        if self._stopped(active, now_ns):
             since_ns = active.stream.last_arrival_ns + _LAYER_STOPPED_NS
             going = [each for each in self.layers.values() if each.stream.last_arrival_ns > since_ns]
             return layer in going and layer.area == max(each.area for each in going)
         return layer.area > active.area
+
+    @staticmethod
+    def _stopped(layer: Layer, now_ns: int) -> bool:
+        return now_ns - layer.stream.last_arrival_ns > _LAYER_STOPPED_NS
 
     def _adopt_codec(self, codec: Codec) -> None:
         changed = codec.name != self.codec.name or codec.clock_rate != self.codec.clock_rate

@@ -172,6 +172,9 @@ def test_simulcast_records_the_highest_layer_that_flows() -> None:
     for before, after in zip(sink.frames["v"], sink.frames["v"][1:], strict=False):
         if before.rtp // 7_000_000 != after.rtp // 7_000_000 and abs(after.rtp - before.rtp) > 90000 * 20:
             assert after.key, "layers change on key frames only"
+    ((mid, from_ns, to_ns),) = sink.switches  # back to a layer that was there all the time: no hole
+    assert mid == "v" and times.index(to_ns) == times.index(from_ns) + 1
+    assert to_ns - from_ns == pytest.approx(31 * S // 30, abs=MS)  # until the next key frame
     from reelroom.rtc.depacketize.parameters import vp8_header
 
     seen = {}
