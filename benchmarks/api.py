@@ -26,10 +26,8 @@ from reelroom.demo.publisher import AiortcPublisher
 from reelroom.dialects.tencent.routes import TRTC
 from tests.servers import KEY, Server
 from tests.unit.agora_server import AUTH, BASE, STORAGE
-from tests.unit.aliyun_server import LIVE, RTC, signed
+from tests.unit.aliyun_server import LIVE, REQUEST, RTC, TEMPLATE, signed, wire
 from tests.unit.tencent_server import SDK_APP_ID, authorization, create
-from tests.unit.test_aliyun_live import REQUEST, wire
-from tests.unit.test_aliyun_rtc import TEMPLATE
 from tests.unit.zego_server import common, single
 
 Say = Callable[[str], None]

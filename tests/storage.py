@@ -1,6 +1,6 @@
 """Real object storage for tests: SeaweedFS as S3, Azurite as Azure Blob, each started once per test session.
 
-Azurite comes from npm into a cache folder outside the project (REELROOM_TEST_CACHE, else the user's cache).
+Azurite comes from npm, as `tests/npm.py` has it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from tests.needs import need
+from tests.npm import installed
 
 ACCESS, SECRET = "reelroom-test", "reelroom-test-secret"
 AZURE_ACCOUNT = "devstoreaccount1"
@@ -158,19 +157,7 @@ def _weed() -> str:
 
 
 def _azurite() -> Server:
-    cache = Path(os.environ.get("REELROOM_TEST_CACHE") or Path.home() / ".cache" / "reelroom-test") / "azurite"
-    script = cache / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
-    if not script.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(
-            ["npm", "install", "--no-fund", "--no-audit", "--prefix", str(cache), AZURITE],
-            capture_output=True, text=True, timeout=300,
-        )  # fmt: skip
-        if done.returncode:
-            message = f"npm cannot install Azurite: {done.stderr[-300:]}"
-            if os.environ.get("CI") == "true":
-                pytest.fail(message)
-            pytest.skip(message)
+    script = installed("azurite", AZURITE) / "azurite" / "dist" / "src" / "blob" / "main.js"
     folder = Path(tempfile.mkdtemp(prefix="reelroom-azurite-"))
     port = _free()
     command = [

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import time
-from pathlib import Path
 from typing import Any
 
 from tests.clients.agora_calls import APPID, CUSTOMER, SECRET, publishing, receiver, server
+from tests.clients.recorded import corners, probe, red
 from tests.clients.test_agora_curl import Curl
 from tests.clients.test_agora_rest_client import storage
 from tests.needs import need
@@ -34,28 +33,6 @@ def client(running: Server) -> Any:
 
     builder = Client().with_app_id(APPID).with_credential_basic_auth(CUSTOMER, SECRET)
     return builder.with_domain(Here(EndpointRegion.US.value, None)).build()
-
-
-def probe(path: Path) -> dict[str, str]:
-    """Codec names, sizes and rates of what is in a file, by codec_type."""
-    entries = "stream=codec_type,codec_name,width,height,r_frame_rate,sample_rate,channels"
-    command = ["ffprobe", "-v", "error", "-show_entries", entries, "-of", "compact=p=0:nk=1", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stderr == ""
-    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-    return {line.split("|")[1]: line for line in sorted(set(lines))}
-
-
-def corners(path: Path) -> list[tuple[int, int, int]]:
-    """The colour of the picture's upper left corner, ten times a second."""
-    crop = "fps=10,crop=8:8:0:0,scale=1:1:flags=area,format=rgb24"
-    command = ["ffmpeg", "-v", "error", "-i", str(path), "-vf", crop, "-f", "rawvideo", "-"]
-    raw = subprocess.run(command, capture_output=True, check=True).stdout
-    return [(raw[n], raw[n + 1], raw[n + 2]) for n in range(0, len(raw), 3)]
-
-
-def red(color: tuple[int, int, int]) -> bool:
-    return color[0] > 200 and max(color[1:]) < 60
 
 
 def until(look: Any) -> Any:

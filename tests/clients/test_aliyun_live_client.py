@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from tests.clients.aliyun_calls import APP_ID, KEY, SECRET, host, live, publishing, receiver, server, until
-from tests.clients.test_agora_mix_client import probe
+from tests.clients.recorded import corners, probe, red
 from tests.needs import need
 from tests.servers import Server
 
@@ -178,8 +178,6 @@ def test_a_mix_with_the_older_client_whose_layout_changes() -> None:
 def test_a_mix_with_an_image_for_who_is_away_goes_into_the_library() -> None:
     need("alibabacloud_live20161101", "aiortc", "ffprobe", "ffmpeg")
     from alibabacloud_live20161101 import models as m
-
-    from tests.clients.test_agora_mix_client import corners, red
 
     with images() as image, server(aliyun_live__vod_storage_location="mine") as running:
         with publishing(running, "room8", "userA"):

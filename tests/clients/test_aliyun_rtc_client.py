@@ -15,7 +15,7 @@ import pytest
 
 from reelroom.dialects.aliyun_rtc import mns
 from tests.clients.aliyun_calls import APP_ID, KEY, SECRET, host, publishing, receiver, rtc, server, until
-from tests.clients.test_agora_mix_client import probe
+from tests.clients.recorded import probe
 from tests.needs import need
 from tests.servers import Server
 

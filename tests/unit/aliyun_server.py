@@ -4,6 +4,7 @@ nothing."""
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -33,6 +34,47 @@ from tests.unit.agora_server import KEY, Recorders, Rooms
 
 ID, SECRET = "dev", "dev-secret"
 LIVE, RTC = "2016-11-01", "2018-01-11"
+
+#: Starts of the newer API.
+CODING = {
+    "AudioBitrate": 128, "AudioChannels": 2, "AudioSampleRate": 48000, "VideoCodec": "H.264", "VideoBitrate": 1500,
+    "VideoFramerate": 20, "VideoGop": 20, "VideoWidth": 1280, "VideoHeight": 720,
+}  # fmt: skip
+PANE = {"UserId": "userA", "X": "0", "Y": "0", "Width": "0.5", "Height": "1", "ZOrder": 1}
+OSS = {"OSSEndpoint": "oss-cn-shanghai.aliyuncs.com", "OSSBucket": "rec"}
+REQUEST: dict[str, Any] = {
+    "AppId": "dev",
+    "ChannelId": "room1024",
+    "SubscribeParams": {"SubscribeUserIdList": [{"UserId": "userA"}, {"UserId": "userB", "StreamType": 1}]},
+    "RecordParams": {"RecordMode": 0},
+    "StorageParams": {"StorageType": 1, "OSSParams": OSS},
+}
+MIXED: dict[str, Any] = REQUEST | {
+    "RecordParams": {"RecordMode": 1, "MaxFileDuration": 3600},
+    "MixTranscodeParams": CODING,
+    "MixLayoutParams": {"UserPanes": [PANE]},
+}
+#: A template and a task of the older one.
+PREFIX = "record/{AppId}/{ChannelId_TaskId}/{EscapedStartTime}_{EscapedEndTime}"
+TEMPLATE = {
+    "AppId": "dev",
+    "Name": "demo",
+    "Formats.1": "m3u8",
+    "Formats.2": "MP4",
+    "LayoutIds.1": "2",
+    "LayoutIds.2": "6",
+    "MediaEncode": "20",
+    "TaskProfile": "4IN_1080P",
+    "OssBucket": "rec",
+    "OssFilePrefix": PREFIX,
+    "FileSplitInterval": "1800",
+    "HttpCallbackUrl": "http://127.0.0.1:9/cb",
+}
+TASK = {"AppId": "dev", "ChannelId": "room[1]", "TaskId": "task-001"}
+
+
+def wire(request: dict[str, Any]) -> dict[str, str]:
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in request.items()}
 
 
 def signed(version: str, action: str, parameters: dict[str, str], **common: str) -> dict[str, str]:

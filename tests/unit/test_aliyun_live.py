@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,26 +11,8 @@ import pytest
 from reelroom.domain.lines import Change, ChangeScene, Stop
 from reelroom.domain.recording import Format, RecordingSpec, Source, State
 from reelroom.store import tables
-from tests.unit.aliyun_server import Server, refused, serving
+from tests.unit.aliyun_server import CODING, MIXED, OSS, PANE, REQUEST, Server, refused, serving, wire
 
-CODING = {
-    "AudioBitrate": 128, "AudioChannels": 2, "AudioSampleRate": 48000, "VideoCodec": "H.264", "VideoBitrate": 1500,
-    "VideoFramerate": 20, "VideoGop": 20, "VideoWidth": 1280, "VideoHeight": 720,
-}  # fmt: skip
-PANE = {"UserId": "userA", "X": "0", "Y": "0", "Width": "0.5", "Height": "1", "ZOrder": 1}
-OSS = {"OSSEndpoint": "oss-cn-shanghai.aliyuncs.com", "OSSBucket": "rec"}
-REQUEST: dict[str, Any] = {
-    "AppId": "dev",
-    "ChannelId": "room1024",
-    "SubscribeParams": {"SubscribeUserIdList": [{"UserId": "userA"}, {"UserId": "userB", "StreamType": 1}]},
-    "RecordParams": {"RecordMode": 0},
-    "StorageParams": {"StorageType": 1, "OSSParams": OSS},
-}
-MIXED: dict[str, Any] = REQUEST | {
-    "RecordParams": {"RecordMode": 1, "MaxFileDuration": 3600},
-    "MixTranscodeParams": CODING,
-    "MixLayoutParams": {"UserPanes": [PANE]},
-}
 STARTED_NAME = "{start:%Y-%m-%d-%H:%M:%S}"
 
 
@@ -39,10 +20,6 @@ STARTED_NAME = "{start:%Y-%m-%d-%H:%M:%S}"
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
     async with serving(tmp_path) as made:
         yield made
-
-
-def wire(request: dict[str, Any]) -> dict[str, str]:
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in request.items()}
 
 
 async def started(server: Server, request: dict[str, Any]) -> tuple[str, RecordingSpec]:

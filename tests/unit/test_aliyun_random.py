@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -14,8 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.aliyun_server import LIVE, RTC, Server, serving
-from tests.unit.test_aliyun_rtc import TASK, TEMPLATE
+from tests.unit.aliyun_server import LIVE, RTC, TASK, TEMPLATE, Server, serving, wire
 
 QUICK = settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 CODE = re.compile(r"[A-Z][A-Za-z]*(\.[A-Za-z]+)*")
@@ -114,10 +112,6 @@ def valid(draw: st.DrawFn) -> dict[str, Any]:
             ]
         }  # fmt: skip
     return request
-
-
-def wire(request: dict[str, Any]) -> dict[str, str]:
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in request.items()}
 
 
 @QUICK

@@ -20,24 +20,8 @@ from reelroom.domain.layout import Person, arrange
 from reelroom.domain.lines import Change, ChangeScene, OutputOpened, Segment, Stop
 from reelroom.domain.recording import Format, Mode, Source
 from reelroom.store import tables
-from tests.unit.aliyun_server import ID, SECRET, Server, refused, serving
+from tests.unit.aliyun_server import ID, PREFIX, SECRET, TASK, TEMPLATE, Server, refused, serving
 
-PREFIX = "record/{AppId}/{ChannelId_TaskId}/{EscapedStartTime}_{EscapedEndTime}"
-TEMPLATE = {
-    "AppId": "dev",
-    "Name": "demo",
-    "Formats.1": "m3u8",
-    "Formats.2": "MP4",
-    "LayoutIds.1": "2",
-    "LayoutIds.2": "6",
-    "MediaEncode": "20",
-    "TaskProfile": "4IN_1080P",
-    "OssBucket": "rec",
-    "OssFilePrefix": PREFIX,
-    "FileSplitInterval": "1800",
-    "HttpCallbackUrl": "http://127.0.0.1:9/cb",
-}
-TASK = {"AppId": "dev", "ChannelId": "room[1]", "TaskId": "task-001"}
 S = 1_000_000_000
 
 
