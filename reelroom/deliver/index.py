@@ -19,7 +19,7 @@ from reelroom.deliver.periods import Close, Period
 from reelroom.deliver.playlists import PART
 from reelroom.domain import events, lines
 from reelroom.domain.naming import Names, distinct
-from reelroom.domain.recording import TRANSITIONS, Format, RecordingSpec, State
+from reelroom.domain.recording import TRANSITIONS, Format, RecordingSpec, Source, State
 from reelroom.store.tables import FILES, RECORDINGS
 
 FOLLOWED = (State.STARTING, State.RECORDING, State.PAUSED, State.FINISHING)
@@ -55,6 +55,7 @@ class Known:
     message: str
     names: Names
     hls: bool
+    mix_hls: bool  # the mix is among what has playlists
     outputs: dict[str, lines.OutputOpened]
     split_ns: int = 0  # longest playlist
     whole: bool = False
@@ -79,6 +80,7 @@ def load(connection: Connection, recordings: list[str]) -> dict[str, Known]:
             message=row.message,
             names=Names(spec),
             hls=Format.HLS in spec.formats,
+            mix_hls=Format.HLS in spec.of_output(Source.MIXED).formats,
             outputs={line.output: line for line in opened},
             split_ns=round(spec.hls.split_s * 1e9),
             whole=spec.hls.whole,
@@ -179,7 +181,7 @@ class _Batch:
 
     def _output(self, line: lines.OutputOpened) -> None:
         """An output's playlist. Its row also is where later processes find what the output is."""
-        if self._known.hls:
+        if self._known.mix_hls if line.source == Source.MIXED else self._known.hls:
             self._known.outputs[line.output] = line
             key = self._known.names.playlist(line)
             part = {"first": 1, "held": self._known.names.ends(line)} if self._known.split_ns else {}

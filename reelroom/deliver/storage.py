@@ -41,6 +41,7 @@ CONTENT_TYPES: dict[str, str] = {
     ".aac": "audio/aac",
     ".mp3": "audio/mpeg",
     ".ogg": "audio/ogg",
+    ".m4a": "audio/mp4",
 }
 
 #: Options whose values errors may repeat.

@@ -22,6 +22,7 @@ COPIES: dict[str, frozenset[str]] = {
     "aac": frozenset({"aac"}),
     "mp3": frozenset({"mp3"}),
     "opus": frozenset({"opus"}),
+    "m4a": frozenset({"aac"}),
 }
 TARGET: dict[str, tuple[str | None, str]] = {  # container → video, audio codec when it must transcode
     "fmp4": ("h264", "aac"),
@@ -32,8 +33,9 @@ TARGET: dict[str, tuple[str | None, str]] = {  # container → video, audio code
     "aac": (None, "aac"),
     "mp3": (None, "mp3"),
     "opus": (None, "opus"),
+    "m4a": (None, "aac"),
 }
-AUDIO_ONLY = frozenset({Format.AAC, Format.MP3, Format.OPUS})
+AUDIO_ONLY = frozenset({Format.AAC, Format.MP3, Format.OPUS, Format.M4A})
 
 
 class TrackInfo(Struct, frozen=True, kw_only=True):

@@ -11,10 +11,15 @@ from reelroom.domain.scene import Scene
 
 VIDEO_CODECS = ("h264", "h265", "vp9", "av1")
 AUDIO_CODECS = ("aac", "opus", "mp3")
-SAMPLE_RATES = (16_000, 32_000, 44_100, 48_000)
+SAMPLE_RATES = (8_000, 16_000, 32_000, 44_100, 48_000)
 MAX_SIDE = 1920  # pixels; a server that is configured for 4K allows `MAX_SIDE_4K`
 MAX_SIDE_4K = 3840
 MAX_PUSHES = 8
+
+
+def aac_most(sample_rate: int, channels: int) -> int:
+    """The most bits a second that AAC has room for: 6144 a channel in a frame of 1024 samples (ISO/IEC 14496-3)."""
+    return 6 * sample_rate * channels
 
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -52,14 +57,15 @@ class Mix(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fps: int = 30  # constant, 1..60
     gop_s: float = 2.0  # seconds from key frame to key frame, a frame's time..30, at most the segments' length
     video_codec: str = "h264"
-    video_bitrate: int = 2_000_000  # bit/s, 50_000..50_000_000
+    video_bitrate: int = 2_000_000  # bit/s, 1_000..50_000_000; what no encoder can do so low comes out larger
     profile: str = "high"  # of h264: "baseline", "main" or "high"
     audio_codec: str = "aac"
-    audio_bitrate: int = 96_000  # bit/s, 16_000..320_000
+    audio_bitrate: int = 96_000  # bit/s, 8_000..320_000; of aac to 500_000 and at most `aac_most`
     sample_rate: int = 48_000  # Hz, of SAMPLE_RATES; opus: 48 000
     channels: int = 2  # 1 or 2
     at_once: bool = False  # begins with the recording, not with the room's first frame
     individual: bool = False  # also keep every participant's own streams, as in the mode "individual"
+    formats: tuple[str, ...] | None = None  # what the mix becomes; None: the recording's formats, as everything else
     scene: Scene = field(default_factory=Scene)  # at the start
     pushes: tuple[Push, ...] = ()
 
@@ -73,14 +79,15 @@ class Mix(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"mix.gop_s must be a frame's time to 30 seconds, not {self.gop_s}")
         if self.video_codec not in VIDEO_CODECS:
             raise ValueError(f"mix.video_codec must be one of {', '.join(VIDEO_CODECS)}, not {self.video_codec!r}")
-        if not 50_000 <= self.video_bitrate <= 50_000_000:
-            raise ValueError(f"mix.video_bitrate must be 50000 to 50000000 bit/s, not {self.video_bitrate}")
+        if not 1_000 <= self.video_bitrate <= 50_000_000:
+            raise ValueError(f"mix.video_bitrate must be 1000 to 50000000 bit/s, not {self.video_bitrate}")
         if self.profile not in ("baseline", "main", "high"):
             raise ValueError(f"mix.profile must be 'baseline', 'main' or 'high', not {self.profile!r}")
         if self.audio_codec not in AUDIO_CODECS:
             raise ValueError(f"mix.audio_codec must be one of {', '.join(AUDIO_CODECS)}, not {self.audio_codec!r}")
-        if not 16_000 <= self.audio_bitrate <= 320_000:
-            raise ValueError(f"mix.audio_bitrate must be 16000 to 320000 bit/s, not {self.audio_bitrate}")
+        most = 500_000 if self.audio_codec == "aac" else 320_000
+        if not 8_000 <= self.audio_bitrate <= most:
+            raise ValueError(f"mix.audio_bitrate must be 8000 to {most} bit/s, not {self.audio_bitrate}")
         if self.sample_rate not in SAMPLE_RATES:
             raise ValueError(f"mix.sample_rate must be one of {SAMPLE_RATES} Hz, not {self.sample_rate}")
         if self.audio_codec == "opus" and self.sample_rate != 48_000:

@@ -29,7 +29,7 @@ VARIABLES: dict[str, str] = {
     "kind": "av, audio or video",
     "letters": "VA, A or V: the same in another form",
     "output": "number of the output within the recording, three digits",
-    "format": "hls, mp4, webm, flv, aac, mp3 or opus",
+    "format": "hls, mp4, webm, flv, aac, mp3, opus or m4a",
     "started": "when the recording was asked for",
     "start": "when this file's content begins",
     "end": "when this file's content ends",
@@ -83,6 +83,7 @@ EXTENSIONS: dict[str, str] = {
     "aac": ".aac",
     "mp3": ".mp3",
     "opus": ".ogg",
+    "m4a": ".m4a",
 }
 SEGMENT_EXTENSIONS: dict[str, str] = {"fmp4": ".m4s", "ts": ".ts", "webm": ".webm"}
 
@@ -194,6 +195,7 @@ class Names:
         self._offset_ns = spec.naming.utc_offset_s * 1_000_000_000
         self._naming = spec.naming
         self._together = spec.tracks == "together"
+        self._merged = spec.merged
         self._common: dict[str, str | int] = {
             "app": spec.app,
             "room": spec.room,
@@ -246,8 +248,10 @@ class Names:
         own = self._naming.mixed_file if mixed else self._naming.finished
         own = self._naming.files.get(file.format, own)
         pattern = own or self._file(file.source)
-        # One that says "part" and no kind does not want to hear of it: what has the same name is told apart below.
-        silent = own and not mixed and "part" in used(own) and not used(own) & {"kind", "letters"}
+        # One that says "part" and no kind does not want to hear of it: what has the same name is told apart below. Nor
+        # is there a kind to tell where picture and sound are in one file.
+        one = "part" in used(own) or (self._merged and file.format == Format.MP4)
+        silent = own and not mixed and one and not used(own) & {"kind", "letters"}
         kind = "av" if silent else file.kind
         name = self._key(pattern, file.identity, file.source, kind, file.output, values)
         if file.sequence > 1 and not used(pattern) & {"start", "end", "sequence", "index", "part"}:

@@ -95,6 +95,7 @@ class Format(StrEnum):
     AAC = "aac"  # ADTS
     MP3 = "mp3"
     OPUS = "opus"  # Ogg
+    M4A = "m4a"  # MP4 with sound only
 
 
 class Selection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -240,6 +241,11 @@ class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         check_name("room", self.room)
         if (self.mode is Mode.MIXED) != (self.mix is not None):
             raise ValueError("mix is given with the mode 'mixed', and only with it")
+        if self.mix is not None and self.mix.formats is not None:
+            if not self.mix.formats or len(set(self.mix.formats)) != len(self.mix.formats):
+                raise ValueError("mix.formats must name at least one format, and none twice")
+            if unknown := set(self.mix.formats) - set(Format):
+                raise ValueError(f"mix.formats has no {', '.join(sorted(unknown))}; there are {', '.join(Format)}")
         if not self.formats:
             raise ValueError("formats must name at least one of " + ", ".join(Format))
         if len(set(self.formats)) != len(self.formats):
@@ -262,6 +268,12 @@ class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError(f"split_s must be 0 or 10 to 86400 seconds, not {self.split_s}")
         if not 0 <= self.preroll_s <= 60:
             raise ValueError(f"preroll_s must be 0 to 60 seconds, not {self.preroll_s}")
+
+    def of_output(self, source: str) -> RecordingSpec:
+        """The same for one output, by the source in its OutputOpened: a mix may become other files than the rest."""
+        if self.mix is None or self.mix.formats is None or source != Source.MIXED:
+            return self
+        return replace(self, formats=tuple(Format(name) for name in self.mix.formats), joined=False)
 
     @property
     def masked(self) -> RecordingSpec:

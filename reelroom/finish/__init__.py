@@ -83,7 +83,7 @@ def _wanted(spec: RecordingSpec, lines: list[AnyLine]) -> Iterator[tuple[Output 
     taken = {number for pair in pairs for number in (pair.picture.opened.output, pair.sound.opened.output)}
     everything: list[Output | Merged] = [*pairs, *found]
     for output in everything:
-        for format_ in spec.formats:
+        for format_ in spec.of_output(output.opened.source).formats:
             if format_ == Format.HLS or (format_ in AUDIO_ONLY and output.opened.kind == "video"):
                 continue
             if isinstance(output, Merged) != (format_ == Format.MP4 and output.opened.output in taken):
@@ -114,7 +114,7 @@ def _make(
             shutil.rmtree(scratch, ignore_errors=True)
             scratch.mkdir()
             steps = transcoded(steps, plan, spec, scratch)
-        if format_ == Format.MP4:
+        if format_ in (Format.MP4, Format.M4A):
             made = mp4.write(path, steps, base, progress)
         elif format_ in (Format.AAC, Format.MP3):
             made = raw.write(path, format_, steps, base, spec, progress)

@@ -112,7 +112,7 @@ class OutputWriter:
         self.configs: dict[str, TrackConfig] = {}  # kind → what its last track was
         self._infos: dict[int, TrackInfo] = {}
         self._paths = paths
-        self._spec = spec
+        self._spec = spec.of_output(opened.source)
         self._patiently = patiently
         self._clocks = {kind: Monotonic(STEP_NS[kind]) for kind in KINDS}
 

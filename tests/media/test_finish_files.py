@@ -48,13 +48,13 @@ def test_mp4_is_a_copy_with_every_frame_in_step(tmp_path, codec):
 
 
 def test_every_format_of_h264_and_opus(tmp_path):
-    formats = ("mp4", "webm", "flv", "aac", "mp3", "opus")
+    formats = ("mp4", "webm", "flv", "aac", "mp3", "opus", "m4a")
     recorder = record(tmp_path, spec(formats=formats), jobs(pictures("h264", 5), opus(5)))
     assert set(recorder.renditions) == {"copy", "aac", "mp3", "vp8"}
     files = made(recorder)
     assert set(files) == set(formats)
     expected = {"mp4": ("h264", "opus"), "webm": ("vp8", "opus"), "flv": ("h264", "aac"), "aac": ("", "aac"),
-                "mp3": ("", "mp3"), "opus": ("", "opus")}  # fmt: skip
+                "mp3": ("", "mp3"), "opus": ("", "opus"), "m4a": ("", "aac")}  # fmt: skip
     for name, (video, audio) in expected.items():
         path = tmp_path / files[name].path
         streams = probe(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reelroom.domain.mix import Mix, Push
+from reelroom.domain.recording import Format, Mode, RecordingSpec
 
 RTMP, RTMPS, SRT = "rtmp://host/live/key", "rtmps://host/live/key", "srt://host:9000?streamid=key"
 
@@ -22,3 +23,14 @@ def test_a_push_takes_what_its_container_does(url, video, audio):
 def test_a_push_refuses_other_codecs_by_name(url, video, audio):
     with pytest.raises(ValueError, match=f"not {video} and {audio}"):
         Mix(video_codec=video, audio_codec=audio, pushes=(Push(id="a", url=url),))
+
+
+def test_a_mix_may_become_other_files_than_what_it_is_made_of():
+    names = {"id": "0" * 32, "app": "a", "room": "r", "mode": Mode.MIXED}
+    made = RecordingSpec(**names, mix=Mix(individual=True, formats=("mp3",)))
+    assert made.of_output("mixed").formats == (Format.MP3,)
+    assert made.of_output("camera").formats == (Format.HLS,)
+    assert RecordingSpec(**names, mix=Mix()).of_output("mixed").formats == (Format.HLS,)
+    for wrong in ((), ("mp3", "mp3"), ("wav",)):
+        with pytest.raises(ValueError, match=r"mix\.formats"):
+            RecordingSpec(**names, mix=Mix(formats=wrong))

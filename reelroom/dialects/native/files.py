@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
 from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
+from reelroom.control.openapi import refuses
 from reelroom.deliver.playlists import MAX_SEGMENT, ROLES
-from reelroom.dialects.native import auth
-from reelroom.dialects.native.auth import AppDep, ContextDep
+from reelroom.dialects.native import auth, content
+from reelroom.dialects.native.auth import AppDep, ContextDep, KeyRoute
 from reelroom.dialects.native.recordings import Id
 from reelroom.dialects.native.wire import iso
 from reelroom.domain import lines
@@ -26,21 +25,7 @@ from reelroom.store import tables
 
 Line = TypeVar("Line")
 
-router = APIRouter(prefix="/api/v1/recordings", tags=["files"])
-
-MEDIA_TYPES = {
-    ".m3u8": "application/vnd.apple.mpegurl",
-    ".ts": "video/mp2t",
-    ".m4s": "video/mp4",
-    ".mp4": "video/mp4",
-    ".webm": "video/webm",
-    ".flv": "video/x-flv",
-    ".aac": "audio/aac",
-    ".mp3": "audio/mpeg",
-    ".opus": "audio/ogg",
-    ".ogg": "audio/ogg",
-}
-
+router = APIRouter(prefix="/api/v1/recordings", tags=["files"], route_class=KeyRoute)
 
 class File(BaseModel):
     """One object in storage. `url` reads it from the server itself, by anybody, until `expires_at`."""
@@ -105,7 +90,9 @@ def _file(row: tables.File, outputs: dict[str, dict[str, Any]], base: str, query
     )
 
 
-@router.get("/{id}/files", summary="Its files, with URLs to read them from the server")
+@router.get(
+    "/{id}/files", summary="Its files, with URLs to read them from the server", responses=refuses(404)
+)
 async def list_files(
     request: Request,
     id: Id,
@@ -129,31 +116,38 @@ async def _reader(
     ctx: ContextDep,
     id: Id,
     bearer: auth.KeyDep,
-    expires: Annotated[int | None, Query(ge=0, le=1 << 40)] = None,
-    signature: Annotated[str | None, Query(max_length=64)] = None,
+    signature: auth.SignatureDep,
+    expires: Annotated[int | None, Query(ge=0, le=1 << 40, description="of a signed URL")] = None,
 ) -> str:
     """The app in whose name a file is read: by its key, or by a signed URL of this recording."""
     if signature is None or expires is None:
         return (await auth.by_key(ctx, bearer)).id
-    app = await ctx.recordings.app_of(id)
+    try:
+        app = await ctx.recordings.app_of(id)
+    except ControlError:
+        app = ""  # no app: who has no signature does not hear which recordings there are
     auth.check_signature(ctx.url_key, app, id, expires, signature)
     return app
 
 
-@router.head("/{id}/files/{name:path}", include_in_schema=False)
-@router.get("/{id}/files/{name:path}", summary="The content of one file", response_class=FileResponse)
+_READS: dict[str, Any] = {"response_class": Response, "responses": {**content.ANSWERS, **refuses(403, 404)}}
+
+
+@router.head("/{id}/files/{name:path}", summary="What one file is", **_READS)
+@router.get("/{id}/files/{name:path}", summary="The content of one file", **_READS)
 async def read_file(
+    request: Request,
     id: Id,
     name: Annotated[str, Path(max_length=1024)],
     ctx: ContextDep,
     app_id: Annotated[str, Depends(_reader)],
+    signature: auth.SignatureDep,
     expires: Annotated[int | None, Query(include_in_schema=False)] = None,
-    signature: Annotated[str | None, Query(include_in_schema=False)] = None,
 ) -> Response:
     """By its name in storage. Ranges are served. A playlist is made at each call, so it grows during the call."""
     row = await ctx.recordings.file(app_id, id, name)
-    signed = f"?expires={expires}&signature={signature}" if signature else ""
-    kind = MEDIA_TYPES.get(PurePosixPath(row.key).suffix, "application/octet-stream")
+    signed = f"?expires={expires}&signature={signature}" if signature and expires is not None else ""
+    kind = content.kind_of(row.key)
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=3600"}
     if row.role in ROLES:
         text = await _playlist(ctx, app_id, row, signed)
@@ -164,7 +158,7 @@ async def read_file(
         raise ControlError("not_found", "the file lies outside the recording")
     if not path.is_file():
         raise ControlError("not_found", "the server no longer has this file; look in storage")
-    return FileResponse(path, headers=headers, media_type=kind)
+    return content.file(request, path, headers, kind)
 
 
 async def _playlist(ctx: Context, app_id: str, row: tables.File, signed: str) -> str:

@@ -134,7 +134,7 @@ class RecordingShape(_Strict):
     name: str = Field(default="", max_length=256, pattern=_NO_NUL)
     labels: dict[LabelName, Label] = Field(default={}, max_length=32)
     subscription: Subscription = Subscription()
-    formats: list[domain.Format] = Field(default=[domain.Format.HLS], min_length=1, max_length=7)
+    formats: list[domain.Format] = Field(default=[domain.Format.HLS], min_length=1, max_length=8)
     hls: Hls = Hls()
     tracks: Literal["together", "apart"] = "together"
     audio_codec: Literal["auto", "aac"] = "auto"

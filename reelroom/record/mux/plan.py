@@ -43,7 +43,7 @@ def wanted_audio(format_: str, codec: str, spec: RecordingSpec) -> str:
         return ""
     if format_ == Format.MP4:
         return codec if codec in COPIES[format_] and spec.audio_codec in ("auto", codec) else "aac"
-    if format_ in (Format.FLV, Format.AAC):
+    if format_ in (Format.FLV, Format.AAC, Format.M4A):
         return "aac"
     return "mp3" if format_ == Format.MP3 else "opus"
 
