@@ -102,7 +102,8 @@ class Gap(Line, frozen=True, kw_only=True):
     identity: str
     from_ns: int
     to_ns: int
-    #: "loss", "mute", "left", "reconnect", "ring", "ingest_restart", "unsubscribed", "stall"; of a mix also "overload"
+    #: "loss", "mute", "left", "reconnect", "ring", "ingest_restart", "unsubscribed", "stall", "layer" (another simulcast
+    #: layer took over); of a mix also "overload" and "damage" (pictures that could not be decoded)
     reason: str
     packets: int = 0
     filled: str = ""  # "silence", "last", "black" where the recording asked for it

@@ -104,6 +104,7 @@ def test_after_a_gap_the_last_picture_stays_until_a_key_frame_that_was_asked_for
     track.put(frames[:10], shift_ns=2 * SECOND)
     assert track.shown(2 * SECOND + frames[9].pts_ns) == 9
     assert track.asked == 1
+    assert not track.decoder.damages  # the ingest tells of what was lost
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -125,6 +126,9 @@ def test_broken_picture_is_not_shown_and_a_key_frame_is_asked_for(tracks: Callab
     track.put([*frames[:10], half, *frames[11:30]])
     assert track.shown(frames[29].pts_ns) == 9
     assert track.asked == 1
+    track.put(frames[:10], shift_ns=2 * SECOND)
+    assert track.shown(2 * SECOND + frames[9].pts_ns) == 9
+    assert list(track.decoder.damages) == [(START_NS + frames[9].pts_ns, START_NS + 2 * SECOND)]
 
 
 def test_it_asks_again_each_second_while_no_key_frame_comes(tracks: Callable[..., Track]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 from reelroom.domain import lines
@@ -170,3 +171,35 @@ def test_a_connection_that_is_back_says_who_has_left_meanwhile() -> None:
     bus.say(protocol.CaughtUp(room_ns=T0 + 2 * SECOND))
     assert bus.names(SECOND) == ["ann", "bob"]
     assert bus.names(2 * SECOND) == ["ann"]
+
+
+class Eye:
+    """A decoder that has not been able to decode for a while."""
+
+    def __init__(self) -> None:
+        self.damages = deque([(T0 + SECOND, T0 + 3 * SECOND)])
+
+    def put(self, *_: object) -> None:
+        """A frame."""
+
+
+def test_pictures_that_cannot_be_decoded_are_a_gap_of_their_sender() -> None:
+    told: list[lines.AnyLine] = []
+    feed = Feed(
+        Subscription(),
+        lambda _info, _ask: Eye(),  # type: ignore[arg-type,return-value]
+        None,
+        told.extend,
+        lambda _: None,
+        gaps_of="000",
+    )
+    info = TrackInfo(track=1, identity="ann", source=Source.CAMERA, codec="h264", clock_rate=90_000, session="s")
+    feed.message(protocol.TrackAdded(info=info, room_ns=T0))
+    feed.ask_for_keys(T0)
+    assert told == []
+    feed.begun(T0)
+    feed.ask_for_keys(T0)
+    (gap,) = told
+    assert isinstance(gap, lines.Gap)
+    assert (gap.identity, gap.kind, gap.reason) == ("ann", "video", "damage")
+    assert (gap.from_ns - T0, gap.to_ns - T0) == (SECOND, 3 * SECOND)

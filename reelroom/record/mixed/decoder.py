@@ -79,6 +79,9 @@ class PictureDecoder:
         self._broken = True  # until a key frame
         self._asked_ns = 0  # room time of the frame that a key frame was last asked for at
         self._swallowed = 0
+        self._last_ns = 0  # of the last picture
+        self._damaged_ns = 0  # since when pictures cannot be decoded, although nothing was lost on the way
+        self.damages: deque[tuple[int, int]] = deque()  # room times from when to when, for another thread to take
         self._turns: deque[tuple[int, int]] = deque([(0, 0)])  # since when which rotation
         self._thread = threading.Thread(target=self._run, name=f"decode-{codec}", daemon=True)
         self._thread.start()
@@ -266,7 +269,13 @@ class PictureDecoder:
         with self._lock:
             if broken or self._swallowed >= _SWALLOWED:
                 self._broken = True
+                self._damaged_ns = self._damaged_ns or self._last_ns or frame.room_ns
                 return self._may_ask(frame.room_ns)
+            if decoded:
+                self._last_ns = frame.room_ns
+                if self._damaged_ns:
+                    self.damages.append((self._damaged_ns, frame.room_ns))
+                    self._damaged_ns = 0
             if self._shown and not self._closed:
                 for picture in decoded:
                     self._keep(picture, frame.room_ns if picture.pts is None else picture.pts)

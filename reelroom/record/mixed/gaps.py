@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from reelroom.domain import lines
-from reelroom.domain.timeline import DTX_BYTES, GapFinder, Pauses
+from reelroom.domain.timeline import DTX_BYTES, GapFinder, Hole, Pauses
 from reelroom.record.closing import gap_reason
 from reelroom.record.mixed.seen import Seen
 from reelroom.rooms import protocol
@@ -52,22 +52,30 @@ class Gaps:
         if finder is not None:
             finder.seen(seen.info.kind, gap.from_ns, gap.to_ns, gap.packets, gap.reason)
 
+    def damaged(self, seen: Seen, from_ns: int, to_ns: int) -> None:
+        """Its pictures could not be decoded: the last one before was seen until then."""
+        self._line(seen, "video", Hole("video", from_ns, to_ns, "damage"))
+
     def frame(self, seen: Seen, room_ns: int, size: int, pauses: Pauses) -> None:
         """A frame of `size` bytes came: is there a hole before it?"""
         kind = seen.info.kind
         small = kind == "audio" and size <= DTX_BYTES
         for hole in self._finders[seen.place].frame(kind, room_ns, small, pauses):
-            if (seen.info.identity, kind, hole.to_ns) not in self._told:
-                line = lines.Gap(
-                    output=self._output,
-                    kind=kind,
-                    identity=seen.info.identity,
-                    from_ns=hole.from_ns,
-                    to_ns=hole.to_ns,
-                    reason=hole.reason,
-                    packets=hole.packets,
-                )
-                if self._begun_ns is None:
-                    self._untold.append(line)
-                else:
-                    self._tell([line])
+            self._line(seen, kind, hole)
+
+    def _line(self, seen: Seen, kind: str, hole: Hole) -> None:
+        if (seen.info.identity, kind, hole.to_ns) in self._told:
+            return
+        line = lines.Gap(
+            output=self._output,
+            kind=kind,
+            identity=seen.info.identity,
+            from_ns=hole.from_ns,
+            to_ns=hole.to_ns,
+            reason=hole.reason,
+            packets=hole.packets,
+        )
+        if self._begun_ns is None:
+            self._untold.append(line)
+        else:
+            self._tell([line])
