@@ -136,3 +136,19 @@ def receiver() -> Iterator[Receiver]:
     finally:
         http.shutdown()
         http.server_close()
+
+
+def storage_config(**more: Any) -> Any:
+    """The vendor's client's StorageConfig; servers of these tests store elsewhere."""
+    from agora_rest_client.services.cloud_recording.v1.individual_recording import api_start
+
+    return api_start.StorageConfig(
+        vendor=11,
+        region=0,
+        bucket="rec",
+        accessKey="AK",
+        secretKey="SK",
+        fileNamePrefix=["calls", "2026"],
+        extensionParams=api_start.api_start.ExtensionParams(endpoint="127.0.0.1:1", sse="", tag=""),
+        **more,
+    )

@@ -6,10 +6,9 @@ import re
 import time
 from typing import Any
 
-from tests.clients.agora_calls import APPID, CUSTOMER, SECRET, publishing, receiver, server
+from tests.clients.agora_calls import APPID, CUSTOMER, SECRET, publishing, receiver, server, storage_config
+from tests.clients.agora_curl import Curl
 from tests.clients.recorded import corners, probe, red
-from tests.clients.test_agora_curl import Curl
-from tests.clients.test_agora_rest_client import storage
 from tests.needs import need
 from tests.servers import Server
 
@@ -56,8 +55,8 @@ def test_a_call_is_mixed_with_the_vendors_client_and_its_layout_changes_in_the_s
         config = api_start.RecordingConfig(
             channelType=1, streamTypes=2, maxIdleTime=60, audioProfile=1, transcodingConfig=transcoding
         )
-        sid = agora.start(resource_id, "room-7", "900001", "", storage(), recording_config=config).sid
-        again = agora.start(resource_id, "room-7", "900001", "", storage(), recording_config=config)
+        sid = agora.start(resource_id, "room-7", "900001", "", storage_config(), recording_config=config).sid
+        again = agora.start(resource_id, "room-7", "900001", "", storage_config(), recording_config=config)
         assert (again.sid, again.code) == (sid, 7)
         name = f"calls/2026/{sid}_room-7.m3u8"
         assert agora.query(resource_id, sid).serverResponse["fileListMode"] == "json"  # the client asks for MP4 too

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.agora_calls import APPID, CUSTOMER, SECRET, publishing, server
+from tests.clients.agora_calls import APPID, CUSTOMER, SECRET, publishing, server, storage_config
 from tests.needs import need
 from tests.servers import Server
 
@@ -35,21 +35,6 @@ def client(running: Server, region: str | None = None, secret: str = SECRET) -> 
     return builder.with_domain(Here(EndpointRegion.US.value, region)).build()
 
 
-def storage(**more: Any) -> Any:
-    from agora_rest_client.services.cloud_recording.v1.individual_recording import api_start
-
-    return api_start.StorageConfig(
-        vendor=11,
-        region=0,
-        bucket="rec",
-        accessKey="AK",
-        secretKey="SK",
-        fileNamePrefix=["calls", "2026"],
-        extensionParams=api_start.api_start.ExtensionParams(endpoint="127.0.0.1:1", sse="", tag=""),
-        **more,
-    )
-
-
 def test_a_call_is_recorded_with_the_vendors_client() -> None:
     need("agora_rest_client", "aiortc", "ffprobe")
     from agora_rest_client.services.cloud_recording.v1.individual_recording import api_start, api_update
@@ -58,10 +43,10 @@ def test_a_call_is_recorded_with_the_vendors_client() -> None:
         agora = client(running)
         resource_id = agora.acquire("room-7", "900001", resource_expired_hour=24).resourceId
         config = api_start.RecordingConfig(channelType=1, streamTypes=2, streamMode="standard", maxIdleTime=60)
-        started = agora.start(resource_id, "room-7", "900001", "", storage(), recording_config=config)
+        started = agora.start(resource_id, "room-7", "900001", "", storage_config(), recording_config=config)
         sid = started.sid
         assert (started.cname, started.uid, started.resourceId) == ("room-7", "900001", resource_id)
-        again = agora.start(resource_id, "room-7", "900001", "", storage(), recording_config=config)
+        again = agora.start(resource_id, "room-7", "900001", "", storage_config(), recording_config=config)
         assert (again.sid, again.code) == (sid, 7)
 
         status = _wait_for_status(agora, resource_id, sid, 5)
@@ -136,12 +121,14 @@ def test_errors_and_regions_reach_the_vendors_client() -> None:
 
         snapshots = api_start.SnapshotConfig(captureInterval=10, fileType=["jpg"])
         said = refused(
-            lambda: agora.start(resource_id, "room-8", "900001", "", storage(), snapshot_config=snapshots), 400, 2
+            lambda: agora.start(resource_id, "room-8", "900001", "", storage_config(), snapshot_config=snapshots),
+            400,
+            2,
         )
         assert "not supported" in said
-        sid = agora.start(resource_id, "room-8", "900001", "", storage()).sid
+        sid = agora.start(resource_id, "room-8", "900001", "", storage_config()).sid
         another = agora.acquire("room-8", "900001").resourceId
-        refused(lambda: agora.start(another, "room-8", "900001", "", storage()), 400, 53)
+        refused(lambda: agora.start(another, "room-8", "900001", "", storage_config()), 400, 53)
         refused(lambda: agora.query(another, sid), 400, 1003)
         refused(lambda: agora.stop(resource_id, sid, "room-8", "900002"), 400, 432)
         refused(lambda: agora.stop(resource_id, sid, "room-8", "900001"), 206, 435)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,3 +110,14 @@ def call(server: Server, folder: Path) -> Iterator[Call]:
     """A call in a room of its own, named after the test's folder."""
     with server.client() as api:
         yield Call(server, folder.name.replace("_", "-")[:60], api)
+
+
+async def kill_recorder(server: Server, recording: str) -> None:
+    """Kill a recording's recorder with -9 and wait for its successor."""
+    before = server.recorders()[recording]
+    os.kill(before, signal.SIGKILL)
+    for _ in range(200):
+        await asyncio.sleep(0.05)
+        if server.recorders().get(recording) not in (None, before):
+            return
+    raise TimeoutError(f"nobody took over {recording} from {before}:\n{server.tail()}")

@@ -15,9 +15,8 @@ import pytest
 from reelroom.domain import lines
 from reelroom.record import journal
 from reelroom.record.paths import Paths
-from tests.live.calls import call
+from tests.live.calls import call, kill_recorder
 from tests.live.mixed import end_mixed, judge_pane, panes, start_mixed
-from tests.live.test_recording_survives import kill_recorder
 from tests.servers import Server, running
 
 NAMES = {"ann": 5, "bob": 9}

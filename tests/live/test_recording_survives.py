@@ -12,7 +12,7 @@ import pytest
 
 from reelroom.record.verify import verify
 from tests.judge import ffmpeg_says, judge
-from tests.live.calls import Call, call
+from tests.live.calls import Call, call, kill_recorder
 from tests.servers import Server, running
 
 
@@ -20,17 +20,6 @@ from tests.servers import Server, running
 def server() -> Iterator[Server]:
     with running() as started:
         yield started
-
-
-async def kill_recorder(server: Server, recording: str) -> None:
-    """Kill it and wait for its successor."""
-    before = server.recorders()[recording]
-    os.kill(before, signal.SIGKILL)
-    for _ in range(200):
-        await asyncio.sleep(0.05)
-        if server.recorders().get(recording) not in (None, before):
-            return
-    raise TimeoutError(f"nobody took over {recording} from {before}:\n{server.tail()}")
 
 
 def assert_whole(people: Call, recording: str, folder: Path) -> None:

@@ -16,7 +16,7 @@ from reelroom.domain.recording import Mode
 from reelroom.record import paths
 from tests.fakebus import FakeBus
 from tests.media.recorderkit import Fleet, Recording, even, pair, uneven, wait
-from tests.media.test_recorder_disk_full import fill, small  # noqa: F401  # a fixture
+from tests.media.smalldisk import fill, small_disk
 
 FPS = 15
 MIX = Mix(width=320, height=180, fps=FPS, video_bitrate=300_000)
@@ -123,7 +123,13 @@ def test_what_the_ring_has_lost_is_a_gap_with_that_reason(fleet: Fleet) -> None:
         bus.close()
 
 
-def test_a_full_disk_ends_a_mix_in_good_order(small: Fleet) -> None:  # noqa: F811
+@pytest.fixture
+def small() -> Iterator[Fleet]:
+    with small_disk() as fleet:
+        yield fleet
+
+
+def test_a_full_disk_ends_a_mix_in_good_order(small: Fleet) -> None:
     bus = FakeBus(paths.ingest_socket(small.run, 0), pair())
     try:
         recording = mixed(small)
