@@ -16,6 +16,7 @@ RESUMED = "recording.resumed"
 SCENE_CHANGED = "recording.scene_changed"
 QUIET = "recording.quiet"
 IMAGE_MISSING = "image.missing"
+STREAM_MISSING = "stream.missing"  # one that was named at the start and is not there; it is recorded when it comes
 STOPPED = "recording.stopped"
 FINISHED = "recording.finished"
 FAILED = "recording.failed"
@@ -51,6 +52,7 @@ TYPES = (
     SCENE_CHANGED,
     QUIET,
     IMAGE_MISSING,
+    STREAM_MISSING,
     STOPPED,
     FINISHED,
     FAILED,

@@ -11,12 +11,14 @@ import pytest
 from sqlalchemy import select
 
 from reelroom.control.images import Images, ImageSource
+from reelroom.control.streams import Present
 from reelroom.dialects.zego import auth, naming
 from reelroom.dialects.zego.errors import ZegoError
 from reelroom.dialects.zego.limits import RateLimit
 from reelroom.domain import lines
 from reelroom.domain.mix import Mix
 from reelroom.domain.recording import Format, Source, State
+from reelroom.domain.rules import Stream
 from reelroom.domain.scene import Fit, Surface
 from reelroom.store import tables
 from tests.unit.zego_server import VIDEO, Server, common, mixed, serving, single
@@ -462,6 +464,26 @@ async def test_chosen_streams_are_cameras_and_screens() -> None:
             and not wants("bob", Source("camera"))
         )
         assert not wants("eve", Source("camera"))
+
+
+async def test_chosen_streams_that_are_not_there_are_told_of() -> None:
+    async with serving() as server:
+        for output in ("camera", "screen"):
+            stream = Stream(app="dev", room="class-7", identity="ann", output=output)
+            server.here.append(Present(stream, 0, 0))
+        server.here.append(Present(Stream(app="dev", room="other", identity="bob", output="camera"), 0, 0))
+        listed = [{"StreamId": name} for name in ("ann", "bob", "ann~screen", "bob~screen", "bob")]
+        task = await server.start(single(RecordStreamList=listed))
+        await server.start(single())
+        await server.start(mixed({"RecordStreamList": listed}))
+        async with server.database.reading() as session:
+            told = (await session.scalars(select(tables.Event).order_by(tables.Event.seq))).all()
+        assert {one.recording for one in told} == {naming.recording_id(task)}
+        assert [(one.type, one.data) for one in told] == [
+            ("stream.missing", {"stream": "bob"}),
+            ("stream.missing", {"stream": "bob~screen"}),
+        ]
+        assert server.poked == [naming.recording_id(task)]
 
 
 async def test_streams_of_a_mix_may_be_heard_or_seen_only() -> None:

@@ -155,10 +155,12 @@ def test_a_playlist_is_told_once_and_only_in_real_time() -> None:
     assert types(made(events.FILE_UPLOADED, data, "ended a/x.m3u8"), realtime=True) == []
 
 
-def test_images_and_quiet_rooms() -> None:
+def test_images_streams_and_quiet_rooms() -> None:
     missing = made(events.IMAGE_MISSING, {"image_type": 2, "url": "https://x/y.png"})
     assert bodies(missing)[0]["detail"] == {"image_type": 2, "image_url": "https://x/y.png"}
     assert types(made(events.QUIET, {"since_ns": 1})) == [4]
+    (absent,) = bodies(made(events.STREAM_MISSING, {"stream": "bob~screen"}))
+    assert (absent["event_type"], absent["detail"]) == (6, {"stream_id": "bob~screen"})
 
 
 def test_every_other_event_is_silent() -> None:

@@ -19,6 +19,7 @@ from reelroom.control.apps import Apps
 from reelroom.control.changes import Changes
 from reelroom.control.recordings import Recordings
 from reelroom.control.starts import Starts
+from reelroom.control.streams import Present
 from reelroom.dialects import dispatch
 from reelroom.dialects.zego.routes import Dialect
 from reelroom.store import tables
@@ -76,6 +77,7 @@ class Server(SimpleNamespace):
     database: Database
     apps: Apps
     poked: list[str]
+    here: list[Present]  # the streams that are published
 
     async def call(self, action: str, body: Any = None, **query: str) -> dict[str, Any]:
         answer = await self.http.post("/", params={**common(action), **query}, json=body if body is not None else {})
@@ -107,6 +109,7 @@ async def serving(recordings: Path = Path("/nowhere")) -> AsyncIterator[Server]:
     app = FastAPI()
     app.include_router(dispatch.router([Dialect]))
     poked: list[str] = []
+    here: list[Present] = []
     app.state.context = SimpleNamespace(
         settings=settings,
         database=database,
@@ -115,10 +118,11 @@ async def serving(recordings: Path = Path("/nowhere")) -> AsyncIterator[Server]:
         recordings=cases,
         starts=starts,
         callbacks=SimpleNamespace(poke=poked.append),
+        streams=SimpleNamespace(all=lambda app, room: [one for one in here if one.stream.room == room]),
         url_key=b"k" * 32,
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://zego") as http:
-        server = Server(http=http, recorders=recorders, database=database, apps=apps, poked=poked)
+        server = Server(http=http, recorders=recorders, database=database, apps=apps, poked=poked, here=here)
         await server.configure()
         yield server
     await database.close()

@@ -14,7 +14,7 @@ from reelroom.dialects.zego.storage import TENCENT_VOD, WITHOUT_URL, object_url
 from reelroom.domain import events
 from reelroom.domain.recording import StopReason
 
-UPLOADED, ABNORMAL, IMAGE, NO_STREAM, EXITED, UPLOADING, PLAYLIST = 1, 2, 3, 4, 5, 7, 102
+UPLOADED, ABNORMAL, IMAGE, NO_STREAM, EXITED, STREAM, UPLOADING, PLAYLIST = 1, 2, 3, 4, 5, 6, 7, 102
 PAUSED, RESUMED = 201, 202
 #: quit_reason (section 5.3.2); everything else is 1001, "unknown recording error".
 QUIT_REASONS = {StopReason.IDLE: 3, StopReason.MAX_DURATION: 4, StopReason.DISK_FULL: 1004}
@@ -51,6 +51,8 @@ class Teller:
                 return [Notice(RESUMED, {})]
             case events.IMAGE_MISSING:
                 return [Notice(IMAGE, {"image_type": data["image_type"], "image_url": data["url"]})]
+            case events.STREAM_MISSING:
+                return [Notice(STREAM, {"stream_id": data["stream"]})]
             case events.FILE_UPLOADED:
                 return self._playlist(event_id, data)
             case events.STOPPED:
@@ -139,6 +141,7 @@ SILENT = frozenset(events.TYPES) - {
     events.PAUSED,
     events.RESUMED,
     events.IMAGE_MISSING,
+    events.STREAM_MISSING,
     events.FILE_UPLOADED,
     events.STOPPED,
     events.FINISHED,

@@ -20,7 +20,9 @@ from reelroom.control.errors import ControlError
 from reelroom.dialects.dispatch import Call
 from reelroom.dialects.zego import auth, errors
 from reelroom.dialects.zego.limits import RateLimit
+from reelroom.dialects.zego.queries import Queries
 from reelroom.dialects.zego.settings import settings
+from reelroom.dialects.zego.starts import Starts
 from reelroom.dialects.zego.tasks import Tasks
 
 log = structlog.get_logger("reelroom.zego")
@@ -42,19 +44,18 @@ class Dialect:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.tasks = Tasks(context)
         self.rate = RateLimit()
         self.replays = auth.Replays()
-        tasks = self.tasks
-
-        async def start(app: AppContext, app_id: str, body: dict[str, Any], host: str) -> Data:
-            return await tasks.start(app, app_id, body)
+        starts, tasks, queries = Starts(context), Tasks(context), Queries(context)
 
         async def describe(app: AppContext, app_id: str, body: dict[str, Any], host: str) -> Data:
-            return await tasks.describe(app, body, host)
+            return await queries.describe(app, body, host)
 
         async def list_(app: AppContext, app_id: str, body: dict[str, Any], host: str) -> Data:
-            return await tasks.list(app, body)
+            return await queries.list(app, body)
+
+        async def start(app: AppContext, app_id: str, body: dict[str, Any], host: str) -> Data:
+            return await starts.start(app, app_id, body)
 
         def silent(act: Callable[[AppContext, dict[str, Any]], Awaitable[None]]) -> Act:
             async def call(app: AppContext, app_id: str, body: dict[str, Any], host: str) -> Data:

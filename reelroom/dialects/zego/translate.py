@@ -22,6 +22,7 @@ from reelroom.dialects.zego.wire import (
     MuteAudio,
     OutputParams,
     StartRequest,
+    Stream,
     StreamList,
     parse,
 )
@@ -59,6 +60,7 @@ class Asked:
     spec: RecordingSpec
     images: Mapping[str, ImageSource] = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
+    streams: tuple[str, ...] = ()  # that were named
 
 
 def start(
@@ -114,7 +116,7 @@ def start(
         "fill_mode": config.FillMode if config else None,
         "realtime": hls.RealtimeUploadFragment,
     }
-    return Asked(spec, images, kept)
+    return Asked(spec, images, kept, tuple(one.StreamId for one in _listed(params)))
 
 
 def _check_input(params: InputParams, settings: ZegoSettings) -> None:
@@ -160,7 +162,7 @@ def _subscription(params: InputParams, config: MixConfig | None, picture: bool) 
     kind = params.StreamType if picture else AUDIO_ONLY
     if config is not None:
         return mixing.subscription(config, kind)
-    listed = parse(StreamList, {"RecordStreamList": params.RecordStreamList}, IN).RecordStreamList
+    listed = _listed(params)
     chosen: Selection = Selection()
     each: dict[Source, Selection] = {}
     if listed:
@@ -177,6 +179,13 @@ def _subscription(params: InputParams, config: MixConfig | None, picture: bool) 
         video=None if kind == AUDIO_ONLY else chosen,
         each=each,
     )
+
+
+def _listed(params: InputParams) -> list[Stream]:
+    """Of a mix it has no effect."""
+    if params.RecordMode == MIXED:
+        return []
+    return parse(StreamList, {"RecordStreamList": params.RecordStreamList}, IN).RecordStreamList
 
 
 def _check_mute(params: InputParams) -> None:

@@ -1,0 +1,59 @@
+"""Events that ZEGO has and the recorder does not know: an image or a stream that is not there. Addresses nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+from sqlalchemy.orm import Session
+
+from reelroom.control.context import Context
+from reelroom.control.images import ImageSource
+from reelroom.deliver.outbox import add_events, lock
+from reelroom.dialects.zego import mixing
+from reelroom.domain import events
+from reelroom.domain.events import Draft
+from reelroom.domain.mix import Mix
+from reelroom.domain.naming import stream_name
+from reelroom.domain.scene import Scene
+from reelroom.store import tables
+
+
+async def tell_missing_images(
+    context: Context, row: tables.Recording, asked: Scene, images: Mapping[str, ImageSource]
+) -> None:
+    """An event for each image that could not be had: the task goes on without (section 5.3, event 3)."""
+    shown = msgspec.convert(row.spec["mix"], Mix).scene
+    now = time.time_ns()
+    drafts = [
+        Draft(events.IMAGE_MISSING, now, {"image_type": one.type, "url": one.url}, f"image {now} {number}")
+        for number, one in enumerate(mixing.missing(asked, shown, images))
+    ]
+    await _tell(context, row, drafts)
+
+
+async def tell_missing_streams(context: Context, row: tables.Recording, wanted: Iterable[str]) -> None:
+    """An event for each stream that was asked for and is not there yet; when it comes it is recorded (event 6)."""
+    here = {stream_name(one.stream.identity, one.stream.output) for one in context.streams.all(row.app, row.room)}
+    now = time.time_ns()
+    drafts = [
+        Draft(events.STREAM_MISSING, now, {"stream": stream}, f"stream {stream}")
+        for stream in dict.fromkeys(wanted)
+        if stream not in here
+    ]
+    await _tell(context, row, drafts)
+
+
+async def _tell(context: Context, row: tables.Recording, drafts: Sequence[Draft]) -> None:
+    if not drafts:
+        return
+
+    def add(session: Session) -> None:
+        connection = session.connection()
+        lock(connection, [row.id])
+        add_events(connection, row.id, drafts)
+
+    async with context.database.transaction() as session:
+        await session.run_sync(add)
+    context.callbacks.poke(row.id)
