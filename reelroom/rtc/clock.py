@@ -162,7 +162,9 @@ class TrackClock:
             error = self._ntp(rtp) - ntp_ns
             if abs(error) > _OUTLIER_NS:
                 doubted, self._doubted = self._doubted, (rtp, ntp_ns)
-                if doubted is None or abs((rtp - doubted[0]) * self._slope - ntp_ns + doubted[1]) > _OUTLIER_NS:
+                if self._stood_still(-error):
+                    doubted = rtp, ntp_ns
+                elif doubted is None or abs((rtp - doubted[0]) * self._slope - ntp_ns + doubted[1]) > _OUTLIER_NS:
                     if doubted is not None and len(reports) == 1:
                         reports.clear()  # no two reports have agreed yet: the first was no better than the rest
                         self._misled = True
@@ -181,6 +183,11 @@ class TrackClock:
             mapped = self._base_room + int((rtp - self._base_rtp) * self._rate)
             self._sender.anchor(mapped - ntp_ns)
         self._check_at = min(self._check_at, self._last_rtp)
+
+    def _stood_still(self, by_ns: int) -> bool:
+        """Whether frames are as late as a report says that time has passed for the sender without its RTP time: two
+        witnesses are enough. Packets that were held up are late, too, but their reports say nothing of the kind."""
+        return by_ns > _LATE_NS and abs(self._last_arrival - self._last_room - by_ns) < _UNLIKELY_NS
 
     def _may_begin(self, rtp: int, ntp_ns: int, arrival_ns: int) -> bool:
         """Whether a report may be the first in use. One whose RTP time is not about now by arrival may be right (the

@@ -267,6 +267,18 @@ def test_a_sender_whose_timestamps_stood_still_is_put_right() -> None:
     assert all(abs(error - 20 * MS) < 10 * MS for error in track.between(37, 45))
 
 
+@pytest.mark.parametrize("make", [audio, video])
+def test_who_captured_nothing_for_a_while_is_right_from_the_first_report_on(make: Callable[..., Track]) -> None:
+    """Neither timestamps nor packets for 2.5 s: frames are late by that, and the first report says so."""
+    track = make(SenderClock(), jitter(15 * MS, 25 * MS))
+    play([track], 10)
+    track.rtp0 -= round(2.5 * track.rate)
+    play([track], 10, from_s=12.5)  # its first report is half a second later
+    assert rising(track)
+    assert track.clock.discontinuities == 1
+    assert max(map(abs, track.between(13.1, 22.5))) < 40 * MS
+
+
 def test_a_new_stream_with_another_clock_does_not_disturb_the_rest() -> None:
     sender = SenderClock()
     sound, strange = audio(sender, steady(20 * MS)), video(sender, steady(20 * MS))
