@@ -97,6 +97,10 @@ async def test_a_replayed_signature_is_refused_unless_the_app_wants_it() -> None
         query = common("StopRecord")
         assert await code(server, {**query, "Signature": "1" * 32}, body) == 100000005
         assert await code(server, query, body) == 300001000
+        # What only reads may be asked again, and its signature cannot be used for anything else.
+        query = common("DescribeRecordStatus")
+        assert [await code(server, query, body) for _ in range(2)] == [300001000] * 2
+        assert await code(server, {**query, "Action": "StopRecord"}, body) == 100000005
         await server.configure(replays="accept")
         query = common("StopRecord")
         assert [await code(server, query, body) for _ in range(2)] == [300001000] * 2

@@ -32,6 +32,7 @@ MAX_DEPTH = 32  # of JSON within JSON
 _COMMON = ("Action", "AppId", "SignatureNonce", "Timestamp", "Signature", "SignatureVersion", "IsTest")
 _NUMBERS = frozenset({"Status", "PageOffset", "PageSize", "StartTime", "EndTime"})  # of calls without a body
 _FREQUENT = frozenset({"StartRecord", "StopRecord"})
+_READING = frozenset({"DescribeRecordStatus", "DescribeTasks"})
 _NESTED = frozenset({"StartRecord", "UpdateLayout"})
 _NOT_HERE = {"UpdateWhiteboard": "whiteboards", "TakeSnapshot": "snapshots"}
 
@@ -128,7 +129,7 @@ class Dialect:
         except ValueError:
             raise errors.unreadable_app() from None
         if chosen.replays == "refuse":
-            self.replays.use(given, now_s)
+            self.replays.use(given, now_s, reads=call.query["Action"] in _READING)
         return app, number
 
 
