@@ -11,7 +11,7 @@ from fractions import Fraction
 from functools import cache
 from typing import NamedTuple
 
-from reelroom.domain.scene import Fit, Layout, Pin, Place, Preset, Run, Surface, Table, Vacant
+from reelroom.domain.scene import Fit, Layout, Overlay, Pin, Place, Preset, Run, Surface, Table, Vacant
 
 _EXACT = 1_000_000  # denominators up to here are restored from floats: six decimals, and all thirds and sevenths
 _SECOND = 1_000_000_000
@@ -42,15 +42,18 @@ class Pane(NamedTuple):
     fit: Fit
     alpha: float
     placeholder: Surface | None = None  # instead of the scene's
+    overlays: tuple[Overlay, ...] = ()  # from back to front
 
 
 class _Rect(NamedTuple):
-    """Fractions of the canvas."""
+    """Fractions of the canvas, and what a table's pane has besides."""
 
     x: Fraction
     y: Fraction
     width: Fraction
     height: Fraction
+    z: int = 0
+    overlays: tuple[Overlay, ...] = ()
 
 
 _Seat = tuple[Person | None, _Rect, bool]  # who, where, whether it is the large one
@@ -93,16 +96,16 @@ def _seated(layout: Layout, width: int, height: int, present: list[Person], spea
     if table.large is not None:
         seats.append((focus, _rect(table, *table.large), True))
         shown = [person for person in shown if person is not focus]
+    first = len(seats) + table.first
     seats += [(None, rect, False) for rect in _cells(table)]
     if layout.pins:
         shown = _pin(layout.pins, seats, shown)
     waiting = iter(shown)
-    taken = []
-    for person, rect, large in seats:
-        sitting = person if person is not None or large else next(waiting, None)
-        if sitting is not None:
-            taken.append((sitting, rect, large))
-    return _panes(layout, width, height, taken)
+    for number in [first, *range(len(seats))] if table.first else range(len(seats)):
+        person, rect, large = seats[number]
+        if person is None and not large:
+            seats[number] = (next(waiting, None), rect, large)
+    return _panes(layout, width, height, [seat for seat in seats if seat[0] is not None])
 
 
 def _large(layout: Layout, reserved: bool, present: list[Person], speaker: str) -> Person | None:
@@ -127,8 +130,11 @@ def _pin(pins: Sequence[Pin], seats: list[_Seat], others: list[Person]) -> list[
     left = [seat for seat, *_ in seats if seat is not None] + others
     pinned: dict[int, Person] = {}
     for pin in pins:
+        if pin.pane < len(seats) and pin.overlays:
+            seat, rect, large = seats[pin.pane]
+            seats[pin.pane] = (seat, rect._replace(overlays=pin.overlays), large)
         found = next((p for p in left if p.identity == pin.identity and pin.source in ("", p.source)), None)
-        if found is not None and pin.pane < len(seats):
+        if found is not None and pin.identity and pin.pane < len(seats):
             pinned[pin.pane] = found
             left.remove(found)
     for number, (seat, rect, large) in enumerate(seats):
@@ -179,14 +185,15 @@ def _place(layout: Layout, place: Place, width: int, height: int, owner: Person 
     return Pane(identity, source, *box, place.z, fit, place.alpha, place.placeholder)
 
 
-def _panes(layout: Layout, width: int, height: int, seats: Iterable[tuple[Person, _Rect, bool]]) -> tuple[Pane, ...]:
+def _panes(layout: Layout, width: int, height: int, seats: Iterable[_Seat]) -> tuple[Pane, ...]:
     made = []
     for person, rect, large in seats:
         box = _pixels(rect, width, height)
-        if box is not None:
+        if box is not None and person is not None:
             fit = _fit(layout, person, large)
-            made.append(Pane(person.identity, person.source, *box, 0 if large else 1, fit, 1.0))
-    return tuple(made)
+            z = 0 if large else 1 + rect.z
+            made.append(Pane(person.identity, person.source, *box, z, fit, 1.0, overlays=rect.overlays))
+    return tuple(sorted(made, key=lambda pane: pane.z))  # stable: later ones in front
 
 
 def _fit(layout: Layout, person: Person | None, large: bool) -> Fit:
@@ -227,7 +234,7 @@ def _rect(table: Table, x: int, y: int, width: int, height: int) -> _Rect:
 def _cells(table: Table) -> Iterator[_Rect]:
     for run in table.runs:
         for n in range(run.count):
-            yield _rect(table, run.x + n * run.dx, run.y + n * run.dy, run.width, run.height)
+            yield _rect(table, run.x + n * run.dx, run.y + n * run.dy, run.width, run.height)._replace(z=run.z)
 
 
 # The presets' tables

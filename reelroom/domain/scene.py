@@ -16,6 +16,7 @@ from reelroom.domain.names import check_name
 
 MAX_PANES = 64
 MAX_WATERMARKS = 25
+MAX_OVERLAYS = 32  # of one pane
 MAX_TEXT = 256  # characters of one watermark or name
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}\Z")
 _IMAGE = re.compile(r"[0-9a-f]{64}\Z")
@@ -92,10 +93,13 @@ class Run(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dx: int = 0
     dy: int = 0
     count: int = 1
+    z: int = 0  # higher is in front of other runs, 0..100
 
     def __post_init__(self) -> None:
         if not 1 <= self.count <= MAX_PANES:
             raise ValueError(f"a run has 1 to {MAX_PANES} panes, not {self.count}")
+        if not 0 <= self.z <= 100:
+            raise ValueError(f"a run's z must be 0 to 100, not {self.z}")
 
 
 class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,6 +112,7 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rows: int
     large: tuple[int, int, int, int] | None = None  # x, y, width, height; behind the runs
     runs: tuple[Run, ...] = ()  # the other panes in the order in which they are taken
+    first: int = 0  # the number of the one among them that is taken before all others
 
     def __post_init__(self) -> None:
         if not 1 <= self.columns <= 100_000 or not 1 <= self.rows <= 100_000:
@@ -116,6 +121,8 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("a table has a large pane, runs or both")
         if self.cells > MAX_PANES:
             raise ValueError(f"a table has at most {MAX_PANES} panes")
+        if not 0 <= self.first < max(1, self.cells):
+            raise ValueError(f"a table's first pane must be one that it has, not {self.first}")
         rectangles = [] if self.large is None else [self.large]
         for run in self.runs:
             for n in (0, run.count - 1):
@@ -134,11 +141,15 @@ class Pin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who has the pane of a table with this number as long as they are there; somebody else when they are not."""
 
     pane: int  # 0: the first, which is the large one where there is one
-    identity: str
+    identity: str = ""  # "": whoever comes to sit there
     source: str = ""  # "camera", "screen"; "": any
+    overlays: tuple[Overlay, ...] = ()  # over whoever sits there
 
     def __post_init__(self) -> None:
-        check_name("identity", self.identity)
+        if self.identity:
+            check_name("identity", self.identity)
+        if len(self.overlays) > MAX_OVERLAYS:
+            raise ValueError(f"a pane has at most {MAX_OVERLAYS} overlays")
         check_source(self.source)
         if not 0 <= self.pane < MAX_PANES:
             raise ValueError(f"a pin's pane must be 0 to {MAX_PANES - 1}, not {self.pane}")
@@ -243,7 +254,7 @@ class Watermark(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     text: str = ""
     clock: str = ""  # strftime pattern, as in "%Y-%m-%d %H:%M:%S"
     utc_offset_minutes: int = 0  # of the clock, -1440..1440
-    size: int = 24  # of letters, pixels, 8..200
+    size: int = 24  # of letters, pixels, 1..200
     color: str = "#ffffff"
     background: str = ""  # "": none
 
@@ -264,10 +275,21 @@ class Watermark(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("a watermark's anchor_x and anchor_y must be 0 to 1")
         if not 0 <= self.opacity <= 1:
             raise ValueError(f"opacity must be 0 to 1, not {self.opacity}")
-        if not 8 <= self.size <= 200:
-            raise ValueError(f"a watermark's text is 8 to 200 pixels high, not {self.size}")
+        if not 1 <= self.size <= 200:
+            raise ValueError(f"a watermark's text is 1 to 200 pixels high, not {self.size}")
         if not -1440 <= self.utc_offset_minutes <= 1440:
             raise ValueError("utc_offset_minutes must be -1440 to 1440")
+
+
+class Overlay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An image or a text over one pane, whose sides are what fractions are of."""
+
+    mark: Watermark
+    vacant: bool = False  # only while there is no picture in the pane
+
+    def __post_init__(self) -> None:
+        if self.mark.clock:
+            raise ValueError("an overlay is an image or a text, not a clock")
 
 
 class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -275,6 +297,7 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     layout: Layout = field(default_factory=Layout)
     background: Surface = field(default_factory=Surface)
+    backdrops: tuple[Watermark, ...] = ()  # images and texts on the background, behind all panes
     placeholder: Surface = field(default_factory=lambda: Surface(color="#202020"))  # of a pane without a picture
     placeholders: dict[str, Surface] = field(default_factory=dict)  # by identity
     without_picture: bool = True  # participants who send no picture have a pane too
@@ -291,6 +314,8 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if len(self.watermarks) > MAX_WATERMARKS:
             raise ValueError(f"a scene has at most {MAX_WATERMARKS} watermarks")
+        if len(self.backdrops) > MAX_WATERMARKS or any(backdrop.clock for backdrop in self.backdrops):
+            raise ValueError(f"a scene has at most {MAX_WATERMARKS} backdrops, none of them a clock")
         if len(self.placeholders) > MAX_PANES:
             raise ValueError(f"a scene has placeholders for at most {MAX_PANES} participants")
         for identity in self.placeholders:
@@ -306,10 +331,12 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Names of all image files that it needs."""
         own = (pane.placeholder for pane in self.layout.panes if pane.placeholder is not None)
         surfaces = (self.background, self.placeholder, *self.placeholders.values(), *own)
-        return frozenset({s.image for s in surfaces} | {w.image for w in self.watermarks}) - {""}
+        overlays = (overlay.mark for pin in self.layout.pins for overlay in pin.overlays)
+        marks = (*self.watermarks, *self.backdrops, *overlays)
+        return frozenset({s.image for s in surfaces} | {mark.image for mark in marks}) - {""}
 
     def with_images(self, names: Mapping[str, str]) -> Scene:
-        """The same with each image's name replaced by `names`; "" there: without it, and so without its watermark,
+        """The same with each image's name replaced by `names`; "" there: without it, and so without its mark,
         and without a pane's or somebody's own placeholder of which nothing is left."""
 
         def surface(old: Surface) -> Surface:
@@ -318,23 +345,28 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         def own(old: Surface) -> Surface | None:
             return surface(old) if old.color or not old.image or names[old.image] else None
 
+        def marks(old: tuple[Watermark, ...]) -> tuple[Watermark, ...]:
+            kept = (mark for mark in old if not mark.image or names[mark.image])
+            return tuple(replace(mark, image=names[mark.image]) if mark.image else mark for mark in kept)
+
+        def overlays(pin: Pin) -> tuple[Overlay, ...]:
+            return tuple(replace(old, mark=mark) for old in pin.overlays for mark in marks((old.mark,)))
+
         panes = tuple(
             pane if pane.placeholder is None else replace(pane, placeholder=own(pane.placeholder))
             for pane in self.layout.panes
         )
+        pins = tuple(replace(pin, overlays=overlays(pin)) if pin.overlays else pin for pin in self.layout.pins)
         return replace(
             self,
-            layout=replace(self.layout, panes=panes),
+            layout=replace(self.layout, panes=panes, pins=pins),
             background=surface(self.background),
+            backdrops=marks(self.backdrops),
             placeholder=surface(self.placeholder),
             placeholders={
                 identity: found for identity, old in self.placeholders.items() if (found := own(old)) is not None
             },
-            watermarks=tuple(
-                replace(old, image=names[old.image]) if old.image else old
-                for old in self.watermarks
-                if not old.image or names[old.image]
-            ),
+            watermarks=marks(self.watermarks),
         )
 
 

@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 from reelroom.demo import barcode
 from reelroom.demo.clip import make_clip
 from reelroom.domain.layout import Pane, Person, arrange
-from reelroom.domain.scene import Border, Fit, Layout, Names, Preset, Scene, Surface, Watermark
+from reelroom.domain.scene import Border, Fit, Layout, Names, Overlay, Preset, Scene, Surface, Watermark
 from reelroom.record.mixed.canvas import Canvas
 from reelroom.record.mixed.decoder import DECODERS, Picture
 from reelroom.record.mixed.images import Images
@@ -278,6 +278,28 @@ def test_background_image_and_one_that_is_missing(canvas: Canvas, images: Images
     (tmp_path / ("1" * 64)).write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
     canvas.draw((), {}, Scene(background=Surface(color=GREEN, image="1" * 64)), images, NOW)
     assert near(at(canvas, 320, 180), GREEN)
+
+
+def test_backdrops_lie_behind_panes_and_overlays_within_theirs(canvas: Canvas, images: Images, tmp_path: Path) -> None:
+    square = stored(tmp_path, Image.new("RGB", (50, 50), GREEN))
+    backdrop = Watermark(x=0.25, y=0, width=0.5, height=1, fractions=True, image=square)
+    always = Overlay(mark=Watermark(x=0.5, y=0.5, width=0.25, height=0.25, fractions=True, image=square))
+    vacant = Overlay(mark=Watermark(x=0, y=0, width=0.5, height=1, fractions=True, image=square), vacant=True)
+    text = Overlay(mark=Watermark(x=0.8, y=0, fractions=True, text="█████", size=60, color=BLUE))
+    panes = [pane("a", 0, 0, 200, 200)._replace(overlays=(vacant, always, text))]
+    scene = Scene(background=Surface(color=GREY), backdrops=(backdrop,), placeholder=Surface(color=RED))
+    canvas.draw(panes, {("a", "camera"): colored(BLUE)}, scene, images, NOW)
+    assert near(at(canvas, 400, 300), GREEN) and near(at(canvas, 500, 300), GREY) and near(at(canvas, 300, 20), GREEN)
+    assert near(at(canvas, 10, 10), "#ffffff") and near(at(canvas, 10, 190), BLUE)
+    assert near(at(canvas, 125, 125), GREEN) and near(at(canvas, 155, 155), BLUE)
+    assert near(at(canvas, 210, 40), GREEN)  # the text ends with its pane
+    assert near(at(canvas, 190, 50), BLUE, 40)
+    canvas.draw(panes, {}, scene, images, NOW)  # the picture is gone
+    assert near(at(canvas, 10, 10), GREEN) and near(at(canvas, 110, 190), RED) and near(at(canvas, 125, 125), GREEN)
+    canvas.draw(panes, {("a", "camera"): colored(BLUE)}, scene, images, NOW)
+    assert near(at(canvas, 10, 190), BLUE) and near(at(canvas, 125, 125), GREEN)
+    canvas.draw(panes, {}, Scene(background=Surface(color=GREY)), images, NOW)
+    assert near(at(canvas, 400, 300), GREY)
 
 
 def test_border_is_within_the_pane(canvas: Canvas, images: Images) -> None:

@@ -9,7 +9,20 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from reelroom.domain.layout import PRESETS, Pane, Person, Speaker, arrange, best_fit, check_layout, grid
-from reelroom.domain.scene import Fit, Layout, Pin, Place, Preset, Run, Scene, Surface, Table, Vacant
+from reelroom.domain.scene import (
+    Fit,
+    Layout,
+    Overlay,
+    Pin,
+    Place,
+    Preset,
+    Run,
+    Scene,
+    Surface,
+    Table,
+    Vacant,
+    Watermark,
+)
 
 S = 1_000_000_000
 WITH_LARGE = sorted(PRESETS)
@@ -290,3 +303,29 @@ def test_a_custom_pane_keeps_its_own_placeholder_whoever_stands_in_it() -> None:
     assert scene.images() == {"ab" * 32}
     named = scene.with_images({"ab" * 32: "cd" * 32}).layout.panes[0].placeholder
     assert named == Surface(color="", image="cd" * 32)
+
+
+def test_panes_of_a_table_are_drawn_by_z_and_the_one_it_names_is_taken_first() -> None:
+    runs = (Run(x=0, y=0, width=2, height=2, z=5), Run(x=2, y=2, width=2, height=2), Run(x=1, y=1, width=2, height=2))
+    layout = Layout(preset=Preset.TABLES, tables=(Table(columns=4, rows=4, runs=runs, first=2),))
+    people = [Person(name, "camera", order, True) for order, name in enumerate("abc")]
+    shown = arrange(layout, 400, 400, people, 0)
+    assert [(pane.identity, pane.x, pane.z) for pane in shown] == [("c", 200, 1), ("a", 100, 1), ("b", 0, 6)]
+    assert [pane.identity for pane in arrange(layout, 400, 400, people[:1], 0)] == ["a"]
+    pinned = Layout(preset=Preset.TABLES, tables=layout.tables, pins=(Pin(pane=2, identity="b"),))
+    assert {pane.x: pane.identity for pane in arrange(pinned, 400, 400, people, 0)} == {100: "b", 0: "a", 200: "c"}
+
+
+def test_overlays_belong_to_a_pane_whoever_stands_in_it() -> None:
+    mark = Overlay(mark=Watermark(x=0, y=0, image="ab" * 32), vacant=True)
+    table = Table(columns=2, rows=1, runs=(Run(x=0, y=0, width=1, height=1, dx=1, count=2),))
+    layout = Layout(preset=Preset.TABLES, tables=(table,), pins=(Pin(pane=1, overlays=(mark,)),))
+    people = [Person(name, "camera", order, True) for order, name in enumerate("ab")]
+    shown = arrange(layout, 640, 360, people, 0)
+    assert [(pane.identity, pane.overlays) for pane in shown] == [("a", ()), ("b", (mark,))]
+    scene = Scene(layout=layout, backdrops=(Watermark(x=0, y=0, image="cd" * 32), Watermark(x=0, y=0, text="t")))
+    assert scene.images() == {"ab" * 32, "cd" * 32}
+    named = scene.with_images({"ab" * 32: "ef" * 32, "cd" * 32: ""})
+    assert named.layout.pins[0].overlays[0].mark.image == "ef" * 32
+    assert [backdrop.text for backdrop in named.backdrops] == ["t"]
+    assert scene.with_images({"ab" * 32: "", "cd" * 32: ""}).layout.pins[0].overlays == ()

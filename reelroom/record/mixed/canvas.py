@@ -55,6 +55,7 @@ class Canvas:
         self._scalers: dict[Who, Scaler] = {}
         self._sheets: dict[tuple[Surface, int, int], Sheet | None] = {}
         self._labels: dict[tuple[str, int], Sheet | None] = {}
+        self._overlays: dict[tuple[Watermark, int, int], Mark | None] = {}  # by the size of their panes
         self._held: dict[Who, tuple[Picture, int]] = {}  # last pictures, and since when no newer one comes (0: it does)
 
     def draw(
@@ -123,10 +124,19 @@ class Canvas:
         self._sheets = {
             key: sheet for key, sheet in self._sheets.items() if key[0] in surfaces and (key[1], key[2]) in sizes
         }
-        if before is None or before.background != scene.background:
-            self._background.fill(scene.background.color)
-            if scene.background.image and (image := images.get(scene.background.image)) is not None:
-                Sheet(fitted(image, self.width, self.height, scene.background.fit)).lay_over(self._background, 0, 0)
+        overlays = {(overlay.mark, pane.width, pane.height) for pane in panes for overlay in pane.overlays}
+        self._overlays = {key: mark for key, mark in self._overlays.items() if key in overlays}
+        if before is None or (before.background, before.backdrops) != (scene.background, scene.backdrops):
+            self._draw_background(scene, images)
+
+    def _draw_background(self, scene: Scene, images: Images) -> None:
+        self._background.fill(scene.background.color)
+        if scene.background.image and (image := images.get(scene.background.image)) is not None:
+            Sheet(fitted(image, self.width, self.height, scene.background.fit)).lay_over(self._background, 0, 0)
+        for backdrop in scene.backdrops:
+            mark = drawn(backdrop, backdrop.text, self.width, self.height, images)
+            if mark is not None:
+                mark.sheet.lay_over(self._background, mark.x, mark.y)
 
     def _stacked(self, items: Sequence[_Item]) -> Stack:
         rects = [Rect(item.pane.x, item.pane.y, item.pane.width, item.pane.height) for item in items]
@@ -197,6 +207,9 @@ class Canvas:
         edge = _edge(item)
         if edge:
             _frame(target, edge, item.border.color)
+        for overlay in pane.overlays:
+            if picture is None or not overlay.vacant:
+                self._lay(target, overlay.mark, pane, images)
         if names is not None and item.name:
             key = (item.name, pane.width - 2 * edge)
             if key not in self._labels:
@@ -204,6 +217,13 @@ class Canvas:
             sheet = self._labels[key]
             if sheet is not None:
                 sheet.lay_over(target, edge, pane.height - edge - sheet.y - sheet.height)
+
+    def _lay(self, target: Planes, overlay: Watermark, pane: Pane, images: Images) -> None:
+        place = (overlay, pane.width, pane.height)
+        if place not in self._overlays:
+            self._overlays[place] = drawn(overlay, overlay.text, pane.width, pane.height, images)
+        if (mark := self._overlays[place]) is not None:
+            mark.sheet.lay_over(target, mark.x, mark.y)
 
     def _sheet(self, surface: Surface, width: int, height: int, images: Images) -> Sheet | None:
         key = (surface, width, height)
