@@ -51,9 +51,11 @@ async def main() -> None:
     except (SecretError, SQLAlchemyError, OSError) as error:
         log.error("cannot start", error=str(error).partition("\n")[0])
         raise SystemExit(1) from error
+    app = make_app(context)
+    app.openapi()  # once, before anybody waits for it: queries are held against it
     server = _Server(
         uvicorn.Config(
-            make_app(context),
+            app,
             log_config=None,
             access_log=False,
             lifespan="off",

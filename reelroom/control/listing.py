@@ -28,7 +28,7 @@ def after(created: InstrumentedAttribute[int], id: InstrumentedAttribute[str], c
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
         time_ns, colon, last = text.partition(":")
         at: Any = int(time_ns)
-        if not colon or abs(at) >= 1 << 63:
+        if not colon or abs(at) >= 1 << 63 or "\0" in last:
             raise ValueError(text)
     except (ValueError, binascii.Error, UnicodeError) as error:
         raise ControlError("invalid", "not a cursor of this list", "cursor") from error

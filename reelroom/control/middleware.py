@@ -8,11 +8,11 @@ from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from reelroom.control.methods import allowed
 from reelroom.control.problems import problem
 
 EXPOSED = "Location, ETag, Link, Accept-Patch, Retry-After, Idempotent-Replayed, Content-Range, X-Request-ID"
 ALLOWED_HEADERS = "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Range, X-Request-ID"
-METHODS = "GET, HEAD, POST, PATCH, DELETE, OPTIONS"
 _SIGNALLING = ("/whip/", "/whep/")
 BODY_S = 60.0  # for a whole body, from when it is first asked for
 
@@ -101,9 +101,10 @@ class Cors:
         if scope["method"] == "OPTIONS":
             headers = MutableHeaders()
             self._allow(headers, origin)
-            headers["Allow"] = METHODS
+            methods = ", ".join(allowed(scope))
+            headers["Allow"] = methods
             if "Access-Control-Allow-Origin" in headers:
-                headers["Access-Control-Allow-Methods"] = METHODS
+                headers["Access-Control-Allow-Methods"] = methods
                 headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
                 headers["Access-Control-Max-Age"] = "3600"
             if scope["path"].startswith(_SIGNALLING):

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from reelroom.control.capacity import Overloaded
 from reelroom.control.errors import ControlError
+from reelroom.control.methods import allowed
 from reelroom.control.rooms import PreconditionFailed, SdpRefused
 
 log = structlog.get_logger("reelroom.http")
@@ -78,9 +79,11 @@ async def _validation(_request: Request, error: Exception) -> JSONResponse:
     return problem(400 if malformed else 422, "invalid", f"{first['where']}: {first['message']}", errors=errors)
 
 
-async def _http(_request: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers) if error.headers else None
+    if error.status_code == 405:  # Starlette names the methods of one route only
+        headers = {"Allow": ", ".join(allowed(request.scope))}
     kind = _KINDS.get(error.status_code, HTTPStatus(error.status_code).phrase.lower().replace(" ", "-"))
     return problem(error.status_code, kind, str(error.detail), headers)
 

@@ -98,6 +98,8 @@ async def verify(apps: Apps, token: str, expired_ok: bool = False) -> Grant:
         raise ControlError("unauthorized", "the token has expired") from error
     except jwt.InvalidTokenError as error:
         raise ControlError("unauthorized", f"not a valid token: {error}") from error
+    except (RecursionError, OverflowError) as error:  # a thousand brackets, a time beyond all numbers
+        raise ControlError("unauthorized", f"not a valid token: {type(error).__name__}") from error
     return _grant(app.id, claims)
 
 
@@ -111,7 +113,11 @@ def _grant(app: str, claims: dict[str, Any]) -> Grant:
         raise ControlError("unauthorized", "the token's permissions must be a list of strings")
     if source not in ("", *SOURCES):
         raise ControlError("unauthorized", "the token's source must be camera or screen")
-    return Grant(app, room, identity, frozenset(permissions), int(claims["exp"]), source)
+    try:
+        expires_s = int(claims["exp"])
+    except (TypeError, ValueError, OverflowError) as error:  # unchecked when it may have expired
+        raise ControlError("unauthorized", "the token's exp must be a number") from error
+    return Grant(app, room, identity, frozenset(permissions), expires_s, source)
 
 
 def _check_names(room: str, identity: str, kind: str = "invalid") -> None:

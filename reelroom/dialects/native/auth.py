@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
-from typing import Annotated
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
 
-from fastapi import Depends, Request
-from fastapi.security import HTTPBearer
+from fastapi import Depends, HTTPException, Request, Response
+from fastapi.routing import APIRoute
+from fastapi.security import APIKeyQuery, HTTPBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
 
 from reelroom.control.apps import AppContext
@@ -17,8 +20,14 @@ from reelroom.control.errors import ControlError
 from reelroom.control.tokens import Grant, verify
 
 URL_TTL_S = 12 * 3600
-_key = HTTPBearer(auto_error=False, scheme_name="App key", description="the app's native key")
-_token = HTTPBearer(auto_error=False, scheme_name="Room token", bearerFormat="JWT", description="see rooms/…/tokens")
+_key = HTTPBearer(auto_error=False, scheme_name="appKey", description="the app's native key")
+_token = HTTPBearer(auto_error=False, scheme_name="roomToken", bearerFormat="JWT", description="see rooms/…/tokens")
+_signature = APIKeyQuery(
+    name="signature",
+    auto_error=False,
+    scheme_name="signedUrl",
+    description="a file's `url` as answers say it: with `expires`, it opens the files of that recording",
+)
 
 
 def context(request: Request) -> Context:
@@ -30,6 +39,7 @@ ContextDep = Annotated[Context, Depends(context)]
 
 
 KeyDep = Annotated[HTTPAuthorizationCredentials | None, Depends(_key)]
+SignatureDep = Annotated[str | None, Depends(_signature)]
 
 
 async def by_key(ctx: ContextDep, bearer: KeyDep) -> AppContext:
@@ -40,7 +50,50 @@ async def by_key(ctx: ContextDep, bearer: KeyDep) -> AppContext:
     return app
 
 
-AppDep = Annotated[AppContext, Depends(by_key)]
+async def caller(request: Request, ctx: ContextDep, bearer: KeyDep) -> AppContext:
+    """The same, for calls whose query says nothing but what the OpenAPI document names."""
+    app = await by_key(ctx, bearer)
+    check_query(request)
+    return app
+
+
+class KeyRoute(APIRoute):
+    """A route for whoever has a key: nobody else's body is read, and a body is JSON that says so."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+        if self.body_field is None:
+            return handler
+
+        async def checked(request: Request) -> Response:
+            await by_key(context(request), await _key(request))
+            given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if given != "application/json" and not (given.startswith("application/") and given.endswith("+json")):
+                raise HTTPException(415, "Content-Type must be application/json", {"Accept": "application/json"})
+            return await handler(request)
+
+        return checked
+
+
+def check_query(request: Request) -> None:
+    """ControlError for a parameter that the call does not have, or that is given twice and is no list."""
+    document = request.app.openapi()
+    path = request.scope["route"].path_format
+    call = document["paths"].get(path, {}).get(request.method.lower(), {})
+    known = {one["name"]: one["schema"] for one in call.get("parameters", ()) if one["in"] == "query"}
+    for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if name not in known:
+            there = ", ".join(known) or "none"
+            raise ControlError("invalid", f"no such parameter; there are {there}", f"query.{name}"[:80])
+        if times > 1 and "array" not in _types(known[name]):
+            raise ControlError("invalid", "is given more than once", f"query.{name}")
+
+
+def _types(schema: dict[str, Any]) -> set[str]:
+    return {one.get("type", "") for one in (schema, *schema.get("anyOf", ()))}
+
+
+AppDep = Annotated[AppContext, Depends(caller)]
 BearerDep = Annotated[HTTPAuthorizationCredentials | None, Depends(_token)]
 
 

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from reelroom.control.errors import ControlError
-from reelroom.dialects.native.auth import AppDep, ContextDep
+from reelroom.dialects.native.auth import AppDep, ContextDep, KeyRoute
 from reelroom.domain.cost import Shape, estimate
 from reelroom.domain.mix import MAX_SIDE_4K, Mix
 from reelroom.domain.recording import ACTIVE
 
-router = APIRouter(prefix="/api/v1/capacity", tags=["operation"])
+router = APIRouter(prefix="/api/v1/capacity", tags=["operation"], route_class=KeyRoute)
 FRAME_RATE = 30
 Side = Annotated[int, Query(ge=16, le=MAX_SIDE_4K, multiple_of=2)]
 

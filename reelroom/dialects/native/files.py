@@ -27,6 +27,7 @@ Line = TypeVar("Line")
 
 router = APIRouter(prefix="/api/v1/recordings", tags=["files"], route_class=KeyRoute)
 
+
 class File(BaseModel):
     """One object in storage. `url` reads it from the server itself, by anybody, until `expires_at`."""
 
@@ -90,9 +91,7 @@ def _file(row: tables.File, outputs: dict[str, dict[str, Any]], base: str, query
     )
 
 
-@router.get(
-    "/{id}/files", summary="Its files, with URLs to read them from the server", responses=refuses(404)
-)
+@router.get("/{id}/files", summary="Its files, with URLs to read them from the server", responses=refuses(404))
 async def list_files(
     request: Request,
     id: Id,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Literal
 
 from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel, Field
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,9 +18,22 @@ from reelroom.dialects.native.auth import ContextDep
 router = APIRouter(tags=["operation"])
 
 
+class Health(BaseModel):
+    status: Literal["ok"]
+
+
+class Readiness(BaseModel):
+    """What answers: "ok", or what is the matter."""
+
+    ready: bool
+    database: str
+    fleet: str
+    ingest: dict[str, Literal["ok", "away"]] = Field(description="by the number of the ingest process")
+
+
 @router.get("/healthz", summary="This process answers")
-async def healthz() -> dict[str, str]:
-    return {"status": "ok"}
+async def healthz() -> Health:
+    return Health(status="ok")
 
 
 async def _database(ctx: Context) -> str:
@@ -43,16 +57,18 @@ async def _fleet(ctx: Context) -> str:
 @router.get(
     "/readyz",
     summary="Rooms can be joined and recordings started",
-    responses={503: {"description": "not now: the body says what does not answer"}},
+    responses={503: {"model": Readiness, "description": "not now: the body says what does not answer"}},
 )
-async def readyz(ctx: ContextDep) -> JSONResponse:
+async def readyz(ctx: ContextDep, response: Response) -> Readiness:
     database, fleet, stats = await asyncio.gather(_database(ctx), _fleet(ctx), ctx.rooms.stats(2))
-    ingest = {str(index): "ok" if index in stats else "away" for index in range(ctx.settings.workers)}
+    ingest: dict[str, Literal["ok", "away"]] = {
+        str(index): "ok" if index in stats else "away" for index in range(ctx.settings.workers)
+    }
     ready = database == fleet == "ok" and all(state == "ok" for state in ingest.values())
-    body: dict[str, Any] = {"ready": ready, "database": database, "fleet": fleet, "ingest": ingest}
-    return JSONResponse(body, 200 if ready else 503)
+    response.status_code = 200 if ready else 503
+    return Readiness(ready=ready, database=database, fleet=fleet, ingest=ingest)
 
 
-@router.get("/metrics", summary="Prometheus", response_class=Response)
+@router.get("/metrics", summary="Prometheus", response_class=PlainTextResponse)
 async def read_metrics(ctx: ContextDep) -> Response:
     return Response(await metrics.collect(ctx), media_type=metrics.CONTENT_TYPE)

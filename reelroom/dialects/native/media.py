@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import PurePosixPath
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from fastapi.responses import FileResponse, RedirectResponse, StreamingResponse
-from pydantic import AwareDatetime, BaseModel, Field
+from fastapi.responses import RedirectResponse, StreamingResponse
+from pydantic import BaseModel, Field
 
 from reelroom.control.context import Context
 from reelroom.control.library import Content, MediaQuery
-from reelroom.dialects.native.auth import AppDep, ContextDep
-from reelroom.dialects.native.files import MEDIA_TYPES
+from reelroom.control.openapi import header, refuses
+from reelroom.dialects.native import content
+from reelroom.dialects.native.auth import AppDep, ContextDep, KeyRoute
+from reelroom.dialects.native.shapes import Time
 from reelroom.dialects.native.wire import Tag, iso
 from reelroom.store import tables
 
-router = APIRouter(tags=["media"])
+router = APIRouter(tags=["media"], route_class=KeyRoute)
 Id = Annotated[str, Path(pattern="^[0-9]{19}$")]
 Words = Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]] | None, Query(max_length=10)]
 
@@ -96,10 +97,8 @@ async def search(
     identity: Words = None,
     recording: Words = None,
     format: Words = None,
-    from_: Annotated[
-        AwareDatetime | None, Query(alias="from", description="in the library since then or later")
-    ] = None,
-    to: Annotated[AwareDatetime | None, Query(description="... since before then")] = None,
+    from_: Annotated[Time | None, Query(alias="from", description="in the library since then or later")] = None,
+    to: Annotated[Time | None, Query(description="... since before then")] = None,
     oldest_first: bool = False,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
@@ -119,20 +118,28 @@ async def search(
     return MediaPage(media=[_shown(ctx, request, row) for row in rows], total=total)
 
 
-@router.get("/api/v1/media/{id}", summary="One file")
+@router.get("/api/v1/media/{id}", summary="One file", responses=refuses(404))
 async def get(id: Id, request: Request, ctx: ContextDep, app: AppDep) -> Media:
     return _shown(ctx, request, await ctx.library.get(app.id, id))
 
 
-@router.delete("/api/v1/media/{id}", status_code=204, summary="Delete a file, from storage too")
+@router.delete("/api/v1/media/{id}", status_code=204, summary="Delete a file, from storage too", responses=refuses(404))
 async def delete(id: Id, ctx: ContextDep, app: AppDep) -> Response:
     await ctx.library.delete(app.id, id)
     return Response(status_code=204)
 
 
-@router.head("/media/{token}/{id}/{key:path}", include_in_schema=False)
-@router.get("/media/{token}/{id}/{key:path}", include_in_schema=False)
+_ELSEWHERE = {302: {"description": "read it there", "headers": {"Location": header("a link into the storage")}}}
+_READS: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {**content.ANSWERS, **_ELSEWHERE, **refuses(403, 404, 503)},
+}
+
+
+@router.head("/media/{token}/{id}/{key:path}", summary="What one file is", **_READS)
+@router.get("/media/{token}/{id}/{key:path}", summary="The content of one file, by its `url`", **_READS)
 async def read(
+    request: Request,
     token: Annotated[str, Path(max_length=100)],
     id: Id,
     key: Annotated[str, Path(max_length=1024)],
@@ -140,7 +147,7 @@ async def read(
 ) -> Response:
     """A file's content, and that of a playlist's segments by the names that it has for them. Ranges are served."""
     found = await ctx.library.open(token, id, key)
-    kind = MEDIA_TYPES.get(PurePosixPath(key).suffix, "application/octet-stream")
+    kind = content.kind_of(key)
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=3600"}
     if isinstance(found, str):
         return RedirectResponse(found, 302, {"Cache-Control": "no-store"})
@@ -148,4 +155,4 @@ async def read(
         return Response(found, 200, headers, media_type=kind)
     if isinstance(found, Content):
         return StreamingResponse(found.chunks, 200, headers | {"Content-Length": str(found.size)}, media_type=kind)
-    return FileResponse(found, headers=headers, media_type=kind)
+    return content.file(request, found, headers, kind)

@@ -10,25 +10,24 @@ import binascii
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from reelroom.control.errors import ControlError
 from reelroom.control.images import MAX_BYTES, ImageSource
 from reelroom.control.recordings import SceneChange
+from reelroom.dialects.native.shapes import NO_CONTROL, NO_NUL, Body, Identity
 from reelroom.domain import mix as domain
 from reelroom.domain import scene
 
-Identity = Annotated[str, Field(min_length=1, max_length=128)]
 Color = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$", examples=["#102030"])]
 Opacity = Annotated[float, Field(ge=0, le=1)]
 Whole = Annotated[int, Field(ge=0, le=100_000)]
 _Struct = TypeVar("_Struct", scene.Scene, domain.Mix)
-_TEXT = r"^[^\x00]*$"
 _MAX_BASE64 = MAX_BYTES * 4 // 3 + 4
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+Fit = Annotated[scene.Fit, Field(strict=False)]
+Preset = Annotated[scene.Preset, Field(strict=False)]
+Vacant = Annotated[scene.Vacant, Field(strict=False)]
+Box = Annotated[tuple[Whole, Whole, Whole, Whole], Field(strict=False)]
 
 
 class Images:
@@ -52,7 +51,7 @@ class Images:
         return source.reference
 
 
-class Image(_Strict):
+class Image(Body):
     """Exactly one of the three. PNG, JPEG, WebP, GIF (first picture) or BMP; at most 5 MB and 16.7 million pixels."""
 
     url: str | None = Field(default=None, max_length=2048, description="fetched once, now")
@@ -62,7 +61,7 @@ class Image(_Strict):
     )
 
 
-class Place(_Strict):
+class Place(Body):
     """One pane of `custom`, in pixels of the canvas or, when all four numbers are 0 to 1, in fractions of it."""
 
     x: float = Field(ge=0, le=3840)
@@ -71,12 +70,12 @@ class Place(_Strict):
     height: float = Field(gt=0, le=3840)
     z: int = Field(default=0, ge=-100, le=100, description="higher is in front; of equal ones the later")
     alpha: Opacity = 1
-    fit: scene.Fit | None = Field(default=None, description="default: the layout's")
+    fit: Fit | None = Field(default=None, description="default: the layout's")
     identity: Identity | None = Field(default=None, description="default: the next participant who has no pane")
     source: Literal["", "camera", "screen"] = Field(default="", description='"": any')
 
 
-class Run(_Strict):
+class Run(Body):
     """`count` panes of one size, each `dx`, `dy` further than the one before, in units of its table."""
 
     x: Whole
@@ -88,17 +87,17 @@ class Run(_Strict):
     count: int = Field(default=1, ge=1, le=scene.MAX_PANES)
 
 
-class Table(_Strict):
+class Table(Body):
     """Where panes are for up to as many participants as it has panes: whole numbers of a canvas cut into so many
     columns and rows."""
 
     columns: int = Field(ge=1, le=100_000)
     rows: int = Field(ge=1, le=100_000)
-    large: tuple[Whole, Whole, Whole, Whole] | None = Field(default=None, description="x, y, width, height")
+    large: Box | None = Field(default=None, description="x, y, width, height")
     runs: list[Run] = Field(default=[], max_length=scene.MAX_PANES)
 
 
-class Pin(_Strict):
+class Pin(Body):
     """Who has the pane of `tables` with this number (0: the large one, if there is one) while they are there."""
 
     pane: int = Field(ge=0, lt=scene.MAX_PANES)
@@ -106,16 +105,18 @@ class Pin(_Strict):
     source: Literal["", "camera", "screen"] = ""
 
 
-class Layout(_Strict):
+class Layout(Body):
     """Who stands where. A change replaces it as a whole."""
 
-    preset: scene.Preset = scene.Preset.BEST_FIT
-    fit: scene.Fit = Field(default=scene.Fit.CROP, description="how pictures fill their panes")
-    screen_fit: scene.Fit = Field(default=scene.Fit.FIT, description="the same for shared screens")
-    large_fit: scene.Fit | None = Field(default=None, description="the same for the large pane; default: as elsewhere")
-    focus: str = Field(default="", max_length=128, description='who stands large; "": the preset\'s own choice')
+    preset: Preset = scene.Preset.BEST_FIT
+    fit: Fit = Field(default=scene.Fit.CROP, description="how pictures fill their panes")
+    screen_fit: Fit = Field(default=scene.Fit.FIT, description="the same for shared screens")
+    large_fit: Fit | None = Field(default=None, description="the same for the large pane; default: as elsewhere")
+    focus: str = Field(
+        default="", max_length=128, pattern=NO_CONTROL, description='who stands large; "": the preset\'s own choice'
+    )
     focus_source: Literal["", "camera", "screen"] = ""
-    vacant: scene.Vacant = Field(
+    vacant: Vacant = Field(
         default=scene.Vacant.FILL,
         description="without the focus the large pane is another's, waits for a focus that is named, or is empty",
     )
@@ -132,36 +133,36 @@ class Layout(_Strict):
     pins: list[Pin] = Field(default=[], max_length=scene.MAX_PANES, description='of "tables"')
 
 
-class Surface(_Strict):
+class Surface(Body):
     """A colour, and over it an image."""
 
     color: Annotated[str, Field(pattern=r"^(#[0-9a-fA-F]{6})?$")] = Field(
         default="#000000", description='of a placeholder also "": what lies behind it is seen'
     )
     image: Image | None = None
-    fit: scene.Fit = scene.Fit.CROP
+    fit: Fit = scene.Fit.CROP
 
 
-class Border(_Strict):
+class Border(Body):
     """A frame within each pane's edge."""
 
     width: int = Field(default=0, ge=0, le=64, description="pixels")
     color: Color = "#ffffff"
 
 
-class Names(_Strict):
+class Names(Body):
     """A label in each pane's lower left corner."""
 
     size: int = Field(default=24, ge=8, le=200, description="height of the letters in pixels")
     color: Color = "#ffffff"
     background: Color = "#000000"
     opacity: Opacity = Field(default=0.6, description="of the background")
-    texts: dict[Identity, Annotated[str, Field(max_length=scene.MAX_TEXT, pattern=_TEXT)]] = Field(
+    texts: dict[Identity, Annotated[str, Field(max_length=scene.MAX_TEXT, pattern=NO_NUL)]] = Field(
         default={}, max_length=1000, description="by identity; others show their identity"
     )
 
 
-class Watermark(_Strict):
+class Watermark(Body):
     """An image, a text or the wall clock over everything: exactly one of `image`, `text`, `clock`."""
 
     x: float = Field(ge=0, le=3840, description="of its upper left corner, pixels (`fractions`: 0 to 1)")
@@ -171,15 +172,15 @@ class Watermark(_Strict):
     fractions: bool = False
     opacity: Opacity = 1
     image: Image | None = None
-    text: str = Field(default="", max_length=scene.MAX_TEXT, pattern=_TEXT)
-    clock: str = Field(default="", max_length=scene.MAX_TEXT, pattern=_TEXT, examples=["%Y-%m-%d %H:%M:%S"])
+    text: str = Field(default="", max_length=scene.MAX_TEXT, pattern=NO_NUL)
+    clock: str = Field(default="", max_length=scene.MAX_TEXT, pattern=NO_NUL, examples=["%Y-%m-%d %H:%M:%S"])
     utc_offset_minutes: int = Field(default=0, ge=-1440, le=1440)
     size: int = Field(default=24, ge=8, le=200, description="height of the letters in pixels")
     color: Color = "#ffffff"
     background: Annotated[str, Field(pattern=r"^(#[0-9a-fA-F]{6})?$")] = Field(default="", description='"": none')
 
 
-class Scene(_Strict):
+class Scene(Body):
     """Everything that is seen but the participants' own pictures."""
 
     layout: Layout = Layout()
@@ -214,14 +215,16 @@ class Scene(_Strict):
         return found
 
 
-class Push(_Strict):
+class Push(Body):
     """A live stream of the mix, from the recording's start to its end. Answers never show what follows the host."""
 
     id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="what events call it")
-    url: str = Field(max_length=2048, examples=["rtmp://live.example.com/app/key"], description="rtmp, rtmps or srt")
+    url: str = Field(
+        max_length=2048, pattern="^(rtmp|rtmps|srt)://[!-~]+$", examples=["rtmp://live.example.com/app/key"]
+    )
 
 
-class Mix(_Strict):
+class Mix(Body):
     """One picture and one sound of the whole room. No picture when the subscription has no video; no sound likewise."""
 
     width: int = Field(default=1280, ge=16, le=domain.MAX_SIDE_4K, multiple_of=2, description="pixels")
@@ -236,7 +239,7 @@ class Mix(_Strict):
     audio_codec: Literal["aac", "opus", "mp3"] = "aac"
     audio_bitrate: int = Field(default=96_000, ge=16_000, le=320_000, description="bit/s")
     sample_rate: Literal[16000, 32000, 44100, 48000] = Field(default=48_000, description="Hz; opus: 48000")
-    channels: Literal[1, 2] = 2
+    channels: int = Field(default=2, ge=1, le=2)
     individual: bool = Field(default=False, description="also keep every participant's own streams")
     scene: Scene = Scene()
     pushes: list[Push] = Field(default=[], max_length=domain.MAX_PUSHES, description="fixed at the start")
@@ -247,13 +250,14 @@ class Mix(_Strict):
         return made(domain.Mix, values, "mix")
 
 
-class ChangeScene(_Strict):
+class ChangeScene(Body):
     """What is given replaces that part of the scene; the rest stays."""
 
     layout: Layout | None = None
     focus: str | None = Field(
         default=None,
         max_length=128,
+        pattern=NO_CONTROL,
         description='who stands large in the layout from now on; "": the preset\'s own choice',
     )
     background: Surface | None = None

@@ -7,22 +7,22 @@ import binascii
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from reelroom.control.errors import ControlError
+from reelroom.control.openapi import refuses
 from reelroom.control.queues import MAX_BATCH, MAX_RETENTION_S, MAX_VISIBILITY_S, Received
 from reelroom.deliver.queues import MAX_BODY, RETENTION_S, VISIBILITY_S
-from reelroom.dialects.native.auth import AppDep, ContextDep
+from reelroom.dialects.native.auth import AppDep, ContextDep, KeyRoute
+from reelroom.dialects.native.shapes import Body
 from reelroom.dialects.native.wire import iso
 
-router = APIRouter(prefix="/api/v1/queues", tags=["queues"])
+router = APIRouter(prefix="/api/v1/queues", tags=["queues"], route_class=KeyRoute)
 Name = Annotated[str, Path(pattern="^[A-Za-z0-9][A-Za-z0-9-]{0,119}$")]
 Receipt = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 
 
-class QueueSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class QueueSettings(Body):
     visibility_s: int = Field(
         VISIBILITY_S, ge=1, le=MAX_VISIBILITY_S, description="for so long a received message is hidden from others"
     )
@@ -39,13 +39,11 @@ class Queues(BaseModel):
     queues: list[Queue]
 
 
-class NewMessage(BaseModel):
-    """Give `text`, or `data` for bytes that are no text."""
+class NewMessage(Body):
+    """Give `text`, or `data` for bytes that are no text; at most 65,536 bytes of UTF-8."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    text: str | None = Field(default=None, max_length=MAX_BODY)
-    data: str | None = Field(default=None, max_length=MAX_BODY * 2, description="base64")
+    text: str | None = Field(default=None, min_length=1, max_length=MAX_BODY)
+    data: str | None = Field(default=None, min_length=1, max_length=MAX_BODY * 2, description="base64")
 
 
 class MessageId(BaseModel):
@@ -104,7 +102,7 @@ async def put(name: Name, wanted: QueueSettings, ctx: ContextDep, app: AppDep) -
     return Response(status_code=204)
 
 
-@router.delete("/{name}", status_code=204, summary="Delete a queue with its messages")
+@router.delete("/{name}", status_code=204, summary="Delete a queue with its messages", responses=refuses(404))
 async def delete(name: Name, ctx: ContextDep, app: AppDep) -> Response:
     await ctx.queues.delete(app.id, name)
     return Response(status_code=204)
@@ -121,7 +119,7 @@ async def send(name: Name, wanted: NewMessage, ctx: ContextDep, app: AppDep) -> 
     return MessageId(id=await ctx.queues.send(app.id, name, body))
 
 
-@router.post("/{name}/receive", summary="Receive messages: they are yours for a while")
+@router.post("/{name}/receive", summary="Receive messages: they are yours for a while", responses=refuses(404))
 async def receive(
     name: Name,
     ctx: ContextDep,
@@ -134,7 +132,12 @@ async def receive(
     return Messages(messages=[_shown(one) for one in found])
 
 
-@router.delete("/{name}/messages/{receipt}", status_code=204, summary="A received message was dealt with")
+@router.delete(
+    "/{name}/messages/{receipt}",
+    status_code=204,
+    summary="A received message was dealt with",
+    responses=refuses(404),
+)
 async def remove(name: Name, receipt: Receipt, ctx: ContextDep, app: AppDep) -> Response:
     await ctx.queues.remove(app.id, name, receipt)
     return Response(status_code=204)

@@ -9,17 +9,21 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Response
-from pydantic import AwareDatetime, BaseModel
+from pydantic import BaseModel
 
-from reelroom.control import plans, timeline
+from reelroom.control import plans
+from reelroom.control import timeline as journal
 from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
+from reelroom.control.openapi import header, refuses
 from reelroom.dialects.native import wire
-from reelroom.dialects.native.auth import AppDep, ContextDep
+from reelroom.dialects.native.auth import AppDep, ContextDep, KeyRoute
+from reelroom.dialects.native.shapes import Time
+from reelroom.dialects.native.timeline import Timeline
 from reelroom.domain.recording import Mode, RecordingSpec, State
 from reelroom.store import tables
 
-router = APIRouter(prefix="/api/v1/recordings", tags=["recordings"])
+router = APIRouter(prefix="/api/v1/recordings", tags=["recordings"], route_class=KeyRoute)
 Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 Key = Annotated[str | None, Header(min_length=1, max_length=255)]
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds to wait for it to end")]
@@ -65,7 +69,15 @@ async def _plan(ctx: Context, spec: RecordingSpec) -> wire.Plan:
     "",
     status_code=201,
     summary="Start a recording",
-    responses={200: {"model": wire.Recording, "description": "this Idempotency-Key has made it before"}},
+    responses={
+        200: {
+            "model": wire.Recording,
+            "description": "this Idempotency-Key has made it before",
+            "headers": {"Location": header("where it is"), "Idempotent-Replayed": header("it is so", const="true")},
+        },
+        201: {"headers": {"Location": header("where it is")}},
+        **refuses(404, 409),
+    },
 )
 async def start(
     wanted: wire.CreateRecording,
@@ -97,8 +109,8 @@ async def list_recordings(
     app: AppDep,
     room: Annotated[str | None, Query(max_length=128)] = None,
     state: Annotated[list[State] | None, Query(description="may be repeated")] = None,
-    from_: Annotated[AwareDatetime | None, Query(alias="from", description="created at or after")] = None,
-    to: Annotated[AwareDatetime | None, Query(description="created before")] = None,
+    from_: Annotated[Time | None, Query(alias="from", description="created at or after")] = None,
+    to: Annotated[Time | None, Query(description="created before")] = None,
     name: Annotated[str, Query(max_length=256, description="its name begins with this")] = "",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str, Query(max_length=200)] = "",
@@ -116,12 +128,12 @@ async def list_recordings(
     return wire.Recordings(recordings=await _shown(ctx, rows), next=following)
 
 
-@router.get("/{id}", summary="One recording")
+@router.get("/{id}", summary="One recording", responses=refuses(404))
 async def get(id: Id, ctx: ContextDep, app: AppDep) -> wire.Recording:
     return (await _shown(ctx, [await ctx.recordings.get(app.id, id)]))[0]
 
 
-@router.patch("/{id}", summary="Change whom it records, or what a mix shows, from now on")
+@router.patch("/{id}", summary="Change whom it records, or what a mix shows, from now on", responses=refuses(404, 409))
 async def change(id: Id, wanted: wire.ChangeRecording, ctx: ContextDep, app: AppDep) -> wire.Recording:
     if wanted.subscription is None and wanted.scene is None:
         raise ControlError("invalid", "give subscription, scene or both")
@@ -135,22 +147,22 @@ async def change(id: Id, wanted: wire.ChangeRecording, ctx: ContextDep, app: App
     return (await _shown(ctx, [await ctx.recordings.change(app.id, id, subscription, scene)]))[0]
 
 
-@router.post("/{id}/pause", summary="Leave out what follows")
+@router.post("/{id}/pause", summary="Leave out what follows", responses=refuses(404, 409))
 async def pause(id: Id, ctx: ContextDep, app: AppDep) -> wire.Recording:
     return (await _shown(ctx, [await ctx.recordings.pause(app.id, id)]))[0]
 
 
-@router.post("/{id}/resume", summary="Go on after a pause, in the same files")
+@router.post("/{id}/resume", summary="Go on after a pause, in the same files", responses=refuses(404, 409))
 async def resume(id: Id, ctx: ContextDep, app: AppDep) -> wire.Recording:
     return (await _shown(ctx, [await ctx.recordings.resume(app.id, id)]))[0]
 
 
-@router.post("/{id}/stop", summary="End the recording")
+@router.post("/{id}/stop", summary="End the recording", responses=refuses(404, 409))
 async def stop(id: Id, ctx: ContextDep, app: AppDep, wait_s: Wait = 0) -> wire.Recording:
     return (await _shown(ctx, [await ctx.recordings.stop(app.id, id, wait_s=wait_s)]))[0]
 
 
-@router.delete("/{id}", status_code=204, summary="Delete an ended recording")
+@router.delete("/{id}", status_code=204, summary="Delete an ended recording", responses=refuses(404, 409))
 async def delete(
     id: Id,
     ctx: ContextDep,
@@ -162,12 +174,12 @@ async def delete(
     return Response(status_code=204)
 
 
-@router.get("/{id}/events", summary="What happened, and each try to tell")
+@router.get("/{id}/events", summary="What happened, and each try to tell", responses=refuses(404))
 async def events(
     id: Id,
     ctx: ContextDep,
     app: AppDep,
-    after: Annotated[int, Query(ge=0, description="events behind this number")] = 0,
+    after: Annotated[int, Query(ge=0, le=(1 << 63) - 1, description="events behind this number")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> Events:
     return Events(
@@ -189,7 +201,13 @@ async def events(
     )
 
 
-@router.post("/{id}/events/{event}/replay", status_code=202, summary="Deliver an event once more")
+@router.post(
+    "/{id}/events/{event}/replay",
+    status_code=202,
+    summary="Deliver an event once more",
+    response_class=Response,
+    responses=refuses(404),
+)
 async def replay(
     id: Id, event: Annotated[str, Path(pattern="^[0-9a-f]{32}$")], ctx: ContextDep, app: AppDep
 ) -> Response:
@@ -200,7 +218,10 @@ async def replay(
     return Response(status_code=202)
 
 
-@router.get("/{id}/timeline", summary="Outputs, gaps, pauses and participants, from the journal")
-async def get_timeline(id: Id, ctx: ContextDep, app: AppDep) -> dict[str, Any]:
+@router.get(
+    "/{id}/timeline", summary="Outputs, gaps, pauses and participants, from the journal", responses=refuses(404)
+)
+async def get_timeline(id: Id, ctx: ContextDep, app: AppDep) -> Timeline:
     await ctx.recordings.get(app.id, id)
-    return await asyncio.to_thread(timeline.read, ctx.recorders.folder(id) / "journal.jsonl")
+    read = await asyncio.to_thread(journal.read, ctx.recorders.folder(id) / "journal.jsonl")
+    return Timeline.model_validate(read)

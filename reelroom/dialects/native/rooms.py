@@ -8,12 +8,14 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from reelroom.control.openapi import refuses
 from reelroom.control.tokens import MAX_TTL_S, mint
-from reelroom.dialects.native.auth import AppDep, ContextDep
+from reelroom.dialects.native.auth import AppDep, ContextDep, KeyRoute
+from reelroom.dialects.native.shapes import NO_CONTROL, Body, Identity
 from reelroom.dialects.native.wire import iso
 
-router = APIRouter(prefix="/api/v1/rooms", tags=["rooms"])
-Name = Annotated[str, Path(min_length=1, max_length=128)]
+router = APIRouter(prefix="/api/v1/rooms", tags=["rooms"], route_class=KeyRoute)
+Name = Annotated[str, Path(min_length=1, max_length=128, pattern=NO_CONTROL)]
 
 
 class Room(BaseModel):
@@ -56,10 +58,10 @@ class RoomDetail(Participants):
     room: str
 
 
-class TokenRequest(BaseModel):
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"identity": "ann", "ttl_s": 3600}})
+class TokenRequest(Body):
+    model_config = ConfigDict(json_schema_extra={"example": {"identity": "ann", "ttl_s": 3600}})
 
-    identity: str = Field(min_length=1, max_length=128)
+    identity: Identity
     permissions: list[Literal["publish", "watch"]] = Field(["publish", "watch"], min_length=1, max_length=2)
     ttl_s: int = Field(6 * 3600, ge=1, le=MAX_TTL_S)
     source: Literal["camera", "screen"] | None = Field(None, description="what its video must be")
@@ -93,17 +95,19 @@ async def list_rooms(ctx: ContextDep, app: AppDep) -> Rooms:
     )
 
 
-@router.get("/{room}", summary="One room")
+@router.get("/{room}", summary="One room", responses=refuses(404))
 async def get_room(room: Name, ctx: ContextDep, app: AppDep) -> RoomDetail:
     return RoomDetail(room=room, participants=_participants(await ctx.rooms.get(app.id, room)))
 
 
-@router.get("/{room}/participants", summary="Who is in a room, with their tracks")
+@router.get("/{room}/participants", summary="Who is in a room, with their tracks", responses=refuses(404))
 async def list_participants(room: Name, ctx: ContextDep, app: AppDep) -> Participants:
     return Participants(participants=_participants(await ctx.rooms.get(app.id, room)))
 
 
-@router.delete("/{room}/participants/{identity}", status_code=204, summary="Throw a participant out")
+@router.delete(
+    "/{room}/participants/{identity}", status_code=204, summary="Throw a participant out", responses=refuses(404)
+)
 async def remove_participant(room: Name, identity: Name, ctx: ContextDep, app: AppDep) -> Response:
     await ctx.rooms.remove(app.id, room, identity)
     return Response(status_code=204)

@@ -6,33 +6,34 @@ from typing import Annotated, Literal
 
 import msgspec
 from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
+from reelroom.control.openapi import header, refuses
 from reelroom.control.rules import StoredRule
-from reelroom.dialects.native.auth import AppDep, ContextDep
+from reelroom.dialects.native.auth import AppDep, ContextDep, KeyRoute
+from reelroom.dialects.native.shapes import NO_NUL, Body, Made
 from reelroom.dialects.native.templates import DIALECT, Name
-from reelroom.dialects.native.wire import iso
+from reelroom.dialects.native.wire import Once, iso
 from reelroom.domain.rules import MAX_PATTERN, MAX_RESUME_S, Per, Rule
 
-router = APIRouter(prefix="/api/v1/rules", tags=["rules"])
+router = APIRouter(prefix="/api/v1/rules", tags=["rules"], route_class=KeyRoute)
 Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
-Pattern = Annotated[str, Field(min_length=1, max_length=MAX_PATTERN, pattern=r"^[^\x00]*$")]
-Sources = Annotated[list[Literal["camera", "screen"]], Field(min_length=1, max_length=2)]
+Pattern = Annotated[str, Field(min_length=1, max_length=MAX_PATTERN, pattern=NO_NUL)]
+Sources = Annotated[list[Literal["camera", "screen"]], Field(min_length=1, max_length=2, json_schema_extra=Once)]
 Resume = Annotated[int, Field(ge=1, le=MAX_RESUME_S, description="seconds that whoever it records may be away")]
 
 
-class NewRule(BaseModel):
+class NewRule(Body):
     """Streams that match are recorded, from when they come until they have been away for `resume_s`."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={"example": {"name": "teachers", "template": "0" * 32, "identity": "teacher-*"}},
     )
 
     name: Name
-    template: str = Field(max_length=36, description="a template's id: what is started")
+    template: Made = Field(description="a template's id: what is started")
     per: Literal["stream", "room"] = Field(
         "stream", description="a recording for each stream, or one for the room, with whom the template subscribes to"
     )
@@ -43,11 +44,9 @@ class NewRule(BaseModel):
     enabled: bool = True
 
 
-class ChangedRule(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class ChangedRule(Body):
     name: Name | None = None
-    template: str | None = Field(default=None, max_length=36)
+    template: Made | None = None
     per: Literal["stream", "room"] | None = None
     room: Pattern | None = None
     identity: Pattern | None = None
@@ -57,14 +56,14 @@ class ChangedRule(BaseModel):
 
 
 class ShownRule(NewRule):
-    model_config = ConfigDict(extra="forbid", json_schema_extra=None)
+    model_config = ConfigDict(json_schema_extra=None)
 
     id: str
     created_at: str | None
     error: str = Field(description="why it could not start what it should have, the last time that it did not")
 
 
-class ShownRules(BaseModel):
+class ShownRules(Body):
     rules: list[ShownRule]
 
 
@@ -85,7 +84,12 @@ def _shown(ctx: Context, stored: StoredRule) -> ShownRule:
     )
 
 
-@router.post("", status_code=201, summary="Record by itself what matches")
+@router.post(
+    "",
+    status_code=201,
+    summary="Record by itself what matches",
+    responses={201: {"headers": {"Location": header("where it is")}}, **refuses(409)},
+)
 async def create(wanted: NewRule, ctx: ContextDep, app: AppDep, response: Response) -> ShownRule:
     """Holds for whoever is there already, too."""
     try:
@@ -110,12 +114,12 @@ async def list_rules(ctx: ContextDep, app: AppDep) -> ShownRules:
     return ShownRules(rules=[_shown(ctx, stored) for stored in ctx.rules.list(app.id, DIALECT)])
 
 
-@router.get("/{id}", summary="One rule")
+@router.get("/{id}", summary="One rule", responses=refuses(404))
 async def get(id: Id, ctx: ContextDep, app: AppDep) -> ShownRule:
     return _shown(ctx, _native(ctx.rules.get(app.id, id)))
 
 
-@router.patch("/{id}", summary="Change a rule; what it has started goes on")
+@router.patch("/{id}", summary="Change a rule; what it has started goes on", responses=refuses(404))
 async def change(id: Id, wanted: ChangedRule, ctx: ContextDep, app: AppDep) -> ShownRule:
     known = _native(ctx.rules.get(app.id, id)).rule
     given = wanted.model_dump(exclude_none=True, exclude={"name"})
@@ -130,7 +134,7 @@ async def change(id: Id, wanted: ChangedRule, ctx: ContextDep, app: AppDep) -> S
     return _shown(ctx, await ctx.rules.change(app.id, id, wanted.name, rule))
 
 
-@router.delete("/{id}", status_code=204, summary="Delete a rule; what it has started goes on")
+@router.delete("/{id}", status_code=204, summary="Delete a rule; what it has started goes on", responses=refuses(404))
 async def delete(id: Id, ctx: ContextDep, app: AppDep) -> Response:
     _native(ctx.rules.get(app.id, id))
     await ctx.rules.delete(app.id, id)

@@ -7,36 +7,35 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from reelroom.control import destinations
 from reelroom.control.apps import AppContext
 from reelroom.control.errors import ControlError
 from reelroom.control.new_recording import NewRecording
+from reelroom.control.openapi import header, like, refuses
 from reelroom.control.templates import MAX_NAME, Template
 from reelroom.dialects.native import wire
-from reelroom.dialects.native.auth import AppDep, ContextDep
+from reelroom.dialects.native.auth import AppDep, ContextDep, KeyRoute
+from reelroom.dialects.native.shapes import NO_NUL, Body
 from reelroom.domain.rules import Match
 
-router = APIRouter(prefix="/api/v1/templates", tags=["templates"])
+router = APIRouter(prefix="/api/v1/templates", tags=["templates"], route_class=KeyRoute)
 DIALECT = "native"
 Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
-Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME, pattern=r"^[^\x00]*$")]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME, pattern=NO_NUL)]
 
 
-class NewTemplate(BaseModel):
+class NewTemplate(Body):
     model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"example": {"name": "lesson", "recording": {"formats": ["hls", "mp4"]}}},
+        json_schema_extra={"example": {"name": "lesson", "recording": {"formats": ["hls", "mp4"]}}}
     )
 
     name: Name
     recording: wire.RecordingShape = Field(description="as for a start, without the room")
 
 
-class ChangedTemplate(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class ChangedTemplate(Body):
     name: Name | None = None
     recording: wire.RecordingShape | None = Field(default=None, description="replaces the one before as a whole")
 
@@ -44,7 +43,9 @@ class ChangedTemplate(BaseModel):
 class ShownTemplate(BaseModel):
     id: str
     name: str
-    recording: dict[str, Any] = Field(description="what was given, without credentials and secrets")
+    recording: Annotated[dict[str, Any], WithJsonSchema(like(wire.RecordingShape))] = Field(
+        description="what was given, without credentials and secrets"
+    )
     created_at: str | None
     changed_at: str | None
 
@@ -94,7 +95,12 @@ def _body(app: AppContext, shape: wire.RecordingShape) -> dict[str, Any]:
     return shape.model_dump(mode="json", exclude_unset=True)
 
 
-@router.post("", status_code=201, summary="Keep a start by name")
+@router.post(
+    "",
+    status_code=201,
+    summary="Keep a start by name",
+    responses={201: {"headers": {"Location": header("where it is")}}, **refuses(409)},
+)
 async def create(wanted: NewTemplate, ctx: ContextDep, app: AppDep, response: Response) -> ShownTemplate:
     made = await ctx.templates.create(app.id, DIALECT, wanted.name, _body(app, wanted.recording))
     response.headers["Location"] = f"/api/v1/templates/{made.id}"
@@ -112,18 +118,18 @@ async def list_templates(
     return ShownTemplates(templates=[_shown(one) for one in found], total=total)
 
 
-@router.get("/{id}", summary="One template")
+@router.get("/{id}", summary="One template", responses=refuses(404))
 async def get(id: Id, ctx: ContextDep, app: AppDep) -> ShownTemplate:
     return _shown(await ctx.templates.get(app.id, DIALECT, id))
 
 
-@router.patch("/{id}", summary="Change a template, for what starts from now on")
+@router.patch("/{id}", summary="Change a template, for what starts from now on", responses=refuses(404))
 async def change(id: Id, wanted: ChangedTemplate, ctx: ContextDep, app: AppDep) -> ShownTemplate:
     body = None if wanted.recording is None else _body(app, wanted.recording)
     return _shown(await ctx.templates.change(app.id, DIALECT, id, wanted.name, body))
 
 
-@router.delete("/{id}", status_code=204, summary="Delete a template that no rule uses")
+@router.delete("/{id}", status_code=204, summary="Delete a template that no rule uses", responses=refuses(404, 409))
 async def delete(id: Id, ctx: ContextDep, app: AppDep) -> Response:
     await ctx.templates.delete(app.id, DIALECT, id)
     return Response(status_code=204)

@@ -9,9 +9,11 @@ from fastapi import APIRouter, Header, HTTPException, Path, Query, Request, Resp
 
 from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
+from reelroom.control.openapi import header, refuses
 from reelroom.control.rooms import SdpRefused
 from reelroom.control.tokens import PUBLISH, WATCH
 from reelroom.dialects.native.auth import BearerDep, ContextDep, grant
+from reelroom.dialects.native.shapes import NO_CONTROL
 from reelroom.dialects.tencent import given
 from reelroom.domain.names import check_name
 
@@ -19,18 +21,46 @@ router = APIRouter(tags=["WHIP and WHEP"])
 
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
-Name = Annotated[str, Path(min_length=1, max_length=128)]
+Name = Annotated[str, Path(min_length=1, max_length=128, pattern=NO_CONTROL)]
 Session = Annotated[str, Path(min_length=8, max_length=128, pattern=r"^[A-Za-z0-9_.-]+$")]
-_SDP_BODY: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {SDP: {"schema": {"type": "string"}}}},
-    "responses": {"201": {"description": "the SDP answer", "content": {SDP: {"schema": {"type": "string"}}}}},
-}
-_FRAGMENT_BODY: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {FRAGMENT: {"schema": {"type": "string"}}}},
+_ETAG = header("of the ICE session: what If-Match is to say", pattern='^"[^"]+"$')
+#: What FastAPI is told of each kind of call; bodies are no JSON, so it reads none.
+_CREATES: dict[str, Any] = {
+    "status_code": 201,
+    "response_class": Response,
     "responses": {
-        "200": {"description": "ICE was restarted: the new credentials, with a new ETag"},
-        "204": {"description": "candidates were taken"},
+        201: {
+            "description": "the SDP answer",
+            "content": {SDP: {"schema": {"type": "string"}}},
+            "headers": {
+                "Location": header("of the session: takes PATCH and DELETE"),
+                "ETag": _ETAG,
+                "Accept-Patch": header("what PATCH takes", const=FRAGMENT),
+            },
+        },
+        **refuses(403, 404, 406),
     },
+    "openapi_extra": {"requestBody": {"required": True, "content": {SDP: {"schema": {"type": "string"}}}}},
+}
+_PATCHES: dict[str, Any] = {
+    "summary": "Trickle ICE or restart it",
+    "status_code": 204,
+    "response_class": Response,
+    "response_description": "candidates were taken",
+    "responses": {
+        200: {
+            "description": "ICE was restarted: the new credentials",
+            "content": {FRAGMENT: {"schema": {"type": "string"}}},
+            "headers": {"ETag": _ETAG},
+        },
+        **refuses(403, 404, 412, 428),
+    },
+    "openapi_extra": {"requestBody": {"required": True, "content": {FRAGMENT: {"schema": {"type": "string"}}}}},
+}
+_DELETES: dict[str, Any] = {
+    "response_class": Response,
+    "response_description": "the session has ended",
+    "responses": refuses(403, 404),
 }
 
 
@@ -72,7 +102,7 @@ def _created(path: str, answer: dict[str, Any]) -> Response:
     return Response(answer["sdp"], 201, headers, media_type=SDP)
 
 
-@router.post("/whip/{room}", status_code=201, summary="Publish into a room", openapi_extra=_SDP_BODY)
+@router.post("/whip/{room}", summary="Publish into a room", **_CREATES)
 async def publish(
     request: Request,
     room: Name,
@@ -110,7 +140,7 @@ async def publish(
     return _created(f"/whip/{quote(room, safe='')}", answer)
 
 
-@router.post("/whep/{room}/{identity}", status_code=201, summary="Watch a participant", openapi_extra=_SDP_BODY)
+@router.post("/whep/{room}/{identity}", summary="Watch a participant", **_CREATES)
 async def watch(request: Request, room: Name, identity: Name, ctx: ContextDep, bearer: BearerDep) -> Response:
     granted = await grant(ctx, bearer)
     granted.check(_name("room", room), WATCH)
@@ -166,19 +196,19 @@ async def _delete(ctx: Context, room: str, session: str, permission: str, bearer
 IfMatch = Annotated[str | None, Header(max_length=256)]
 
 
-@router.patch("/whip/{room}/{session}", summary="Trickle ICE or restart it", openapi_extra=_FRAGMENT_BODY)
+@router.patch("/whip/{room}/{session}", **_PATCHES)
 async def patch_publisher(
     request: Request, room: Name, session: Session, ctx: ContextDep, bearer: BearerDep, if_match: IfMatch = None
 ) -> Response:
     return await _patch(ctx, request, room, session, PUBLISH, bearer, if_match)
 
 
-@router.delete("/whip/{room}/{session}", summary="Stop publishing")
+@router.delete("/whip/{room}/{session}", summary="Stop publishing", **_DELETES)
 async def delete_publisher(room: Name, session: Session, ctx: ContextDep, bearer: BearerDep) -> Response:
     return await _delete(ctx, room, session, PUBLISH, bearer)
 
 
-@router.patch("/whep/{room}/{identity}/{session}", summary="Trickle ICE or restart it", openapi_extra=_FRAGMENT_BODY)
+@router.patch("/whep/{room}/{identity}/{session}", **_PATCHES)
 async def patch_viewer(
     request: Request,
     room: Name,
@@ -191,6 +221,6 @@ async def patch_viewer(
     return await _patch(ctx, request, room, session, WATCH, bearer, if_match)
 
 
-@router.delete("/whep/{room}/{identity}/{session}", summary="Stop watching")
+@router.delete("/whep/{room}/{identity}/{session}", summary="Stop watching", **_DELETES)
 async def delete_viewer(room: Name, identity: Name, session: Session, ctx: ContextDep, bearer: BearerDep) -> Response:
     return await _delete(ctx, room, session, WATCH, bearer)

@@ -6,25 +6,28 @@ import math
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from reelroom.control.apps import AppContext
 from reelroom.control.destinations import DestinationSpec
 from reelroom.control.errors import ControlError
 from reelroom.control.listing import new_id
 from reelroom.control.new_recording import CallbackSpec, NewRecording
+from reelroom.control.openapi import shape_of
 from reelroom.dialects.native.mixed import ChangeScene, Images, Mix
+from reelroom.dialects.native.shapes import NO_CONTROL, NO_NUL, Body, Identity, Made
+from reelroom.domain import events
 from reelroom.domain import library as domain_library
 from reelroom.domain import recording as domain
 from reelroom.domain.library import MAX_TAG, MAX_TAGS
 from reelroom.store import tables
 
-Identity = Annotated[str, Field(min_length=1, max_length=128)]
-_NO_NUL = r"^[^\x00]*$"  # which PostgreSQL takes in no text
-Label = Annotated[str, Field(max_length=256, pattern=_NO_NUL)]
-LabelName = Annotated[str, Field(min_length=1, max_length=64, pattern=_NO_NUL)]
-Tag = Annotated[str, Field(min_length=1, max_length=MAX_TAG, pattern=_NO_NUL)]
+Label = Annotated[str, Field(max_length=256, pattern=NO_NUL)]
+LabelName = Annotated[str, Field(min_length=1, max_length=64, pattern=NO_NUL)]
+Tag = Annotated[str, Field(min_length=1, max_length=MAX_TAG, pattern=NO_NUL)]
 Option = Annotated[str, Field(max_length=16_384)]
+Pattern = Annotated[str, Field(max_length=512, pattern=NO_CONTROL)]
+Once: dict[str, Any] = {"uniqueItems": True}  # of lists that name nothing twice
 
 
 def iso(ns: int | None) -> str | None:
@@ -35,11 +38,17 @@ def iso(ns: int | None) -> str | None:
     return f"{whole}.{ns // 1_000_000 % 1000:03d}Z"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+def _known_event(name: str) -> str:
+    if name not in events.TYPES:
+        raise ValueError("no such event; there are " + ", ".join(events.TYPES))
+    return name
 
 
-class Selection(_Strict):
+EventType = Annotated[str, AfterValidator(_known_event), WithJsonSchema({"type": "string", "enum": list(events.TYPES)})]
+Format = Annotated[domain.Format, Field(strict=False)]
+
+
+class Selection(Body):
     include: list[Identity] | None = Field(default=None, max_length=1000, description="only these identities")
     exclude: list[Identity] = Field(default=[], max_length=1000, description="everybody but these")
 
@@ -50,7 +59,7 @@ class Selection(_Strict):
         return domain.Selection(include=include, exclude=tuple(self.exclude))
 
 
-class Subscription(_Strict):
+class Subscription(Body):
     """Whose tracks: `true` everybody's, `false` nobody's, or a selection."""
 
     audio: bool | Selection = True
@@ -67,53 +76,50 @@ class Subscription(_Strict):
         return domain.Subscription(audio=one(self.audio), video=one(self.video), sources=sources)
 
 
-class Hls(_Strict):
+class Hls(Body):
     container: Literal["fmp4", "ts"] = "fmp4"
     segment_s: float = Field(default=6, ge=2, le=30)
 
 
-class Gaps(_Strict):
+class Gaps(Body):
     audio: Literal["leave", "silence"] = "leave"
     video: Literal["leave", "last", "black"] = "leave"
 
 
-class Naming(_Strict):
-    prefix: str = Field(default="{recording}/", max_length=512)
-    file: str = Field(default="{identity}_{source}", max_length=512)
-    segment: str = Field(default="{identity}_{source}_{sequence:05d}", max_length=512)
-    mixed: str = Field(default="mixed", max_length=512, description="as `file`, of the mix")
-    mixed_segment: str = Field(default="mixed_{sequence:05d}", max_length=512, description="as `segment`, of the mix")
-    mixed_file: str = Field(default="", max_length=512, description="of the mix's finished files; default: as `mixed`")
+class Naming(Body):
+    prefix: Pattern = "{recording}/"
+    file: Pattern = "{identity}_{source}"
+    segment: Pattern = "{identity}_{source}_{sequence:05d}"
+    mixed: Pattern = Field(default="mixed", description="as `file`, of the mix")
+    mixed_segment: Pattern = Field(default="mixed_{sequence:05d}", description="as `segment`, of the mix")
+    mixed_file: Pattern = Field(default="", description="of the mix's finished files; default: as `mixed`")
 
 
-class Limits(_Strict):
+class Limits(Body):
     idle_s: float = Field(default=0, ge=0, le=30 * 86_400, description="ends after so long without anybody; 0: never")
     duration_s: float = Field(default=0, ge=0, le=30 * 86_400, description="ends after so long; 0: never")
 
 
-class Destination(_Strict):
+class Destination(Body):
     service: str = Field(max_length=32, examples=["s3"], description="fs, s3, oss, cos, obs, gcs, azblob, …")
     options: dict[LabelName, Option] = Field(default={}, description="opendal's options; credentials are encrypted")
 
 
-class Callback(_Strict):
+class Callback(Body):
     url: str = Field(max_length=2048, examples=["https://example.com/hook"])
     secret: str = Field(default="", max_length=256, description="signs the callbacks; default: the app's key")
-    events: list[Annotated[str, Field(max_length=48)]] | None = Field(
-        default=None, max_length=32, description="default: all"
-    )
+    events: list[EventType] | None = Field(default=None, max_length=len(events.TYPES), description="default: all")
 
 
-class Library(_Strict):
+class Library(Body):
     """Finished files go into the app's media library: `/api/v1/media`."""
 
-    tags: list[Tag] = Field(default=[], max_length=MAX_TAGS)
+    tags: list[Tag] = Field(default=[], max_length=MAX_TAGS, json_schema_extra=Once)
     retention_days: float = Field(
         default=0, ge=0, le=36_500, description="after so long a file goes from the library and storage; 0: never"
     )
-    name: str = Field(
+    name: Pattern = Field(
         default="",
-        max_length=512,
         description="pattern of a file's name in the library, as `naming.file`, with {end} too; default: its object's",
         examples=["{room}_{identity}_{start:%Y-%m-%d-%H-%M-%S}"],
     )
@@ -124,17 +130,19 @@ class Library(_Strict):
         )
 
 
-class RecordingShape(_Strict):
+class RecordingShape(Body):
     """What a recording is to be, wherever it is. Everything has a default."""
 
     mode: Literal["individual", "mixed", "page", "snapshot"] = Field(
         default="individual", description="individual or mixed; page and snapshot are not supported yet"
     )
     mix: Mix | None = Field(default=None, description="with mode mixed; default: all of its defaults")
-    name: str = Field(default="", max_length=256, pattern=_NO_NUL)
+    name: str = Field(default="", max_length=256, pattern=NO_NUL)
     labels: dict[LabelName, Label] = Field(default={}, max_length=32)
     subscription: Subscription = Subscription()
-    formats: list[domain.Format] = Field(default=[domain.Format.HLS], min_length=1, max_length=8)
+    formats: list[Format] = Field(
+        default=[domain.Format.HLS], min_length=1, max_length=len(domain.Format), json_schema_extra=Once
+    )
     hls: Hls = Hls()
     tracks: Literal["together", "apart"] = "together"
     audio_codec: Literal["auto", "aac"] = "auto"
@@ -212,9 +220,7 @@ class CreateRecording(RecordingShape):
     )
 
     room: Identity
-    template: str | None = Field(
-        default=None, max_length=36, description="a template's id: what is not given here is as it says"
-    )
+    template: Made | None = Field(default=None, description="a template's id: what is not given here is as it says")
 
     def over(self, template: dict[str, Any]) -> CreateRecording:
         """`template` with what this call gives put over it, field by field."""
@@ -225,7 +231,7 @@ class CreateRecording(RecordingShape):
             raise ControlError("invalid", f"the template does not fit: {error}"[:500], "template") from error
 
 
-class ChangeRecording(_Strict):
+class ChangeRecording(Body):
     """What is given changes from now on; the rest stays."""
 
     model_config = ConfigDict(
@@ -241,18 +247,29 @@ class ChangeRecording(_Strict):
     scene: ChangeScene | None = Field(default=None, description="of a recording of mode mixed")
 
 
+class PlannedTrack(BaseModel):
+    """A track of somebody who is there now. `formats` and `mixed`: "copy", "dropped", or "transcode to" a codec."""
+
+    identity: str
+    source: str
+    kind: str
+    codec: str
+    formats: dict[str, str]
+    mixed: str | None = Field(default=None, description="into what a mix turns it")
+
+
 class Plan(BaseModel):
     """What is copied and what is transcoded: by format and codec, and for the tracks that are there now."""
 
     formats: dict[str, dict[str, str]]
-    tracks: list[dict[str, Any]]
+    tracks: list[PlannedTrack]
 
 
 class Recording(BaseModel):
     id: str
     room: str
-    mode: str
-    state: str = Field(description="starting, recording, paused, finishing, uploading, finished or failed")
+    mode: domain.Mode
+    state: domain.State
     reason: str = Field(description="why it ended: requested, idle, max_duration, disk_full or error")
     message: str
     name: str
@@ -262,11 +279,15 @@ class Recording(BaseModel):
     started_at: str | None
     stopped_at: str | None
     finished_at: str | None
-    subscription: dict[str, Any]
-    formats: list[str]
-    spec: dict[str, Any] = Field(description="everything that was asked for, defaults filled in")
-    destination: dict[str, Any] = Field(description="service and what may be shown of it; never credentials")
-    library: dict[str, Any] | None = Field(description="with what its files go into the library, if they do")
+    subscription: Annotated[dict[str, Any], WithJsonSchema(shape_of(domain.Subscription))]
+    formats: list[domain.Format]
+    spec: Annotated[dict[str, Any], WithJsonSchema(shape_of(domain.RecordingSpec))] = Field(
+        description="everything that was asked for, defaults filled in"
+    )
+    destination: dict[str, str] = Field(description="service and what may be shown of it; never credentials")
+    library: Annotated[dict[str, Any], WithJsonSchema(shape_of(domain_library.LibrarySpec))] | None = Field(
+        description="with what its files go into the library, if they do"
+    )
     rule: str | None = Field(description="the auto-record rule that started it, if one did")
     callback: bool = Field(description="whether events are sent somewhere")
     plan: Plan | None = Field(default=None, description="in the answer to a start")
@@ -286,8 +307,8 @@ def recording(row: tables.Recording, destination: tables.Destination | None, pla
     return Recording(
         id=row.id,
         room=row.room,
-        mode=row.mode,
-        state=row.state,
+        mode=domain.Mode(row.mode),
+        state=domain.State(row.state),
         reason=row.reason,
         message=row.message,
         name=row.name,
@@ -298,7 +319,7 @@ def recording(row: tables.Recording, destination: tables.Destination | None, pla
         stopped_at=iso(row.stopped_ns),
         finished_at=iso(row.finished_ns),
         subscription=row.spec["subscription"],
-        formats=list(row.spec["formats"]),
+        formats=[domain.Format(name) for name in row.spec["formats"]],
         spec=spec,
         destination=shown,
         library=row.library,
