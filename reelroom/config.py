@@ -56,7 +56,8 @@ class Settings(BaseModel):
     mix_hardware: Annotated[list[Literal["nvenc", "vaapi", "qsv"]], NoDecode] = Field(
         [],
         description="hardware that may encode mixed recordings' pictures, tried in this order: nvenc, vaapi, qsv; "
-        "none by default; where none of them works, an event says why and software encodes",
+        "none by default; where none of them works, an event says why and software encodes; "
+        "not tested on such hardware yet",
     )
     max_cpu: float = Field(
         0.9,
