@@ -24,7 +24,7 @@ from reelroom.control.recorded import Recorded
 from reelroom.control.rules import Rules, StoredRule
 from reelroom.control.starts import Starts
 from reelroom.control.streams import Present, Streams
-from reelroom.control.templates import Templates, recording_of
+from reelroom.control.templates import Declined, Templates, recording_of
 from reelroom.domain.recording import ACTIVE, Selection, StopReason, Subscription
 from reelroom.domain.rules import Match, Per, match_of
 
@@ -121,6 +121,8 @@ class AutoRecord:
                 async with self._gate:
                     await self._begin(stored, match, present)
                 self.failures.pop(stored.id, None)
+                return
+            except Declined:
                 return
             except ControlError as error:
                 if error.kind not in _LASTING:

@@ -99,7 +99,9 @@ class Templates:
         if name is not None:
             _check_name(name)
         async with self._database.transaction() as session:
-            row = await session.get_one(tables.Template, id, with_for_update=True)
+            row = await session.get(tables.Template, id, with_for_update=True)
+            if row is None:  # deleted meanwhile
+                raise ControlError("not_found", f"no template {id!r}"[:160], "template")
             row.name = row.name if name is None else name
             row.body = row.body if body is None else self._box.seal(body)
             row.changed_ns = time.time_ns()
@@ -126,13 +128,17 @@ class Templates:
         )
 
 
+class Declined(Exception):
+    """A template has nothing to record of this match; no mistake of anybody's."""
+
+
 async def recording_of(
     template: Template, app: AppContext, room: str, now_ns: int, match: Match | None = None
 ) -> NewRecording:
     """What `template` would start in `room`, made by `reelroom.dialects.<dialect>.templates`.
 
-    That has `new_recording(app, body, room, now_ns, match)`, plain or async: a NewRecording or ControlError. `match` is
-    what an auto-record rule starts it for, None at a start by hand.
+    That has `new_recording(app, body, room, now_ns, match)`, plain or async: a NewRecording, ControlError or Declined.
+    `match` is what an auto-record rule starts it for, None at a start by hand.
     """
     module = importlib.import_module(f"reelroom.dialects.{template.dialect}.templates")
     made = module.new_recording(app, template.body, room, now_ns, match)

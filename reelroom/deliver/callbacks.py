@@ -42,6 +42,7 @@ class Renderer(NamedTuple):
     """A dialect's `callbacks.py`. `silent`: event types whose predecessors' count it need not know; None: any.
 
     `pauses`: seconds before each further try of an event, after the last of which it is given up; None: our own rule.
+    `give_up_s`: how old an event may be, with `pauses`, to be tried once more.
     `worth_another`: whether there is a further try after an answer of this status (None: no answer).
     """
 
@@ -49,6 +50,7 @@ class Renderer(NamedTuple):
     silent: frozenset[str] | None
     pauses: Sequence[float] | Callable[[Recording], Sequence[float]] | None = None
     worth_another: Callable[[int | None], bool] | None = None
+    give_up_s: Callable[[Recording], float] | None = None
 
 
 def renderer(dialect: str) -> Renderer:
@@ -57,10 +59,11 @@ def renderer(dialect: str) -> Renderer:
     `render(event, recording, callback, app)` makes the requests of one event, none if the dialect has no word for it.
     A module with a `SILENT` numbers what it sends: it is given `earlier`, (type, id, at_ns, data) of the recording's
     events before this one that are not in `SILENT`. `PAUSES_S` is a vendor's own rule of retries, or
-    a function that says it for a recording; `worth_another(status)` belongs to such a rule.
+    a function that says it for a recording; `worth_another(status)` and `give_up_s(recording)` belong to such a rule.
     """
     module = importlib.import_module(f"reelroom.dialects.{dialect}.callbacks")
-    own = {"pauses": getattr(module, "PAUSES_S", None), "worth_another": getattr(module, "worth_another", None)}
+    names = {"pauses": "PAUSES_S", "worth_another": "worth_another", "give_up_s": "give_up_s"}
+    own = {field: getattr(module, name, None) for field, name in names.items()}
     return Renderer(module.render, getattr(module, "SILENT", None), **own)
 
 
@@ -285,7 +288,8 @@ class Callbacks:
         else:
             self._sick.add(host)
         pauses = rule.pauses(row) if callable(rule.pauses) else rule.pauses
-        if result is lost:
+        too_old = rule.give_up_s is not None and now_ns() - event.at_ns > rule.give_up_s(row) * 1e9
+        if result is lost or too_old:
             pauses = ()
         await self._store(event, queue, result, at, pauses)
         return True

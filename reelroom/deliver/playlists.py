@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, or_, select
 
 from reelroom.domain.lines import Init, Segment
 from reelroom.domain.recording import RecordingSpec
-from reelroom.finish.playlist import Growing, relative_uri, target_duration
+from reelroom.finish.playlist import Growing, Tags, relative_uri, target_duration
 from reelroom.store.tables import FILES, RECORDINGS
 
 PAGE = 500
@@ -64,7 +64,9 @@ class Playlists:
         if growing is None:
             spec = connection.execute(select(RECORDINGS.c.spec).where(RECORDINGS.c.id == file.recording)).scalar_one()
             hls = msgspec.convert(spec, RecordingSpec).hls
-            growing = Growing(target_duration(hls.segment_s), file.line.get("first", 1), hls.dated)
+            line = file.line
+            tags = hls.tags and Tags(hls.tags, line["identity"], line["source"], line["kind"])
+            growing = Growing(target_duration(hls.segment_s), line.get("first", 1), hls.dated, tags)
         last = file.line.get("last", 0)
         complete = _extend(connection, growing, file, last or MAX_SEGMENT)
         self._cache[file.id] = growing

@@ -55,19 +55,20 @@ class Poster:
     async def post(self, request: Rendered) -> Result:
         """Never raises for what the other side does."""
         began = time.monotonic_ns()
+        timeout_s = request.timeout_s or self._timeout_s
         try:
-            async with asyncio.timeout(self._timeout_s):
-                status = await self._send(request)
+            async with asyncio.timeout(timeout_s):
+                status = await self._send(request, timeout_s)
             error = "" if 200 <= status < 300 else f"answered {status}"
             if 300 <= status < 400:
                 error += ": redirects are not followed"
         except TimeoutError:
-            status, error = None, f"no answer within {self._timeout_s:g} s"
+            status, error = None, f"no answer within {timeout_s:g} s"
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, _Refused) as cause:
             status, error = None, f"{type(cause).__name__.lstrip('_')}: {cause}"[:300]
         return Result(status, error, time.monotonic_ns() - began)
 
-    async def _send(self, request: Rendered) -> int:
+    async def _send(self, request: Rendered, timeout_s: float) -> int:
         url = httpx.URL(request.url)
         try:
             addresses = await self._resolve(request.url)
@@ -76,8 +77,9 @@ class Poster:
         pinned = url.copy_with(host=addresses[0])
         headers = {**request.headers, "Host": url.netloc.decode("ascii"), "User-Agent": "reelroom"}
         async with self._client.stream(
-            "POST", pinned, content=request.body, headers=headers, extensions={"sni_hostname": url.host}
-        ) as answer:
+            "POST", pinned, content=request.body, headers=headers, timeout=timeout_s,
+            extensions={"sni_hostname": url.host},
+        ) as answer:  # fmt: skip
             size = 0
             async for chunk in answer.aiter_raw():
                 size += len(chunk)

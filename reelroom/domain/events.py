@@ -33,6 +33,9 @@ GAP = "gap"
 FILE_UPLOADED = "file.uploaded"
 UPLOAD_FAILING = "upload.failing"
 UPLOAD_RECOVERED = "upload.recovered"
+UPLOAD_PROGRESS = "upload.progress"  # these three are made for dialects that have words for them
+UPLOAD_DELAYED = "upload.delayed"  # the recording has ended, and its storage still refuses some of it
+MISPLACED = "recording.misplaced_call"  # a call that did not fit its state
 
 #: Notices that are events, by their code.
 NOTICES = {
@@ -64,6 +67,9 @@ TYPES = (
     FILE_UPLOADED,
     UPLOAD_FAILING,
     UPLOAD_RECOVERED,
+    UPLOAD_PROGRESS,
+    UPLOAD_DELAYED,
+    MISPLACED,
     *NOTICES.values(),
 )
 
@@ -83,6 +89,7 @@ class Rendered(NamedTuple):
     url: str
     headers: dict[str, str]
     body: bytes
+    timeout_s: float = 0  # how long an answer may take; 0: as long as with everybody
 
 
 def event_id(recording: str, cause: str) -> str:

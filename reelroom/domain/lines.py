@@ -81,6 +81,8 @@ class Segment(Line, frozen=True, kw_only=True):
     media_end_ns: int
     video_codec: str = ""
     audio_codec: str = ""
+    channels: int = 0  # of the sound; 0: there is none
+    sample_rate: int = 0  # Hz
     width: int = 0
     height: int = 0
     rotation: int = 0  # degrees clockwise by which a player turns pictures, as the Init says

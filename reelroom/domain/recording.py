@@ -145,22 +145,45 @@ class Subscription(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return selection is not None and selection.wants(identity)
 
 
+MAX_PLAYLIST_S = 14 * 86_400
+#: What a playlist's own tags may say: of the output, and of the segment at hand (in a head: the first).
+TAG_VALUES = ("identity", "source", "kind", "start_ms", "bytes", "width", "height", "channels", "sample_rate")
+
+
+class PlaylistTags(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Lines that a dialect's playlists have beside RFC 8216's, with `{name}` of TAG_VALUES in them."""
+
+    head: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by the output's kind
+    each: tuple[str, ...] = ()  # before each segment
+    sources: dict[str, str] = field(default_factory=dict)  # other words for {source}
+
+    def __post_init__(self) -> None:
+        for line in (*self.each, *(line for lines in self.head.values() for line in lines)):
+            if not line.startswith("#EXT-X-") or "\n" in line:
+                raise ValueError(f"a playlist's tag is one line that begins with #EXT-X-, not {line!r}")
+            try:
+                line.format(**dict.fromkeys(TAG_VALUES, 0))
+            except (KeyError, IndexError, ValueError) as error:
+                raise ValueError(f"a playlist's tag {line!r} is malformed: {error!r}") from None
+
+
 class Hls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How HLS segments are cut (RFC 8216). They start on key frames, so `segment_s` is the least length."""
 
     container: str = "fmp4"  # or "ts": H.264/H.265 + AAC only, other codecs are transcoded
     segment_s: float = 6.0  # 2..60
-    split_s: float = 0  # longest playlist, 10..86400; further ones are named by their own {start}. 0: one for all
+    split_s: float = 0  # longest playlist, 10..MAX_PLAYLIST_S; further ones have their own {start}. 0: one for all
     whole: bool = False  # with split_s: at the end, if there are several, one of all that they have, too
     dated: bool = False  # each segment has its time in the playlist, not just where it cannot be reckoned
+    tags: PlaylistTags | None = None
 
     def __post_init__(self) -> None:
         if self.container not in ("fmp4", "ts"):
             raise ValueError(f"hls.container must be 'fmp4' or 'ts', not {self.container!r}")
         if not 2 <= self.segment_s <= 60:
             raise ValueError(f"hls.segment_s must be 2 to 60 seconds, not {self.segment_s}")
-        if self.split_s and not 10 <= self.split_s <= 86_400:
-            raise ValueError(f"hls.split_s must be 0 or 10 to 86400 seconds, not {self.split_s}")
+        if self.split_s and not 10 <= self.split_s <= MAX_PLAYLIST_S:
+            raise ValueError(f"hls.split_s must be 0 or 10 to {MAX_PLAYLIST_S} seconds, not {self.split_s}")
 
 
 class Gaps(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -228,6 +251,7 @@ class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     audio_bitrate: int = 64_000  # of transcoded audio, bit/s, 16_000..320_000
     video_bitrate: int = 1_500_000  # of transcoded video, bit/s, 50_000..20_000_000
     split_s: float = 0  # longest file, seconds, cut on a segment; 0: no split
+    split_bytes: int = 0  # largest file, by what its segments have, 1_000_000 and more; 0: no split
     gaps: Gaps = field(default_factory=Gaps)
     naming: Naming = field(default_factory=Naming)
     preroll_s: float = 0  # how far before the start call to begin, at most the ring's length
@@ -266,6 +290,8 @@ class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError(f"video_bitrate must be 50000 to 20000000 bit/s, not {self.video_bitrate}")
         if self.split_s and not 10 <= self.split_s <= 86_400:
             raise ValueError(f"split_s must be 0 or 10 to 86400 seconds, not {self.split_s}")
+        if self.split_bytes and self.split_bytes < 1_000_000:
+            raise ValueError(f"split_bytes must be 0 or 1000000 and more, not {self.split_bytes}")
         if not 0 <= self.preroll_s <= 60:
             raise ValueError(f"preroll_s must be 0 to 60 seconds, not {self.preroll_s}")
 

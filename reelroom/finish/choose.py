@@ -52,6 +52,7 @@ class Plan:
     picks: list[Pick]
     video_codec: str
     audio_codec: str
+    bytes: int = 0  # about, of what has been picked
     rotation: int | None = None  # how all its pictures are turned when shown, in degrees; None: not known yet
 
 
@@ -95,16 +96,19 @@ def plans(output: Output, format_: Format, spec: RecordingSpec, sound: Output | 
         if video and format_ != Format.FLV:
             rotation = video.rotation if video.video_codec == video_codec else 0
         plan = made[-1] if made else None
+        size = _size(pick, video_codec, spec)
+        full = plan is not None and (_too_long(plan, pick, spec.split_s) or 0 < spec.split_bytes < plan.bytes + size)
         if (
             plan is None
             or (video_codec and plan.video_codec not in ("", video_codec))
             or (audio_codec and plan.audio_codec not in ("", audio_codec))
             or (rotation is not None and plan.rotation not in (None, rotation))
-            or ((sound is None or video is not None) and _too_long(plan, pick, spec.split_s))
+            or (full and (sound is None or video is not None))
         ):
-            made.append(Plan(len(made) + 1, [pick], video_codec, audio_codec, rotation))
+            made.append(Plan(len(made) + 1, [pick], video_codec, audio_codec, size, rotation))
             continue
         plan.picks.append(pick)
+        plan.bytes += size
         plan.video_codec = plan.video_codec or video_codec
         plan.audio_codec = plan.audio_codec or audio_codec
         plan.rotation = rotation if plan.rotation is None else plan.rotation
@@ -134,6 +138,18 @@ def _moments(output: Output) -> list[list[Segment]]:
 
 def _target(codec: str, taken: frozenset[str], otherwise: str) -> str:
     return codec if codec in taken else otherwise
+
+
+def _size(pick: Pick, video_codec: str, spec: RecordingSpec) -> int:
+    """About how many bytes a pick comes to in a file."""
+    lines = {(line.output, line.rendition, line.number): line for line in (pick.video, pick.audio) if line is not None}
+    size = sum(line.bytes for line in lines.values())
+    seconds = (pick.timing.media_end_ns - pick.timing.media_start_ns) / 1e9
+    if pick.video is None and pick.audio is not None and pick.audio.video_codec:  # its picture is left out
+        return min(size, round(seconds * spec.audio_bitrate / 8))
+    if pick.video is not None and pick.video.video_codec != video_codec:  # another size when it is transcoded
+        size = max(size, round(seconds * spec.video_bitrate / 8))
+    return size
 
 
 def _too_long(plan: Plan, pick: Pick, split_s: float) -> bool:

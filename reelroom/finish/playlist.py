@@ -10,15 +10,18 @@ segment beyond the target makes them stop.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import quote
 
 from reelroom.domain.lines import Init, Segment
+from reelroom.domain.recording import PlaylistTags
 
 NAMES = Callable[[Segment | Init], str]  # the URI, relative to the playlist, of a segment or an init segment
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # what would end a line
 _HOLE_NS = 100_000_000  # a jump in media time that players do not bridge by themselves
 _DRIFT_NS = 2_000_000  # what a wall clock may differ from the sum of durations before it is said anew
 
@@ -31,11 +34,13 @@ def target_duration(segment_s: float) -> int:
 class Growing:
     """A media playlist to which segments are appended. What it has said of a segment it never changes."""
 
-    def __init__(self, target_s: int, first: int = 1, dated: bool = False) -> None:
+    def __init__(self, target_s: int, first: int = 1, dated: bool = False, tags: Tags | None = None) -> None:
         """`first`: the number of the segment that it begins with. `dated`: each has its time, needed or not."""
         self._target = target_s
         self._dated = dated
         self._first = first
+        self._tags = tags
+        self._head: list[str] = []  # of tags
         self._body: list[str] = []
         self._last: Segment | None = None
         self._init = 0
@@ -79,6 +84,9 @@ class Growing:
             self._clock_ns = segment.start_ns
         if missing:
             lines.append("#EXT-X-GAP")
+        if self._tags is not None:
+            self._head = self._head or self._tags.head(segment)
+            lines += self._tags.each(segment)
         lines.append(f"#EXTINF:{duration / 1e9:.6f},")
         lines.append(names(segment))
         self._clock_ns += duration
@@ -97,7 +105,35 @@ class Growing:
         head += ["#EXT-X-MEDIA-SEQUENCE:0", "#EXT-X-PLAYLIST-TYPE:EVENT"]
         if self._independent and self._body:
             head.append("#EXT-X-INDEPENDENT-SEGMENTS")
+        head += self._head
         return "\n".join(head) + "\n" + "".join(self._body) + ("#EXT-X-ENDLIST\n" if ended else "")
+
+
+class Tags:
+    """A dialect's own tags in the playlist of one output."""
+
+    def __init__(self, tags: PlaylistTags, identity: str, source: str, kind: str) -> None:
+        self._tags = tags
+        self._kind = kind
+        names = {"identity": _CONTROL.sub("?", identity), "source": tags.sources.get(source, source), "kind": kind}
+        self._output: dict[str, str] = names
+
+    def head(self, first: Segment) -> list[str]:
+        return self._said(self._tags.head.get(self._kind, ()), first)
+
+    def each(self, segment: Segment) -> list[str]:
+        return self._said(self._tags.each, segment)
+
+    def _said(self, lines: Sequence[str], segment: Segment) -> list[str]:
+        values = {
+            "start_ms": segment.start_ns // 1_000_000,
+            "bytes": segment.bytes,
+            "width": segment.width,
+            "height": segment.height,
+            "channels": segment.channels,
+            "sample_rate": segment.sample_rate,
+        }
+        return [line.format(**self._output, **values) for line in lines]
 
 
 def playlist(

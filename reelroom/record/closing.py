@@ -338,6 +338,8 @@ class OutputWriter:
                 media_end_ns=work.end_ns,
                 video_codec=muxed.video_codec,
                 audio_codec=muxed.audio_codec,
+                channels=muxed.channels,
+                sample_rate=muxed.sample_rate,
                 width=muxed.width,
                 height=muxed.height,
                 rotation=muxed.rotation,

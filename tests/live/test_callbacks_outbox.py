@@ -16,7 +16,7 @@ from sqlalchemy import Connection, func, select
 
 from reelroom.control.apps import AppContext
 from reelroom.control.guard import resolve
-from reelroom.deliver.callbacks import Callbacks
+from reelroom.deliver.callbacks import Callbacks, Renderer
 from reelroom.deliver.outbox import add_events, lock
 from reelroom.deliver.request import Poster
 from reelroom.domain.events import Draft, Rendered
@@ -190,6 +190,28 @@ async def test_an_event_older_than_a_day_is_tried_once_and_given_up(tmp_path: Pa
         await outbox.stop()
 
 
+async def test_a_vendors_rule_bounds_the_time_for_an_answer_and_the_age_of_what_is_tried_again(tmp_path: Path) -> None:
+    def render(event: Event, *_: object) -> Rendered:
+        return Rendered(endpoint.url, {}, json.dumps({"id": event.id}).encode(), timeout_s=0.2)
+
+    async with House(tmp_path) as house, Endpoint(delay_s=1) as endpoint:
+        rule = Renderer(render, None, (0.05,) * 1000, None, lambda _recording: 2.0)
+        outbox = callbacks(house, timeout_s=30, renderer_of=lambda _dialect: rule)
+        await outbox.start()
+        written = await house.make(callback={"url": endpoint.url})
+        await emit(house, written, 1)
+
+        async def given_up() -> bool:
+            return (await states(house, written)).get("given_up", 0) == 1
+
+        await house.until(given_up, 30)
+        await outbox.stop()
+        async with house.database.reading() as session:
+            tries = (await session.scalars(select(Attempt))).all()
+        assert 1 < len(tries) < 100
+        assert {(one.status, one.error) for one in tries} == {(None, "no answer within 0.2 s")}
+
+
 @pytest.mark.parametrize("private", [True, False])
 async def test_redirects_and_private_addresses_are_refused(tmp_path: Path, private: bool) -> None:
     async with House(tmp_path) as house, Endpoint() as inner, Endpoint(302, location=inner.url) as endpoint:
@@ -224,7 +246,6 @@ async def test_only_the_events_asked_for_are_sent_and_silence_is_no_failure(tmp_
 
 
 async def test_a_renderer_that_fails_is_an_attempt_and_one_that_numbers_gets_what_was_before(tmp_path: Path) -> None:
-    from reelroom.deliver.callbacks import Renderer
 
     seen: list[list[Any]] = []
 

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelroom.domain.lines import Init, Segment
+from reelroom.domain.recording import PlaylistTags
 from reelroom.finish.playlist import (
     Growing,
+    Tags,
     Variant,
     multivariant,
     playlist,
@@ -139,3 +141,27 @@ def test_a_multivariant_playlist_joins_video_with_the_audio_apart() -> None:
 )
 def test_uris_are_relative_and_encoded(key: str, beside: str, uri: str) -> None:
     assert relative_uri(key, beside) == uri
+
+
+def test_a_dialects_own_tags() -> None:
+    own = PlaylistTags(
+        head={"audio": ("#EXT-X-A:{identity} {source} {start_ms} {channels}",), "av": ("#EXT-X-B:{kind}",)},
+        each=("#EXT-X-C:{start_ms},{bytes}",),
+        sources={"camera": "main"},
+    )
+    growing = Growing(10, tags=Tags(own, "a\n{b}", "camera", "audio"))
+    assert "EXT-X-A" not in growing.text(ended=False)  # nothing has come yet
+    growing.add(seg(1, 0, 6, init=0, channels=2), {}, name)
+    growing.add(seg(2, 6, 12, init=0, channels=1), {}, name)
+    ms = T0 // 1_000_000
+    text = growing.text(ended=True)
+    assert text.count("#EXT-X-A:") == 1
+    assert f"#EXT-X-A:a?{{b}} main {ms} 2\n" in text
+    assert f"#EXT-X-C:{ms},1\n#EXTINF:6.000000,\n1.m4s\n#EXT-X-C:{ms + 6000},1\n#EXTINF" in text
+    assert "EXT-X-B" not in text
+
+
+@pytest.mark.parametrize("line", ["#EXTINF:1", "#EXT-X-A:{nobody}", "#EXT-X-A:{", "#EXT-X-A\n#EXT-X-B"])
+def test_tags_that_cannot_be(line: str) -> None:
+    with pytest.raises(ValueError, match="tag"):
+        PlaylistTags(each=(line,))

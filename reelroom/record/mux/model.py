@@ -71,6 +71,8 @@ class Muxed:
     discontinuity: bool
     rotation: int = 0  # degrees clockwise that `init` has pictures turned by when they are shown
     unturned: int = 0  # the same, where the container cannot say so: players show them unturned
+    channels: int = 0  # of the sound
+    sample_rate: int = 0  # Hz
     unfilled: tuple[Fill, ...] = ()  # holes left as they are: the frame after them is no key frame
 
 

@@ -127,6 +127,8 @@ class Rendition:
             discontinuity,
             rotation,
             self._rotation - rotation if copied else 0,
+            channels if audio else 0,
+            audio.scale if audio else 0,
             tuple(unfilled),
         )
 
