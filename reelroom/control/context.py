@@ -27,6 +27,7 @@ from reelroom.control.streams import Streams
 from reelroom.control.templates import Templates
 from reelroom.deliver.callbacks import Callbacks
 from reelroom.deliver.follow import Follower
+from reelroom.deliver.progress import Progress
 from reelroom.deliver.request import Poster
 from reelroom.deliver.retention import Retention
 from reelroom.deliver.shelf import Shelf
@@ -74,6 +75,7 @@ class Context:
     follower: Follower
     uploader: Uploader
     callbacks: Callbacks
+    progress: Progress
     retention: Retention
     capacity: Capacity
     library: Library
@@ -153,6 +155,8 @@ class Context:
         retention = Retention(database, settings.recordings, settings.delete_local_after_s, others=expiring)
         await retention.start()
         await callbacks.start()
+        progress = Progress(database, told)
+        progress.start()
         await uploader.start()
         await follower.start()
         await autorecord.start()  # after the follower has caught up: what has ended meanwhile is known
@@ -174,6 +178,7 @@ class Context:
             follower=follower,
             uploader=uploader,
             callbacks=callbacks,
+            progress=progress,
             retention=retention,
             capacity=capacity,
             library=library,
@@ -196,6 +201,7 @@ class Context:
         await self.capacity.stop()
         await self.follower.stop()
         await self.uploader.stop()
+        await self.progress.stop()
         await self.callbacks.stop()
         await self.retention.stop()
         await self.rooms.close()

@@ -169,6 +169,7 @@ async def serving(recordings: Path = Path("/nowhere")) -> AsyncIterator[Server]:
         starts=starts,
         rooms=rooms,
         capacity=SimpleNamespace(ledger=Ledger(0.0)),
+        callbacks=SimpleNamespace(poke=lambda recording: None),
     )
     (await apps.list())[0].defaults["agora"] = {"requests_per_second": 0}
     transport = httpx.ASGITransport(app)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import select
 
 from reelroom.control import destinations
 from reelroom.control.guard import Unresolved
-from reelroom.dialects.agora import resource, sessions
-from reelroom.domain import lines
+from reelroom.dialects.agora import delivery, resource, sessions
+from reelroom.domain import events, lines
 from reelroom.domain.recording import State
 from reelroom.store import tables
 from reelroom.store.secrets import SecretBox
@@ -78,7 +79,7 @@ async def test_async_stop_does_not_wait(server: Server) -> None:
 
 
 async def test_stop_while_storage_refuses_says_backuped(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "BACKUP_AFTER_S", 0.0)
+    monkeypatch.setattr(delivery, "BACKUP_AFTER_S", 0.0)
     resource_id, sid = await server.started()
     await server.slice(sid, "audio", "001", 0, state="pending")
     server.recorders.end = State.UPLOADING
@@ -88,8 +89,8 @@ async def test_stop_while_storage_refuses_says_backuped(server: Server, monkeypa
 
 
 async def test_stop_that_takes_too_long_is_50(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "BACKUP_AFTER_S", 0.0)
-    monkeypatch.setattr(sessions, "STOP_WAIT_S", 0.0)
+    monkeypatch.setattr(delivery, "BACKUP_AFTER_S", 0.0)
+    monkeypatch.setattr(delivery, "STOP_WAIT_S", 0.0)
     resource_id, sid = await server.started()
     server.recorders.end = State.FINISHING
     refused(await server.call("stop", resource_id, sid), 500, 50)
@@ -106,6 +107,22 @@ async def test_a_second_start_is_201_with_the_identifiers(server: Server) -> Non
         },
     )  # fmt: skip
     assert len(server.recorders.specs) == 1
+
+
+async def test_calls_that_do_not_fit_are_told_to_the_receiver_of_notifications(server: Server) -> None:
+    resource_id, sid = await server.started()
+    await server.slice(sid, "audio", "001", 0)
+    await server.start(resource_id)
+    server.recorders.end = State.UPLOADING
+    await server.call("stop", resource_id, sid, {"async_stop": True})
+    refused(await server.call("stop", resource_id, sid), 400, 49)
+    async with server.database.reading() as session:
+        told = (await session.scalars(select(tables.Event).order_by(tables.Event.seq))).all()
+    key = f"dirA/{sid}_room-7__uid_s_41__uid_e_audio.m3u8"
+    assert [(event.type, event.data) for event in told] == [
+        (events.MISPLACED, {"call": "start", "state": "recording", "uploaded": True, "key": key}),
+        (events.MISPLACED, {"call": "stop", "state": "uploading", "uploaded": True, "key": key}),
+    ]
 
 
 async def test_a_resource_id_is_for_one_recording(server: Server) -> None:

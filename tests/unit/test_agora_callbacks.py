@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reelroom.dialects.agora.callbacks import render, signatures
-from reelroom.dialects.agora.notices import notices
+from reelroom.dialects.agora.notices import About, notices
 from reelroom.domain import events
 
 SID = "9f0c6a1e2b7d4835a1c0de55f0e4b621"
@@ -172,6 +172,35 @@ def test_trouble_with_storage() -> None:
     assert of(events.UPLOAD_FAILING, error="timed out")[0][1]["warnCode"] == 32
     assert of(events.UPLOAD_FAILING, error="gone", lost=True)[0][1]["errorCode"] == 47
     assert of(events.UPLOAD_RECOVERED)[0][1]["warnCode"] == 31
+
+
+def test_progress_of_uploads() -> None:
+    made = notices(events.UPLOAD_PROGRESS, "e", 0, {"uploaded": 3, "recorded": 3, "share": 7500}, SID)
+    assert [(each.type, each.service, each.details) for each in made] == [
+        (33, 2, {"msgName": "uploading_progress", "progress": 7500})
+    ]
+
+
+def test_files_that_follow_later_are_backed_up() -> None:
+    [(number, details)] = of(events.UPLOAD_DELAYED, files=[playlist()])
+    assert (number, details["status"], details["fileList"][0]["fileName"]) == (32, 0, "dirA/x.m3u8")
+
+
+def test_a_takeover_keeps_the_uid() -> None:
+    about = About(uid="900001")
+    [notice] = notices(events.RECOVERED, "e", 0, {}, SID, about)
+    assert (notice.type, notice.service) == (12, 0)
+    assert notice.details == {"msgName": "session_failover", "newUid": 900001}
+
+
+@pytest.mark.parametrize(("mode", "number"), [("individual", 0), ("mix", 1)])
+def test_a_call_that_does_not_fit_is_told_with_the_state(mode: str, number: int) -> None:
+    data = {"call": "start", "state": "recording", "uploaded": True, "key": "dirA/x.m3u8"}
+    [notice] = notices(events.MISPLACED, "e", 0, data, SID, About(uid="9", mode=mode))
+    assert (notice.type, notice.service) == (3, 0)
+    assert notice.details == {
+        "msgName": "cloud_recording_status_update", "status": 5, "recordingMode": number, "fileList": "dirA/x.m3u8",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("type_", [events.PARTICIPANT_JOINED, events.SEGMENT_CLOSED, events.PAUSED])

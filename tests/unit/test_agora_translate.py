@@ -118,16 +118,15 @@ def test_recording_config_that_is_refused(recording: dict[str, Any], says: str) 
     assert says in refused(recording)
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"snapshotConfig": {"fileType": ["jpg"]}},
-        {"appsCollection": {"combinationPolicy": "postpone_transcoding"}},
-        {"transcodeOptions": {"transConfig": {"transMode": "audioMix"}}},
-    ],
-)
-def test_what_individual_mode_has_and_this_server_has_not_is_refused(more: dict[str, Any]) -> None:
-    assert "not supported" in refused(**more)
+def test_what_individual_mode_has_and_this_server_has_not_is_refused() -> None:
+    assert "not supported" in refused(snapshotConfig={"fileType": ["jpg"]})
+
+
+@pytest.mark.parametrize(("profile", "idle_by"), [(0, "people"), (1, "tracks")])
+def test_a_communication_channel_is_idle_when_nobody_is_in_it_a_live_one_when_nobody_publishes(
+    profile: int, idle_by: str
+) -> None:
+    assert spec({"channelType": profile}).limits.idle_by == idle_by
 
 
 def test_the_default_combination_policy_is_accepted() -> None:
@@ -181,10 +180,11 @@ def test_acquire_refuses_hours_out_of_range(hours: int) -> None:
         translate.check_acquire(parse(AcquireRequest, {"resourceExpiredHour": hours}, "x"))
 
 
-@pytest.mark.parametrize("scene", [1, 2])
-def test_acquire_refuses_scenes_that_do_not_exist_here(scene: int) -> None:
+def test_acquire_refuses_the_scene_that_does_not_exist_here() -> None:
     with pytest.raises(ServiceError, match="not supported"):
-        translate.check_acquire(parse(AcquireRequest, {"scene": scene}, "x"))
+        translate.check_acquire(parse(AcquireRequest, {"scene": 1}, "x"))
+    with pytest.raises(ServiceError, match="scene"):
+        parse(AcquireRequest, {"scene": 3}, "x")
 
 
 def test_wrong_frames_are_refused_without_repeating_the_input() -> None:

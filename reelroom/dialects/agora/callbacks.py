@@ -10,12 +10,17 @@ from collections.abc import Iterable
 from typing import Any
 
 from reelroom.control.apps import AppContext
-from reelroom.dialects.agora.notices import SILENT, Notice, notices
+from reelroom.dialects.agora.notices import SILENT, About, Notice, notices
+from reelroom.dialects.agora.translate import INDIVIDUAL
 from reelroom.domain.events import Rendered
 from reelroom.store import tables
 
 PRODUCT = 3  # Cloud Recording
 SCENE = "rtc_record"
+RECORDED_FIRST, TRANSCODED_LATER = "postpone_transcode::rtc_record", "postpone_transcode::transcode"
+PROGRESS_S = 60.0  # event 33 comes so often (deliver/progress.py)
+
+__all__ = ["PROGRESS_S", "SILENT", "render", "signatures"]
 
 
 def signatures(body: bytes, secret: str) -> dict[str, str]:
@@ -41,10 +46,11 @@ def render(
     `earlier`: type, id, at_ns and data of the recording's events before this one (those of `SILENT` may be left out);
     they give the first notice its `sequence`. `now_ns` (UTC): time of this delivery; a repeated one has another.
     """
-    made = notices(event.type, event.id, event.at_ns, event.data, recording.id)
+    about = about_of(recording)
+    made = notices(event.type, event.id, event.at_ns, event.data, recording.id, about)
     if not made:
         return []
-    first = sum(len(notices(*known, recording.id)) for known in earlier if known[0] not in SILENT)
+    first = sum(len(notices(*known, recording.id, about)) for known in earlier if known[0] not in SILENT)
     now_ms = (time.time_ns() if now_ns is None else now_ns) // 1_000_000
     requests = []
     for index, notice in enumerate(made):
@@ -53,6 +59,17 @@ def render(
         headers = {"Content-Type": "application/json", **signatures(body, callback.get("secret") or "")}
         requests.append(Rendered(callback["url"], headers, body))
     return requests
+
+
+def about_of(recording: tables.Recording) -> About:
+    data = recording.dialect_data
+    return About(uid=data["uid"], mode=data.get("mode", INDIVIDUAL), postponed=data.get("postponed", ""))
+
+
+def _scene(recording: tables.Recording, notice: Notice) -> str:
+    if not recording.dialect_data.get("postponed"):
+        return SCENE
+    return TRANSCODED_LATER if notice.later else RECORDED_FIRST
 
 
 def _envelope(
@@ -71,7 +88,7 @@ def _envelope(
             "sequence": sequence,
             "sendts": event.at_ns // 1_000_000,
             "serviceType": notice.service,
-            "serviceScene": SCENE,
+            "serviceScene": _scene(recording, notice),
             "details": notice.details,
         },
     }

@@ -29,13 +29,15 @@ def check_uid(uid: str) -> str:
 
 
 def naming(prefix: str) -> Naming:
-    """`<sid>_<cname>__uid_s_<uid>__uid_e_<type>` with, for slices, the UTC start to the millisecond; of a mix
-    `<sid>_<cname>`, for slices with the start, for MP4 with the index from 0.
+    """`<sid>_<cname>__uid_s_<uid>__uid_e_<type>` with, for slices, the UTC start to the millisecond, and for postponed
+    MP4 the index from 0 in the place of the type; of a mix `<sid>_<cname>`, for slices with the start, for MP4 and
+    postponed sound with the index.
 
     `prefix` is `fileNamePrefix` joined ("" or "a/b/"). A participant's screen, which in Agora would be another uid,
     gets its output's number at the end because the plain name is taken.
     """
-    stem = "{recording}_{room}__uid_s_{identity}__uid_e_{kind}"
+    person = "{recording}_{room}__uid_s_{identity}__uid_e_"
+    stem = person + "{kind}"
     mixed = "{recording}_{room}"
     return Naming(
         prefix=prefix,
@@ -44,4 +46,5 @@ def naming(prefix: str) -> Naming:
         mixed=mixed,
         mixed_segment=mixed + "_{start:digits}",
         mixed_file=mixed + "_{index}",
+        finished=person + "{index}",
     )

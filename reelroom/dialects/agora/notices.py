@@ -6,13 +6,17 @@ One event of ours can be several of Agora's: the end of a recording is its uploa
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from reelroom.dialects.agora.answers import MIXED_UID, TRACK_TYPES, Index, file_list
+from reelroom.dialects.agora.answers import MIXED_UID, TRACK_TYPES, Index, file_list, status
+from reelroom.dialects.agora.postponed import AUDIO_MIX
+from reelroom.dialects.agora.translate import INDIVIDUAL, MIX
 from reelroom.domain import events
-from reelroom.domain.recording import StopReason
+from reelroom.domain.recording import State, StopReason
 
-SERVICE, RECORDER, UPLOADER = 0, 1, 2  # serviceType
+SERVICE, RECORDER, UPLOADER, TRANSCODER = 0, 1, 2, 7  # serviceType
+RECORDING_MODES = {INDIVIDUAL: 0, MIX: 1}  # as the English edition has them; the Chinese one has them swapped
 MINOR, MEDIUM, MAJOR, FATAL = 2, 3, 4, 5  # errorLevel
 STORAGE_WRONG, UPLOAD_FAILED, START_TIMEOUT, UID_TAKEN = 32, 47, 52, 53  # errorCode
 REUPLOADED, TO_BACKUP = 31, 32  # warnCode
@@ -24,20 +28,32 @@ INTERRUPTIONS = frozenset({"mute", "left", "reconnect", "ingest_restart", "stall
 _WRONG_STORAGE = ("permission", "denied", "notfound", "nosuchbucket", "unauthenticated", "configinvalid", "signature")
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What notices say of the recording as a whole. `postponed`: what is made after its end, see `postponed.py`."""
+
+    uid: str = ""
+    mode: str = INDIVIDUAL
+    postponed: str = ""
+
+
 class Notice(NamedTuple):
     type: int
     service: int
     details: dict[str, Any]
+    later: bool = False  # it tells of postponed work
 
 
 def _notice(type_: int, service: int, name: str, **details: Any) -> Notice:
     return Notice(type_, service, {"msgName": name, **details})
 
 
-def notices(type_: str, event_id: str, at_ns: int, data: dict[str, Any], recording: str) -> list[Notice]:
+def notices(
+    type_: str, event_id: str, at_ns: int, data: dict[str, Any], recording: str, about: About | None = None
+) -> list[Notice]:
     """The notifications of one event of a recording, in order; none for what Agora has no word for."""
     make = _MAKERS.get(type_)
-    return make(_Event(type_, event_id, at_ns, data, recording)) if make else []
+    return make(_Event(type_, event_id, at_ns, data, recording, about or About())) if make else []
 
 
 class _Event(NamedTuple):
@@ -46,6 +62,7 @@ class _Event(NamedTuple):
     at_ns: int
     data: dict[str, Any]
     recording: str
+    about: About
 
 
 def _started(event: _Event) -> list[Notice]:
@@ -54,6 +71,28 @@ def _started(event: _Event) -> list[Notice]:
         _notice(40, RECORDER, "recorder_started", status=0),
         _notice(30, UPLOADER, "uploader_started", status=0),
     ]
+
+
+def _taken_over(event: _Event) -> list[Notice]:
+    """Another recorder process goes on, in the same files and as the same user."""
+    return [_notice(12, SERVICE, "session_failover", newUid=int(event.about.uid or 0))]
+
+
+def _misplaced(event: _Event) -> list[Notice]:
+    data = event.data
+    mode = RECORDING_MODES.get(event.about.mode, RECORDING_MODES[INDIVIDUAL])
+    now = status(State(data["state"]), data["uploaded"])
+    said = {"status": now, "recordingMode": mode, "fileList": data["key"]}
+    return [_notice(3, SERVICE, "cloud_recording_status_update", **said)]
+
+
+def _progress(event: _Event) -> list[Notice]:
+    return [_notice(33, UPLOADER, "uploading_progress", progress=event.data["share"])]
+
+
+def _delayed(event: _Event) -> list[Notice]:
+    """What the storage refuses is kept and follows by itself, as from the vendor's backup storage."""
+    return [_notice(32, UPLOADER, "backuped", status=0, fileList=file_list(_indexes(event)))]
 
 
 def _stream_state(event: _Event) -> list[Notice]:
@@ -124,27 +163,72 @@ def _stopped(event: _Event) -> list[Notice]:
     return [_error(2, FATAL, UID_TAKEN if "is taken by" in message else START_TIMEOUT, message), left]
 
 
-def _ended(event: _Event) -> list[Notice]:
-    indexes = [
+def _indexes(event: _Event) -> list[Index]:
+    """What was recorded: playlists and a mix's MP4, without what is made after the end."""
+    return [
         Index(file["key"], file["identity"], file["kind"], file["start_ns"])
         for file in event.data.get("files", ())
-        if file["role"] in ("playlist", "joined") or (file["role"] == "file" and not file["identity"])  # a mix's MP4
+        if file["role"] in ("playlist", "joined")
+        or (file["role"] == "file" and not file["identity"] and not event.about.postponed)
     ]
+
+
+def _ended(event: _Event) -> list[Notice]:
+    indexes = _indexes(event)
     made = []
     if indexes:
         made.append(_notice(33, UPLOADER, "uploading_progress", progress=10_000))
         made.append(_notice(31, UPLOADER, "uploaded", status=0, fileList=file_list(indexes)))
     made.append(_notice(11, SERVICE, "session_exit", exitStatus=0 if event.type == events.FINISHED else 1))
+    if indexes and event.about.postponed:
+        made += _postponed(event)
     return made
+
+
+def _postponed(event: _Event) -> list[Notice]:
+    """What became of the postponed work, in the vendor's order: after the end of the recording itself."""
+    found: dict[str, list[str]] = {}
+    for file in event.data["files"]:
+        if event.about.postponed == AUDIO_MIX:
+            found.setdefault(MIXED_UID, [])
+        elif file["identity"]:
+            found.setdefault(file["identity"], [])
+        if file["role"] == "file":
+            found[file["identity"] or MIXED_UID].append(file["key"])
+    done = sum(bool(files) for files in found.values())
+    each, whole = "partial_success", "partial_success"
+    if done == len(found):
+        each, whole = "all_success", "total_success"
+    elif not done:
+        each, whole = "fail", "failed"
+    uids = [
+        {"uid": uid, "result": "success" if files else "fail", "fileList": _named(files)}
+        for uid, files in sorted(found.items(), key=lambda item: (len(item[0]), item[0]))
+    ]
+    files = _named([key for _, keys in sorted(found.items()) for key in keys])
+    return [
+        _notice(80, TRANSCODER, "transcoder_started")._replace(later=True),
+        _notice(81, TRANSCODER, "transcoder_completed", result=each, uids=uids)._replace(later=True),
+        _notice(1001, SERVICE, "postpone_transcode_final_result", result=whole, fileList=files)._replace(later=True),
+    ]
+
+
+def _named(keys: list[str]) -> list[dict[str, str]]:
+    """The English documentation has fileName, the Chinese one filename (section 6.4)."""
+    return [{"fileName": key, "filename": key} for key in keys]
 
 
 _MAKERS: dict[str, Callable[[_Event], list[Notice]]] = {
     events.STARTED: _started,
+    events.RECOVERED: _taken_over,
+    events.MISPLACED: _misplaced,
     **dict.fromkeys(events.TRACK.values(), _stream_state),
     events.FILE_UPLOADED: _file_uploaded,
     events.GAP: _gap,
     events.UPLOAD_FAILING: _upload_failing,
     events.UPLOAD_RECOVERED: _upload_recovered,
+    events.UPLOAD_PROGRESS: _progress,
+    events.UPLOAD_DELAYED: _delayed,
     events.STOPPED: _stopped,
     events.FINISHED: _ended,
     events.FAILED: _ended,

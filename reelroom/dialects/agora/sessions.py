@@ -12,9 +12,8 @@ import weakref
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import structlog
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
@@ -22,7 +21,9 @@ from reelroom.control.destinations import DestinationSpec
 from reelroom.control.errors import ControlError
 from reelroom.control.new_recording import NewRecording
 from reelroom.control.recordings import SceneChange
-from reelroom.dialects.agora import answers, errors, mixing, naming, translate
+from reelroom.dialects.agora import answers, claims, delivery, errors, mixing, naming, postponed, translate
+from reelroom.dialects.agora.claims import DIALECT, HOUR_NS
+from reelroom.dialects.agora.files import known_name, listed
 from reelroom.dialects.agora.redirect import redirect
 from reelroom.dialects.agora.resource import PURPOSE, Resource, ResourceIds, new_nonce
 from reelroom.dialects.agora.settings import callback, settings
@@ -35,17 +36,10 @@ from reelroom.dialects.agora.wire import (
     UpdateRequest,
     parse,
 )
-from reelroom.domain.lines import OutputOpened
-from reelroom.domain.naming import Names
-from reelroom.domain.recording import ACTIVE, ENDED, Format, RecordingSpec, Source, State, StopReason
+from reelroom.domain.recording import ACTIVE, ENDED, State, StopReason
 from reelroom.store import tables
 
 log = structlog.get_logger("reelroom.agora")
-
-DIALECT = "agora"
-HOUR_NS = 3600 * 10**9
-STOP_WAIT_S = 20.0  # a synchronous stop; section 7.1
-BACKUP_AFTER_S = 8.0  # then a storage that refuses is "backuped": official clients hang up after 10 s
 
 
 @dataclass(slots=True)
@@ -114,10 +108,11 @@ class Sessions:
     ) -> dict[str, Any]:
         names = {"cname": resource.cname, "uid": resource.uid, "resourceId": resource_id}
         now = time.time_ns()
-        sid = await self._claimed(resource)
+        sid = await claims.claimed(self._context.database, resource)
         if sid and (row := await self._recording(app, sid)):
             if State(row.state) in ENDED:
                 raise errors.resource_expired("it was used for a recording that has ended; acquire another")
+            await delivery.misplaced(self._context, row, "start")
             raise errors.already_started(**names, sid=sid)
         if resource.expired(now):
             raise errors.resource_expired("it was not started within 5 minutes")
@@ -127,12 +122,19 @@ class Sessions:
         storage = translate.where_to(request.storageConfig, now // 10**9)
         sid = sid or uuid.uuid4().hex
         spec, images = translate.spec(
-            request, sid=sid, app=app.id, cname=resource.cname, prefix=storage.prefix, requested_ns=now, mode=mode
+            request,
+            sid=sid,
+            app=app.id,
+            cname=resource.cname,
+            prefix=storage.prefix,
+            requested_ns=now,
+            mode=mode,
+            scene=resource.scene,
         )
         if await self._conflict(app, resource):
             raise errors.task_conflict(**names)
         taken = await self._uid_in_room(app, resource)
-        await self._claim(app, resource, sid, now)
+        await claims.claim(self._context.database, resource, sid, now)
         new = NewRecording(
             app=app,
             spec=spec,
@@ -147,6 +149,7 @@ class Sessions:
                 "mode": mode,
                 "stream_types": request.recordingConfig.streamTypes,
                 "prefix": storage.prefix,
+                "postponed": postponed.mode_of(spec),
             },
             images=images,
         )
@@ -181,8 +184,9 @@ class Sessions:
             raise errors.no_worker(**session.identifiers)
         if session.stopped and state in ACTIVE:
             state = State.FINISHING  # the recorder has not said so yet
-        indexes, uploaded, _ = await self._files(sid)
-        return {**session.identifiers, "serverResponse": answers.query(state, uploaded, indexes, _only(session.row))}
+        files = await listed(self._context.database, session.row)
+        response = answers.query(state, files.uploaded, files.indexes, known_name(session.row))
+        return {**session.identifiers, "serverResponse": response}
 
     async def update(
         self, app: AppContext, appid: str, resource_id: str, sid: str, mode: str, frame: Frame
@@ -228,28 +232,22 @@ class Sessions:
         async with self._lock(app, sid):
             session = await self._session(app, appid, resource_id, sid, mode, frame)
             if session.stopped:
+                await delivery.misplaced(self._context, session.row, "stop")
                 raise errors.already_leaving(**session.identifiers)
             state = State(session.row.state)
             if state in ENDED or session.row.reason == StopReason.ERROR:
                 raise errors.no_worker(**session.identifiers)
             if state not in ACTIVE:
+                await delivery.misplaced(self._context, session.row, "stop")
                 raise errors.already_leaving(**session.identifiers)
             await recordings.stop(app.id, sid)
             await self._mark_stopped(sid)
         if request.async_stop:
-            indexes, _, _ = await self._files(sid)
-            return {**session.identifiers, "serverResponse": answers.stop("unknown", indexes, _only(session.row))}
-        for wait_s in (BACKUP_AFTER_S, STOP_WAIT_S - BACKUP_AFTER_S):
-            state = State((await recordings.wait(app.id, sid, ENDED, wait_s)).state)
-            indexes, _, failing = await self._files(sid)
-            if state in ENDED or (failing and state is State.UPLOADING):
-                break
+            uploading, files = "unknown", await listed(self._context.database, session.row)
         else:
-            raise errors.upload_timeout(**session.identifiers)
-        if not indexes:
-            raise errors.no_recorded_data(**session.identifiers)
-        uploading = "uploaded" if state in ENDED else "backuped"
-        return {**session.identifiers, "serverResponse": answers.stop(uploading, indexes, _only(session.row))}
+            uploading, files = await delivery.delivered(self._context, session.row, session.identifiers)
+        response = answers.stop(uploading, files.indexes, known_name(session.row))
+        return {**session.identifiers, "serverResponse": response}
 
     async def _mark_stopped(self, sid: str) -> None:
         """Note that `stop` was called: the recorder takes a moment to say so itself."""
@@ -318,56 +316,3 @@ class Sessions:
     async def _conflict(self, app: AppContext, resource: Resource) -> bool:
         active = await self._active(app, resource.cname)
         return any(row.dialect_data.get("uid") == resource.uid for row in active)
-
-    async def _files(self, sid: str) -> tuple[list[answers.Index], bool, bool]:
-        """Playlists of outputs that have a slice, a mix's MP4; is anything in storage; does an upload fail now."""
-        file = tables.File
-        mine = file.recording == sid
-        async with self._context.database.reading() as session:
-            sliced = set(
-                (await session.scalars(select(file.output).where(mine, file.role == "segment").distinct())).all()
-            )
-            found = select(file).where(mine, file.role.in_(("playlist", "joined", "file")))
-            indexes = (await session.scalars(found)).all()
-            uploaded = await session.scalar(select(file.id).where(mine, file.state == "uploaded").limit(1))
-            waiting = file.state.in_(("pending", "uploading"))
-            failing = await session.scalar(select(file.id).where(mine, waiting, file.error != "").limit(1))
-        listed = [
-            answers.Index(row.key, row.line["identity"], row.line["kind"], row.line["start_ns"])
-            for row in indexes
-            if row.role != "playlist" or row.output in sliced
-        ]
-        return listed, uploaded is not None, failing is not None
-
-    # used resource ids
-
-    async def _claimed(self, resource: Resource) -> str | None:
-        """The sid that this resource id was used for."""
-        async with self._context.database.reading() as session:
-            row = await session.get(tables.DialectState, (DIALECT, resource.nonce))
-        return None if row is None else str(row.data["sid"])
-
-    async def _claim(self, app: AppContext, resource: Resource, sid: str, now: int) -> None:
-        """Note the use before the recording exists: whatever dies in between, a retry gets the same sid."""
-        async with self._context.database.transaction() as session:
-            expired = tables.DialectState.dialect == DIALECT, tables.DialectState.expires_ns < now
-            await session.execute(delete(tables.DialectState).where(*expired))
-            await session.merge(
-                tables.DialectState(
-                    dialect=DIALECT,
-                    key=resource.nonce,
-                    app=app.id,
-                    data={"sid": sid},
-                    created_ns=now,
-                    expires_ns=now + resource.expired_hour * HOUR_NS,
-                )
-            )
-
-
-def _only(row: tables.Recording) -> str | None:
-    """The playlist of a mix without MP4, known before there is one: clients make its name themselves (section 2.3)."""
-    spec = msgspec.convert(row.spec, RecordingSpec)
-    if spec.mix is None or Format.MP4 in spec.formats:
-        return None
-    output = OutputOpened(output="000", identity="", source=Source.MIXED, kind="av", start_ns=0)
-    return Names(spec).playlist(output)

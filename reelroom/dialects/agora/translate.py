@@ -11,6 +11,7 @@ from typing import TypedDict
 
 from reelroom.control.images import ImageSource
 from reelroom.dialects.agora import errors, mixing, naming
+from reelroom.dialects.agora.postponed import Postponed, postponed
 from reelroom.dialects.agora.storage import Storage, storage
 from reelroom.dialects.agora.wire import (
     AcquireRequest,
@@ -30,7 +31,8 @@ AUDIO_BITRATE = 48_000  # section 3.3: AAC-LC, 48 kbps
 AUDIO, VIDEO, BOTH = 0, 1, 2
 INDIVIDUAL, MIX = "individual", "mix"  # as paths have them
 MP4_S = 7200.0  # the next MP4 begins after so long (section 5.3)
-_SCENES = {1: "scene 1 (web page recording)", 2: "scene 2 (postponed transcoding or mixing)"}
+COMMUNICATION = 0  # channelType
+WEB = 1  # scene
 
 
 class _Common(TypedDict):
@@ -49,8 +51,8 @@ def check_acquire(request: AcquireRequest) -> None:
     """What `acquire` refuses by itself; a wrong `startParameter` is refused at start (section 2.1)."""
     if not 1 <= request.resourceExpiredHour <= 720:
         raise errors.invalid("Acquire: invalid resourceExpiredHour value! It must be 1 to 720")
-    if request.scene in _SCENES:
-        raise errors.not_supported(f"clientRequest.{_SCENES[request.scene]}")
+    if request.scene == WEB:
+        raise errors.not_supported("clientRequest.scene 1 (web page recording)")
     if request.region and request.region not in ("CN", "AP", "EU", "NA"):
         raise errors.invalid("clientRequest.region must be CN, AP, EU or NA")
 
@@ -64,23 +66,24 @@ def spec(
     prefix: str,
     requested_ns: int,
     mode: str = INDIVIDUAL,
+    scene: int = 0,
 ) -> tuple[RecordingSpec, Mapping[str, ImageSource]]:
-    """What to record, and the images that it shows. `prefix`: of file names, from the storage configuration."""
+    """What to record, and the images that it shows. `prefix`: of file names, from the storage configuration; `scene`:
+    of the acquire."""
     where = "clientRequest"
-    for name in ("snapshotConfig", "appsCollection", "transcodeOptions"):
-        value = getattr(request, name)
-        if value is not None and not (name == "appsCollection" and _default_apps(value)):
-            raise errors.not_supported(f"{where}.{name}; leave it out")
+    if request.snapshotConfig is not None:
+        raise errors.not_supported(f"{where}.snapshotConfig; leave it out")
     config = request.recordingConfig
     _check_recording_config(config, f"{where}.recordingConfig")
     formats = _formats(request.recordingFileConfig, mode, f"{where}.recordingFileConfig.avFileType")
+    later = postponed(request, scene, mode == INDIVIDUAL, config.streamTypes == AUDIO)
     common = _Common(
         id=sid,
         app=app,
         room=cname,
         subscription=subscription(config, config.streamTypes, f"{where}.recordingConfig"),
         naming=naming.naming(prefix),
-        limits=Limits(idle_s=config.maxIdleTime),
+        limits=Limits(idle_s=config.maxIdleTime, idle_by="people" if config.channelType == COMMUNICATION else "tracks"),
         requested_ns=requested_ns,
     )
     if mode == MIX:
@@ -88,18 +91,28 @@ def spec(
         hls = Hls(container="ts", segment_s=SLICE_S)
         mixed = RecordingSpec(**common, mode=Mode.MIXED, mix=mix, formats=formats, hls=hls, split_s=MP4_S)
         return mixed, images
+    return _individual(common, config, formats, later), {}
+
+
+def _individual(
+    common: _Common, config: RecordingConfig, formats: tuple[Format, ...], later: Postponed | None
+) -> RecordingSpec:
     original = config.streamMode == "original" and config.streamTypes == AUDIO
-    individual = RecordingSpec(
+    mix = later.mix if later else None
+    transcoded = later is not None and mix is None
+    return RecordingSpec(
         **common,
-        formats=formats,
+        mode=Mode.INDIVIDUAL if mix is None else Mode.MIXED,
+        mix=mix,
+        formats=(*formats, Format.MP4) if transcoded else formats,
+        merged=transcoded,
         # Sound as it was sent is Opus, which HLS has in fMP4 only; everything else is Agora's TS.
         hls=Hls(container="fmp4" if original else "ts", segment_s=SLICE_S),
-        tracks="apart",
-        joined=config.streamMode == "standard",
+        tracks="apart" if mix is None else "together",  # of sound alone there is nothing to keep apart
+        joined=config.streamMode == "standard" and mix is None,
         audio_codec="auto" if original else "aac",
         audio_bitrate=AUDIO_BITRATE,
     )
-    return individual, {}
 
 
 def where_to(config: StorageConfig, now_s: int) -> Storage:
@@ -136,10 +149,6 @@ def _formats(config: RecordingFileConfig, mode: str, where: str) -> tuple[Format
         return (Format.HLS, Format.MP4)
     allowed = '["hls"] or ["hls","mp4"]' if mode == MIX else '["hls"]'
     raise errors.invalid(f"{where} must be {allowed} in mode {mode}")
-
-
-def _default_apps(value: object) -> bool:
-    return isinstance(value, dict) and (value.get("combinationPolicy") or "default") == "default"
 
 
 def subscription(lists: Subscriptions, stream_types: int, where: str) -> Subscription:

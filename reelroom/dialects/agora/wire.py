@@ -3,12 +3,12 @@ meaning are in `translate.py`.
 
 Leniency as section 3 asks: unknown keys are ignored, null equals absent, "" equals absent where a string is
 optional, an int may be written 1.0, a float 1. Anything else of the wrong type is code 2. Bodies of what is not
-supported (snapshots, postponed work) are kept as they came: their presence is what gets refused.
+supported (snapshots) are kept as they came: their presence is what gets refused.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -132,12 +132,38 @@ class LayoutKeys(Wire):
 class TranscodingConfig(LayoutKeys):
     width: Annotated[Int, Field(ge=16, le=1920)] = 360
     height: Annotated[Int, Field(ge=16, le=1920)] = 640
-    fps: Annotated[Int, Field(ge=1)] = 15
+    fps: Int = 15
     bitrate: Annotated[Int, Field(ge=50, le=6500)] = 500  # kbit/s
 
 
 class RecordingFileConfig(Wire):
     avFileType: Annotated[list[str], Field(min_length=1, max_length=8)] = ["hls"]
+
+
+class AppsCollection(Wire):
+    combinationPolicy: Literal["default", "postpone_transcoding"] = "default"
+
+
+class TransConfig(Wire):
+    transMode: Literal["postponeTranscoding", "audioMix"]
+
+
+class Container(Wire):
+    format: Literal["mp4", "mp3", "m4a", "aac"] | None = None
+
+
+class PostponedAudio(Wire):
+    """Of a postponed audio mix; all strings (section 3.8)."""
+
+    sampleRate: Literal["48000", "32000", "16000"] = "48000"
+    bitrate: Literal["48000"] = "48000"  # bit/s, whatever the vendor's page says; it has no other value
+    channels: Literal["1", "2"] = "2"
+
+
+class TranscodeOptions(Wire):
+    transConfig: TransConfig
+    container: Container = Container()
+    audio: PostponedAudio | None = None
 
 
 class StartRequest(Wire):
@@ -146,8 +172,8 @@ class StartRequest(Wire):
     recordingConfig: RecordingConfig = RecordingConfig()
     recordingFileConfig: RecordingFileConfig = RecordingFileConfig()
     snapshotConfig: Any = None
-    appsCollection: Any = None
-    transcodeOptions: Any = None
+    appsCollection: AppsCollection = AppsCollection()
+    transcodeOptions: TranscodeOptions | None = None
 
 
 class AcquireRequest(Wire):
