@@ -155,7 +155,8 @@ async def _serving(recordings: Path, defaults: dict[str, Any]) -> AsyncIterator[
     starts = Starts(settings, database, box, recorders)  # type: ignore[arg-type]
     library = Library(database, SimpleNamespace(), Shelf(database), recordings, b"k" * 32)  # type: ignore[arg-type]
     app = FastAPI()
-    app.include_router(dispatch.router([Dialect]))
+    for path in ("/", "/tencent"):
+        app.include_router(dispatch.router([Dialect], path))
     app.state.context = SimpleNamespace(
         settings=settings, database=database, box=box, apps=apps, recordings=cases, starts=starts, rooms=rooms,
         library=library, changes=Changes(), callbacks=SimpleNamespace(poke=lambda _recording: None),

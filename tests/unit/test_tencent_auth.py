@@ -203,3 +203,46 @@ async def test_too_many_calls_of_one_action() -> None:
             codes.append(answer["Error"]["Code"])
         assert codes[0] == "ResourceNotFound"
         assert "RequestLimitExceeded" in codes
+
+
+async def test_an_older_signature_over_a_path_or_none(server: Server) -> None:
+    import base64
+
+    given = {
+        "Action": "DescribeCloudRecording", "Version": "2019-07-22", "Timestamp": str(int(time.time())),
+        "SecretId": "dev", "SdkAppId": str(SDK_APP_ID), "TaskId": "none", "Language": "en-US", "Token": "",
+    }  # fmt: skip
+    for nonce, path in enumerate(("/", "/tencent")):
+        source = auth.legacy_source("POST", "tencent", given | {"Nonce": str(nonce)}, path)
+        signature = base64.b64encode(hmac.new(b"dev-secret", source.encode(), "sha1").digest()).decode()
+        answer = await server.http.post("/tencent", data={**given, "Nonce": str(nonce), "Signature": signature})
+        assert answer.json()["Response"]["Error"]["Code"] == "ResourceNotFound"
+
+
+async def test_a_multipart_body(server: Server) -> None:
+    def part(name: str, value: str, kind: str = "") -> str:
+        more = f"Content-Type: {kind}\r\n" if kind else ""
+        return f'--b0\r\nContent-Disposition: form-data; name="{name}"\r\n{more}\r\n{value}\r\n'
+
+    parts = [
+        part(name, value) if isinstance(value, str) else part(name, json.dumps(value), "application/json")
+        for name, value in create().items()
+    ]
+
+    async def sent(text: str) -> dict[str, Any]:
+        body, now, kind = text.encode(), int(time.time()), "multipart/form-data; boundary=b0"
+        said = f"POST\n/\n\ncontent-type:{kind}\nhost:tencent\n\ncontent-type;host\n{hashlib.sha256(body).hexdigest()}"
+        date = time.strftime("%Y-%m-%d", time.gmtime(now))
+        signed = f"TC3-HMAC-SHA256\n{now}\n{date}/trtc/tc3_request\n{hashlib.sha256(said.encode()).hexdigest()}"
+        key = auth.tc3_key("dev-secret", date, "trtc")
+        signature = hmac.new(key, signed.encode(), hashlib.sha256).hexdigest()
+        value = f"TC3-HMAC-SHA256 Credential=dev/{date}/trtc/tc3_request, SignedHeaders=content-type;host, "
+        headers = {"Content-Type": kind, "Authorization": f"{value}Signature={signature}", "X-TC-Timestamp": str(now)}
+        answer = await server.raw("CreateCloudRecording", body, **headers)
+        found: dict[str, Any] = answer.json()["Response"]
+        return found
+
+    assert "TaskId" in await sent("".join(parts) + "--b0--\r\n")
+    for wrong in ("", "--b0--\r\n", "x", part("SdkAppId", "[", "application/json") + "--b0--\r\n", part("a", "1")):
+        answer = await sent(wrong)
+        assert answer["Error"]["Code"] in ("InvalidParameter", "UnknownParameter", "MissingParameter.SdkAppId"), wrong

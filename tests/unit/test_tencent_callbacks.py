@@ -170,6 +170,23 @@ def test_images_that_cannot_be_had() -> None:
     assert kinds(told("image.missing", {"url": "http://x/a.png"})) == [(309, {"Url": "http://x/a.png"})]
 
 
+def test_tasks_that_nobody_called_for_are_told_of_less() -> None:
+    first = file("p/demo-task./a_main_audio.m3u8")
+    assert not told(events.FILE_UPLOADED, first, f"uploaded {first['key']}", auto=True)
+    done = {"message": "", "files": [file("p/a_main.mp4", "file", kind="av", end_ns=1, format="mp4")]}
+    assert kinds(told(events.FINISHED, done, auto=True)) == [(305, {"Status": 0})]
+
+
+def test_how_long_an_answer_may_take_and_how_old_a_retry_may_be() -> None:
+    (request, _) = callbacks.render(event(events.STARTED, {}), recording(), CALLBACK, None, now_ns=NOW)
+    assert (request.timeout_s, callbacks.give_up_s(recording())) == (5, 60)
+    kept = recording(**CLASSIC)
+    done = file("demo-task./x.m3u8", media="1", duration_ns=1, end_ns=1, format="hls", bytes=1)
+    (request,) = callbacks.render(event(events.FILE_UPLOADED, done), kept, CALLBACK, None, now_ns=NOW)
+    assert request.timeout_s == 20
+    assert callbacks.give_up_s(kept) > 12 * 80
+
+
 def test_retries_by_kind() -> None:
     assert sum(callbacks.PAUSES_S(recording())) == 60
     assert callbacks.PAUSES_S(recording())[0] == 0

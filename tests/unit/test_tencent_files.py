@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
 from reelroom.dialects.tencent import mixing, naming
-from reelroom.dialects.tencent.wire_cloud import LayoutBody
+from reelroom.dialects.tencent.translate import wanted
+from reelroom.dialects.tencent.wire_cloud import CreateCloudRecording, LayoutBody
 from reelroom.domain import lines
 from reelroom.domain.naming import Names, base64_name
 from reelroom.domain.recording import Format, RecordingSpec, Selection
+from reelroom.finish.playlist import Growing, Tags
 from reelroom.record.mixed.images import Images
 from reelroom.record.mixed.watermark import drawn
+from tests.unit.tencent_server import create, mixed
 
 BEGIN = 1_768_908_622_495_000_000  # of a captured recording
 #: The vendor's merge script.
@@ -63,6 +67,47 @@ def test_mixes_string_rooms_and_vod() -> None:
     room = names("room_366", 0, defined="lesson")
     assert room.file(finished("", "mixed")) == "task/lesson__UserDefine_u_1400000123_cm9vbV8zNjY..mp4"
     assert room.file(finished("", "mixed", sequence=2, parts=3)).endswith("_cm9vbV8zNjY._2.mp4")
+
+
+def test_a_playlist_has_the_vendors_own_tags() -> None:
+    spec = wanted(
+        CreateCloudRecording.model_validate(create(RecordParams={"RecordMode": 1, "AvMerge": 1})), "0" * 32, "dev", 1
+    ).spec
+    assert spec.hls.tags is not None
+    assert spec.hls.split_s == 14 * 86_400
+    cut = {
+        "video_codec": "h264",
+        "audio_codec": "aac",
+        "width": 640,
+        "height": 480,
+        "channels": 2,
+        "sample_rate": 48000,
+    }
+    line = msgspec.structs.replace(segment(), bytes=684_508, **cut)
+
+    def said(kind: str, source: str = "camera", spec: RecordingSpec = spec) -> list[str]:
+        growing = Growing(16, tags=Tags(spec.hls.tags, "teacher", source, kind))  # type: ignore[arg-type]
+        growing.add(line, {}, lambda _: "x.ts")
+        lines = growing.text(ended=False).splitlines()
+        return [text.removeprefix("#EXT-X-TRTC-") for text in lines if text.startswith("#EXT-X-TRTC-")]
+
+    times = ["START-REC-TIME:1768908622495", "FILE-ATTR:1768908622495,684508"]
+    video, audio = (
+        "VIDEO-METADATA:WIDTH:640 HEIGHT:480 Codec:27",
+        "Channel:2 SampleRate:48000 SampleFormat:1 Codec:86018",
+    )
+    assert said("video")[1:] == [
+        times[0], "MEDIA-ID:main", "USER-ID:teacher", "MIX-STREAM:0", "STREAM-TYPE:1", video, times[1],
+    ]  # fmt: skip
+    assert said("audio", "screen")[2:-1] == [
+        "MEDIA-ID:aux", "USER-ID:teacher", "MIX-STREAM:0", "STREAM-TYPE:0", f"AUDIO-METADATA:{audio}",
+    ]  # fmt: skip
+    mixed_spec = wanted(CreateCloudRecording.model_validate(mixed()), "0" * 32, "dev", 1).spec
+    assert said("av", "mixed", mixed_spec)[2:-1] == [
+        "MEDIA-ID:mix", "MIX-STREAM:1", "STREAM-TYPE:2", video, f"AUDIO-METADATA:{audio}",
+    ]  # fmt: skip
+    vod = create(StorageParams={"CloudVod": {"TencentVod": {"MediaType": 1}}})
+    assert wanted(CreateCloudRecording.model_validate(vod), "0" * 32, "dev", 1).spec.hls.tags is None
 
 
 @pytest.mark.parametrize(("name", "said"), [("1686119", "MTY4NjExOQ.."), ("room_366", "cm9vbV8zNjY."), ("a1?", "YTE-")])

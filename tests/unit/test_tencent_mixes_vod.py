@@ -13,12 +13,12 @@ import pytest
 from reelroom.control.apps import AppContext
 from reelroom.control.errors import ControlError
 from reelroom.control.rules import Rules
-from reelroom.control.templates import Templates, recording_of
+from reelroom.control.templates import Declined, Templates, recording_of
 from reelroom.dialects.tencent import console, given
 from reelroom.dialects.tencent.settings import check_settings
 from reelroom.domain import lines
 from reelroom.domain.library import LibrarySpec
-from reelroom.domain.recording import State
+from reelroom.domain.recording import Format, Source, State
 from reelroom.domain.rules import Match
 from reelroom.store import tables
 from reelroom.store.secrets import SecretBox
@@ -31,6 +31,9 @@ async def server() -> AsyncIterator[Server]:
     async with serving() as made:
         made.rooms.identities = ["somebody"]
         yield made
+
+
+MARK = {"WaterMarkUrl": "http://x/a.png", "WaterMarkWidth": 100, "WaterMarkHeight": 50, "LocationX": 0, "LocationY": 0}
 
 
 def start(**more: Any) -> dict[str, Any]:
@@ -60,11 +63,22 @@ async def test_a_mix_is_started_changed_and_stopped(server: Server) -> None:
     await server.ok("StartMCUMixTranscode", start(LayoutParams={"Template": 1}))
     assert isinstance(server.recorders.commands[-1], lines.ChangeScene)
     assert len(server.recorders.specs) == 1
+    names = {"Template": 1, "MixVideoUids": ["a"]}
+    await server.ok("StartMCUMixTranscode", start(LayoutParams=names))
+    asked = [one.subscription for one in server.recorders.commands if isinstance(one, lines.Change)][-1]
+    assert (asked.video.include, asked.audio.include) == (("a",), None)  # everybody is heard
+    encode = start()["EncodeParams"]
+    sound = start(EncodeParams={**encode, "AudioBitrate": 65})
+    await server.refused("StartMCUMixTranscode", sound, "InvalidParameter.AudioEncodeParams", "during a mix")
+    assert len(server.recorders.specs) == 1
     other = start(OutputParams={"StreamId": "mix", "RecordId": "another"})
     await server.ok("StartMCUMixTranscode", other)  # another file
     assert len(server.recorders.specs) == 2
+    larger = {**other, "EncodeParams": {**encode, "VideoWidth": 1920, "VideoHeight": 1080}}
+    await server.ok("StartMCUMixTranscode", larger)  # and this
+    assert [each.mix.width for each in server.recorders.specs] == [1280, 1280, 1920]
     await server.ok("StopMCUMixTranscode", {"SdkAppId": SDK_APP_ID, "RoomId": 1001})
-    assert (await server.row(server.recorders.specs[1].id)).state == State.FINISHED
+    assert (await server.row(server.recorders.specs[2].id)).state == State.FINISHED
     gone = {"SdkAppId": SDK_APP_ID, "RoomId": 1001}
     await server.refused("StopMCUMixTranscode", gone, "FailedOperation.MixSessionNotExist")
 
@@ -79,9 +93,34 @@ async def test_a_string_room_and_custom_places(server: Server) -> None:
     await server.ok("StopMCUMixTranscodeByStrRoomId", {"SdkAppId": SDK_APP_ID, "StrRoomId": "a b"})
 
 
+async def test_places_for_the_picture_or_the_sound_alone(server: Server) -> None:
+    size = {"ImageWidth": 640, "ImageHeight": 720}
+    seen = {**size, "UserId": "seen", "MixInputType": 1}
+    heard = {**size, "UserId": "heard", "LocationX": 640, "MixInputType": 2, "StreamType": 1}
+    await server.ok("StartMCUMixTranscode", start(LayoutParams={"Template": 4, "PresetLayoutConfig": [seen, heard]}))
+    asked = server.recorders.specs[0].subscription
+    wants = [
+        asked.wants(who, source)
+        for who in ("seen", "heard")
+        for source in (Source.CAMERA, Source.MICROPHONE, Source.SCREEN, Source.SCREEN_AUDIO)
+    ]
+    assert wants == [True, False, True, True, True, True, False, True]
+    anybody = start(LayoutParams={"Template": 4, "PresetLayoutConfig": [{**size, "MixInputType": 1}]})
+    await server.refused("StartMCUMixTranscode", anybody, "UnsupportedOperation", "UserId")
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
+        ({"OutputParams": {}}, "MissingParameter.StreamId"),
+        ({"EncodeParams.AudioBitrate": None}, "MissingParameter.AudioEncodeParams"),
+        ({"RoomId": None}, "MissingParameter.RoomId"),
+        ({"LayoutParams": {"WaterMarkParams": {**MARK, "LocationX": 1200}}}, "InvalidParameter.OutOfRange"),
+        ({"LayoutParams": {"WaterMarkParams": {**MARK, "WaterMarkUrl": ""}}}, "UnsupportedOperation"),
+        (
+            {"LayoutParams": {"Template": 4, "PresetLayoutConfig": [{"MixInputType": 3}]}},
+            "InvalidParameter.PresetLayoutConfig",
+        ),
         ({"RoomId": "1001"}, "InvalidParameter"),
         ({"RoomId": 0}, "InvalidParameter.RoomId"),
         ({"SdkAppId": 5}, "UnauthorizedOperation.SdkAppId"),
@@ -89,7 +128,7 @@ async def test_a_string_room_and_custom_places(server: Server) -> None:
         ({"OutputParams": {"StreamId": "s"}}, "UnsupportedOperation"),
         ({"OutputParams": {"RecordId": "a b"}}, "InvalidParameter.RecordId"),
         ({"EncodeParams.AudioSampleRate": 47999}, "InvalidParameter.AudioEncodeParams"),
-        ({"EncodeParams.AudioSampleRate": 8000}, "UnsupportedOperation"),
+        ({"EncodeParams.AudioSampleRate": 24000}, "UnsupportedOperation"),
         ({"EncodeParams.AudioChannels": 3}, "InvalidParameter.AudioEncodeParams"),
         ({"EncodeParams.VideoGop": 6}, "InvalidParameter.EncodeParams"),
         ({"EncodeParams.VideoGop": None}, "MissingParameter.VideoEncodeParams"),
@@ -229,6 +268,13 @@ async def test_details_and_deletion(server: Server) -> None:
         ({"resume_s": "1801"}, "resume_s"),
         ({"stream_ids": "md5"}, "needs bizid"),
         ({"generation": "new", "auto_record": "true"}, "auto_record"),
+        ({"generation": "classic", "auto_task": "true"}, "auto_task"),
+        ({"task_formats": "mp4,aac"}, "task_formats must be"),
+        ({"task_formats": "aac"}, "task_streams audio"),
+        ({"task_resume_s": "0"}, "task_resume_s"),
+        ({"console": "2020", "file_minutes": "4"}, "console 2020"),
+        ({"console": "2020", "retention_days": "1081"}, "console 2020"),
+        ({"console": "2020", "resume_s": "301"}, "console 2020"),
         ({"unheard": "1"}, "unheard"),
     ],
 )
@@ -286,3 +332,46 @@ async def test_settings_become_rules_and_change_and_go(server: Server) -> None:
         given.remember(("dev", "1001", "anchor01", "screen"), "a/b", "")
     assert await apply(formats="hls") == {}
     assert not rules.list("dev")
+
+
+async def test_only_streams_with_a_record_id_are_recorded_where_users_are_specified(server: Server) -> None:
+    templates, app = Templates(server.database, SecretBox(KEY)), (await server.apps.list())[0]
+    chosen = check_settings({"auto_record": "true", "streams": "specified"})
+    ((body, _, _),) = console.wanted(chosen, "00").values()
+    template = await templates.create("dev", "tencent", "t", body)
+    match = Match(rule="r", app="dev", room="1001", identity="anchor01", output="camera")
+    with pytest.raises(Declined):
+        await recording_of(template, app, "1001", 1, match)
+    given.remember(("dev", "1001", "anchor01", "camera"), "", "lesson7")
+    made = await recording_of(template, app, "1001", 1, match)
+    given.remember(("dev", "1001", "anchor01", "camera"), "", "")
+    assert made.library is not None
+    assert made.library.name.startswith("lesson7_main_")
+
+
+async def test_tasks_that_nobody_calls_for(server: Server) -> None:
+    templates = Templates(server.database, SecretBox(KEY))
+    rules = Rules(server.database, templates)
+    app: AppContext = (await server.apps.list())[0]
+
+    async def task(room: str, **settings: str) -> Any:
+        app.defaults["tencent"] = {"auto_task": "true", **settings}
+        await console.apply(app, templates, rules, SimpleNamespace(key=b"k" * 32))  # type: ignore[arg-type]
+        (stored,) = rules.list("dev", "tencent")
+        assert stored.rule.per == "room"
+        template = await templates.get("dev", "tencent", stored.rule.template)
+        match = Match(rule=stored.id, app="dev", room=room)
+        return stored.rule, await recording_of(template, app, room, time.time_ns(), match)
+
+    rule, made = await task("1001", retention_days="2")
+    assert (rule.resume_s, made.spec.formats, made.spec.mode) == (30, (Format.MP4,), "individual")
+    assert (made.spec.split_s, made.spec.split_bytes, made.library.expire_s) == (86_400, 2 * 1024**3, 172_800)
+    assert made.spec.naming.finished.startswith(f"{SDK_APP_ID}_1001__UserId_s_")
+    assert made.dialect_data["auto"]
+    more = {"task_mode": "mixed", "task_formats": "hls,aac", "task_streams": "audio", "task_resume_s": "5"}
+    rule, made = await task("a b", task_storage="app", **more)
+    assert (rule.resume_s, made.spec.formats, made.spec.mode) == (5, (Format.HLS, Format.AAC), "mixed")
+    assert (made.library, made.destination, made.spec.subscription.video) == (None, None, None)
+    assert made.spec.naming.mixed == f"{SDK_APP_ID}_YSBi"
+    with pytest.raises(ControlError, match="letters"):
+        await task("\u4e2d")

@@ -24,6 +24,8 @@ URL_S = 7 * 86_400
 #: Seconds before each further try: at once, then every 10 s until the event is a minute old; every minute, 12 tries.
 _NEW_S = (0.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0)
 _CLASSIC_S = (60.0,) * 11
+_NEW_AGE_S, _CLASSIC_AGE_S = 60.0, 86_400.0  # how old an event may be to be tried again
+_NEW_TIMEOUT_S, _CLASSIC_TIMEOUT_S = 5.0, 20.0  # for an answer
 
 _HEARD = {events.FILE_UPLOADED, events.UPLOAD_FAILING, events.STOPPED, events.TRACK["added"], events.TRACK["removed"]}
 #: Events that no notice depends on.
@@ -33,6 +35,11 @@ SILENT = frozenset(events.TYPES) - _HEARD
 def PAUSES_S(recording: tables.Recording) -> Sequence[float]:
     """The vendor's rule of retries for a recording's events."""
     return _NEW_S if recording.dialect_data.get("kind") == CLOUD else _CLASSIC_S
+
+
+def give_up_s(recording: tables.Recording) -> float:
+    """API 3.0 bounds the age of what it says; the classic kind the number of tries alone."""
+    return _NEW_AGE_S if recording.dialect_data.get("kind") == CLOUD else _CLASSIC_AGE_S
 
 
 def sign(key: str, body: bytes) -> str:
@@ -68,15 +75,17 @@ def render(
                 t = now // 10**9 + relayed.VALID_S
                 said |= {"sign": relayed.sign(key, t), "t": t}
             body = json.dumps(said, separators=(",", ":")).encode()
-            requests.append(Rendered(callback["url"], {"Content-Type": "application/json"}, body))
+            headers = {"Content-Type": "application/json"}
+            requests.append(Rendered(callback["url"], headers, body, _CLASSIC_TIMEOUT_S))
         return requests
-    told = Told(event.type, event.id, event.at_ns, event.data, before, recording.id, bool(data["vod"]), url)
+    kind = bool(data["vod"]), bool(data.get("auto"))
+    told = Told(event.type, event.id, event.at_ns, event.data, before, recording.id, *kind, url)
     for notice in notices(told):
         body = json.dumps(_envelope(notice, event.at_ns, data, recording.id, now), separators=(",", ":")).encode()
         headers = {"Content-Type": "application/json", "SdkAppId": str(data["sdk_app_id"])}
         if key:
             headers["Sign"] = sign(key, body)
-        requests.append(Rendered(callback["url"], headers, body))
+        requests.append(Rendered(callback["url"], headers, body, _NEW_TIMEOUT_S))
     return requests
 
 

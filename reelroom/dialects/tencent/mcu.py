@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 import uuid
 import weakref
@@ -16,8 +17,8 @@ from reelroom.control.errors import ControlError
 from reelroom.control.new_recording import NewRecording
 from reelroom.control.recordings import SceneChange
 from reelroom.dialects.tencent import errors, layouts, mixing, naming, streams
+from reelroom.dialects.tencent.recordings import DIALECT, MCU, active, check_app, mark_stopped, people
 from reelroom.dialects.tencent.settings import sdk_app_id, settings
-from reelroom.dialects.tencent.tasks import DIALECT, MCU, active, check_app, mark_stopped, people
 from reelroom.dialects.tencent.wire_mcu import (
     EncodeBody,
     LayoutParamsBody,
@@ -27,16 +28,19 @@ from reelroom.dialects.tencent.wire_mcu import (
     StopMixByStrRoomId,
 )
 from reelroom.domain.mix import SAMPLE_RATES, Mix, Push
-from reelroom.domain.recording import Format, Hls, Limits, Mode, RecordingSpec, Selection, Subscription
+from reelroom.domain.recording import Format, Hls, Limits, Mode, RecordingSpec, Selection, Source, Subscription
 from reelroom.domain.scene import Fit, Layout, Place, Scene, Surface, Watermark
 from reelroom.store import tables
 
 log = structlog.get_logger("reelroom.tencent")
 
 IDLE_S = 30.0  # a mix ends when nobody publishes for so long
+RATES = (8_000, 16_000, 24_000, 32_000, 44_100, 48_000)  # that the vendor has, Hz
 VIDEO = ("VideoWidth", "VideoHeight", "VideoBitrate", "VideoFramerate", "VideoGop")
-GRID, SCREEN, PICTURE_IN_PICTURE, CUSTOM = 1, 2, 3, 4  # Template; 0 is floating
+FLOATING, GRID, SCREEN, PICTURE_IN_PICTURE, CUSTOM = 0, 1, 2, 3, 4  # Template
 _SOURCES = {0: "camera", 1: "screen"}
+#: Which track of a StreamType a MixInputType leaves out: 1 is the picture alone, 2 the sound alone.
+_TRACKS = {0: {1: Source.MICROPHONE, 2: Source.CAMERA}, 1: {1: Source.SCREEN_AUDIO, 2: Source.SCREEN}}
 Start = StartMix | StartMixByStrRoomId
 Stop = StopMix | StopMixByStrRoomId
 
@@ -53,18 +57,21 @@ class Mixes:
         check_app(app, request.SdkAppId, recording=False)
         room = _room(request)
         _check(request)
-        encode, output = request.EncodeParams, request.OutputParams
+        encode = request.EncodeParams
         canvas = mixing.even(encode.VideoWidth or 360), mixing.even(encode.VideoHeight or 640)
         with errors.as_said():
             shown = scene(request.LayoutParams, encode, *canvas)
         async with self._locks.setdefault((app.id, room), asyncio.Lock()):
             running = await self._running(app, room)
             if running is not None:
-                data = running.dialect_data
-                if (data["stream"], data["record_id"]) == (_stream(app, request), output.RecordId):
+                mixed = running.dialect_data["mix"]
+                if mixed == _fixed(app, request):
                     change = SceneChange(lambda _: shown.scene, shown.images)
-                    await self._context.recordings.change(app.id, running.id, None, change)
+                    await self._context.recordings.change(app.id, running.id, subscription(request), change)
                     return {}
+                if mixed["audio"] != _fixed(app, request)["audio"] and mixed["stream"] == _stream(app, request):
+                    what = "The sound's codec, sample rate, bit rate and channels cannot be changed during a mix."
+                    raise errors.invalid("AudioEncodeParams", what)
                 await self._end(app, running.id)
             if not await people(self._context, app, room):
                 raise errors.no_room(room)
@@ -76,7 +83,6 @@ class Mixes:
     ) -> NewRecording:
         now = time.time_ns()
         encode, output, chosen = request.EncodeParams, request.OutputParams, settings(app)
-        sound_only = bool(output.PureAudioStream)
         formats = (Format.MP3,) if output.RecordAudioOnly else streams.formats(chosen.formats)
         urls = request.PublishCdnParams.PublishCdnUrls if request.PublishCdnParams else []
         try:
@@ -94,14 +100,12 @@ class Mixes:
             )
         except ValueError as error:
             raise errors.invalid("PublishCdnUrls", f"{error}.") from None
-        wanted = request.LayoutParams.MixVideoUids
-        video = None if sound_only else Selection(include=tuple(wanted)) if wanted else Selection()
         spec = RecordingSpec(
             id=uuid.uuid4().hex,
             app=app.id,
             room=room,
             mode=Mode.MIXED,
-            subscription=Subscription(audio=Selection(), video=video),
+            subscription=subscription(request),
             formats=formats,
             hls=Hls(container="ts", segment_s=streams.SLICE_S),
             split_s=chosen.file_minutes * 60 if formats != (Format.HLS,) else 0,
@@ -118,7 +122,8 @@ class Mixes:
             spec=spec,
             callback=streams.told(app, host, self._context.library.key.hex()),
             dialect=DIALECT,
-            dialect_data=data | {"record_id": output.RecordId},
+            dialect_data=data
+            | {"mix": _fixed(app, request), "fps": encode.VideoFramerate, "sample_rate": encode.AudioSampleRate},
             images=shown.images,
             library=streams.library(app, stream, output.RecordId),
         )
@@ -160,14 +165,43 @@ def _stream(app: AppContext, request: Start) -> str:
     return request.OutputParams.StreamId or f"{sdk_app_id(app)}_{_room(request)}_mix"
 
 
+def _fixed(app: AppContext, request: Start) -> dict[str, Any]:
+    """What a mix that goes on keeps: of a call that says otherwise there is another mix, in another file."""
+    encode, output = request.EncodeParams, request.OutputParams
+    urls = request.PublishCdnParams.PublishCdnUrls if request.PublishCdnParams else []
+    return {
+        "stream": _stream(app, request),
+        "record_id": output.RecordId,
+        "forms": [output.PureAudioStream, output.RecordAudioOnly],
+        "audio": [encode.AudioCodec, encode.AudioSampleRate, encode.AudioBitrate, encode.AudioChannels],
+        "video": [getattr(encode, name) for name in VIDEO],
+        "pushes": hashlib.sha256("\n".join(urls).encode()).hexdigest() if urls else "",  # there are keys in them
+    }
+
+
+def subscription(request: Start) -> Subscription:
+    """Everybody is heard and, where nobody is named, seen; but for places that are for one of both only."""
+    layout = request.LayoutParams
+    each: dict[Source, Selection] = {}
+    for place in layout.PresetLayoutConfig if layout.Template == CUSTOM else ():
+        if place.MixInputType:
+            source = _TRACKS[place.StreamType][place.MixInputType]
+            each[source] = Selection(exclude=(*each.get(source, Selection()).exclude, place.UserId))
+    named = layout.MixVideoUids if layout.Template in (FLOATING, GRID, SCREEN) else []
+    video = Selection(include=tuple(named)) if named else Selection()
+    return Subscription(audio=Selection(), video=None if request.OutputParams.PureAudioStream else video, each=each)
+
+
 def _check(request: Start) -> None:
     """The rules between fields, and what this server has not."""
     encode, output = request.EncodeParams, request.OutputParams
+    if not output.StreamId and not output.RecordId:
+        raise errors.missing("OutputParams.StreamId", "StreamId")
     if not output.RecordId:
         why = "a mix that is not recorded (this server relays to nobody by itself: give OutputParams.RecordId)"
         raise errors.not_supported(why)
     if encode.AudioSampleRate not in SAMPLE_RATES:
-        if encode.AudioSampleRate in (8_000, 24_000):
+        if encode.AudioSampleRate in RATES:
             raise errors.not_supported(f"EncodeParams.AudioSampleRate {encode.AudioSampleRate}")
         message = "EncodeParams.AudioSampleRate must be 48000, 44100, 32000, 24000, 16000 or 8000."
         raise errors.invalid("AudioEncodeParams", message)
@@ -193,6 +227,10 @@ def scene(given: LayoutParamsBody, encode: EncodeBody, width: int, height: int) 
     if mark is not None:
         if not mark.WaterMarkUrl:
             raise errors.not_supported("LayoutParams.WaterMarkParams.WaterMarkId: give WaterMarkUrl")
+        mixing.inside(
+            mark.LocationX, mark.LocationY, mark.WaterMarkWidth, mark.WaterMarkHeight, "LayoutParams.WaterMarkParams",
+            width, height,
+        )  # fmt: skip
         marks.append(
             Watermark(
                 x=mark.LocationX,
@@ -252,8 +290,8 @@ def _preset(given: LayoutParamsBody, width: int, height: int) -> Layout:
     places: list[Place] = []
     for number, each in enumerate(given.PresetLayoutConfig):
         where = f"LayoutParams.PresetLayoutConfig.{number}"
-        if each.MixInputType:
-            raise errors.not_supported(f"{where}.MixInputType other than 0: everybody's sound is mixed")
+        if each.MixInputType and not each.UserId:
+            raise errors.not_supported(f"{where}.MixInputType other than 0 of a place without UserId")
         if each.PlaceImageId:
             raise errors.not_supported(f"{where}.PlaceImageId")
         if not each.ImageWidth or not each.ImageHeight:

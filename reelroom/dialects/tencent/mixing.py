@@ -183,7 +183,7 @@ def _watermark(mark: WaterMark, where: str, width: int, height: int, images: Ima
         image = mark.WaterMarkImage
         if image is None:
             raise errors.missing(f"{where}.WaterMarkImage")
-        _inside(image.Left, image.Top, image.Width, image.Height, where, width, height)
+        inside(image.Left, image.Top, image.Width, image.Height, where, width, height)
         return Watermark(
             x=image.Left,
             y=image.Top,
@@ -196,7 +196,7 @@ def _watermark(mark: WaterMark, where: str, width: int, height: int, images: Ima
         if text is None:
             raise errors.missing(f"{where}.WaterMarkChar")
         _font(text.Font, where)
-        _inside(text.Left, text.Top, text.Width, text.Height, where, width, height)
+        inside(text.Left, text.Top, text.Width, text.Height, where, width, height)
         return Watermark(
             x=text.Left,
             y=text.Top,
@@ -223,7 +223,8 @@ def _watermark(mark: WaterMark, where: str, width: int, height: int, images: Ima
     )
 
 
-def _inside(left: int, top: int, wide: int, high: int, where: str, width: int, height: int) -> None:
+def inside(left: int, top: int, wide: int, high: int, where: str, width: int, height: int) -> None:
+    """TencentError unless a rectangle has a size and lies on the canvas of `width` and `height`."""
     if left + wide > width or top + high > height or not wide or not high:
         raise errors.out_of_range(where, f"must have a size and lie on the canvas of {width} x {height}")
 

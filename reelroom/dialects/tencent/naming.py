@@ -22,10 +22,15 @@ _STRING_ROOM = re.compile(r"[a-zA-Z0-9 !#$%&()+\-:;<=.>?@\[\]^_{}|~,]{1,64}")
 _NUMBER_ROOM = re.compile(r"[1-9][0-9]{0,9}")
 
 
+def is_number(room: str) -> bool:
+    """Whether it may be an integer room's id."""
+    return _NUMBER_ROOM.fullmatch(room) is not None and int(room) <= MAX_ROOM
+
+
 def check_room(room: str, room_type: int) -> str:
     """The room's name here. 1 to 4294967294, or 1 to 64 of the vendor's characters. TencentError OutOfRange."""
     if room_type == NUMBER_ROOM:
-        if not _NUMBER_ROOM.fullmatch(room) or int(room) > MAX_ROOM:
+        if not is_number(room):
             raise errors.out_of_range("RoomId", f"must be 1 to {MAX_ROOM} with RoomIdType 1 (0 is for string rooms)")
     elif not _STRING_ROOM.fullmatch(room):
         raise errors.out_of_range("RoomId", "must be 1 to 64 letters, digits, spaces and !#$%&()+-:;<=.>?@[]^_{}|~,")

@@ -17,6 +17,9 @@ UPLOAD_ERROR, IMAGE_ERROR, MP4_STOP, VOD_COMMIT, VOD_STOP = 308, 309, 310, 311, 
 #: Whose EventTs is a string (section 4.2).
 TEXT_TIMES = frozenset({STARTED, STOPPED, SLICE})
 
+#: What is told only of tasks that were called for.
+CALLED = frozenset({FILE_INFO, SLICE, MP4_STOP})
+
 LEAVE_CODES = {StopReason.REQUESTED: 0, StopReason.IDLE: 99, StopReason.MAX_DURATION: 3, StopReason.DISK_FULL: 3}
 _TWICE, _REMOVED = 101, 3
 MEDIA_IDS = {"camera": "main", "screen": "aux", "mixed": "mix"}
@@ -39,6 +42,7 @@ class Told(NamedTuple):
     earlier: Sequence[Known]
     recording: str
     vod: bool
+    auto: bool  # nobody called for this task
     url: Callable[[str, str], str]  # of a file in the library: id, key
 
     def had(self, type_: str) -> bool:
@@ -53,7 +57,8 @@ class Told(NamedTuple):
 def notices(told: Told) -> list[Notice]:
     """In order; none for what Tencent has no word for."""
     make = _MAKERS.get(told.type)
-    return make(told) if make else []
+    made = make(told) if make else []
+    return [notice for notice in made if notice.type not in CALLED] if told.auto else made
 
 
 def _name(key: str) -> str:

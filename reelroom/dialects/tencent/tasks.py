@@ -10,22 +10,19 @@ import time
 import uuid
 import weakref
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
-import structlog
 from sqlalchemy import func, select
 
 from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
-from reelroom.control.images import ImageSource
-from reelroom.control.new_recording import CallbackSpec, NewRecording
+from reelroom.control.new_recording import NewRecording
 from reelroom.control.recordings import SceneChange
-from reelroom.deliver.outbox import add_events
-from reelroom.dialects.tencent import answers, errors, mixing, translate, usersig
-from reelroom.dialects.tencent.settings import callback, sdk_app_id, settings
+from reelroom.dialects.tencent import answers, errors, images, mixing, translate, usersig
+from reelroom.dialects.tencent.recordings import CLOUD, DIALECT, active, check_app, mark_stopped, people, told
+from reelroom.dialects.tencent.settings import settings
 from reelroom.dialects.tencent.translate import MIXED, Wanted
 from reelroom.dialects.tencent.wire_cloud import (
     CreateCloudRecording,
@@ -34,19 +31,11 @@ from reelroom.dialects.tencent.wire_cloud import (
     ModifyCloudRecording,
 )
 from reelroom.domain import events
-from reelroom.domain.events import Draft
 from reelroom.domain.mix import Mix
 from reelroom.domain.recording import ACTIVE, ENDED, State, StopReason
-from reelroom.domain.scene import Scene
 from reelroom.store import tables
 
-log = structlog.get_logger("reelroom.tencent")
-
-DIALECT = "tencent"
-CLOUD, MCU, STREAM = "cloud", "mcu", "stream"  # what kind of recording it is here
-HOUR_NS = 3600 * 10**9
 TWICE = "the same UserId entered the room again"  # how a task ends of which somebody else has the name
-IMAGE_MISSING = "image.missing"  # the event of an image that could not be had
 
 
 class Tasks:
@@ -79,7 +68,9 @@ class Tasks:
                     await self._end(app, row.id, TWICE)
             if taken:  # the vendor's room throws out whoever entered first, and that one comes back
                 await self._end(app, task, TWICE)
-        await self._tell_missing(task, asked.spec.mix, asked.images)
+        if asked.spec.mix is not None and asked.images and (row := await self._row(task)) is not None:
+            shown = msgspec.convert(row.spec["mix"], Mix).scene
+            await images.tell_missing(self._context, task, asked.spec.mix.scene, shown, asked.images)
         return {"TaskId": task}
 
     def _check_user_sig(self, app: AppContext, request: CreateCloudRecording) -> None:
@@ -92,22 +83,7 @@ class Tasks:
             raise errors.invalid("UserSig", f"UserSig is wrong: {error}.") from None
 
     def _new(self, app: AppContext, request: CreateCloudRecording, asked: Wanted, host: str, now: int) -> NewRecording:
-        chosen, vod = settings(app), asked.vod
-        data: dict[str, Any] = {
-            "kind": CLOUD,
-            "user_id": request.UserId,
-            "room": request.RoomId,
-            "room_type": request.RoomIdType,
-            "sdk_app_id": request.SdkAppId,
-            "expires_ns": now + request.ResourceExpiredHour * HOUR_NS,
-            "mode": request.RecordParams.RecordMode,
-            "stream_type": request.RecordParams.StreamType,
-            "media": request.RecordParams.MediaId,
-            "fill_type": request.RecordParams.FillType,
-            "vod": vod is not None,
-        }
-        if vod is not None:
-            data |= {"class_id": vod.ClassId, "sub_app_id": vod.SubAppId, "source_context": vod.SourceContext}
+        chosen = settings(app)
         own = asked.library is None and chosen.storage == "app"
         return NewRecording(
             app=app,
@@ -116,7 +92,7 @@ class Tasks:
             must_resolve=False,  # a provider's host; the vendor takes the start and finds out later, too
             callback=told(self._context, app, host),
             dialect=DIALECT,
-            dialect_data=data,
+            dialect_data=translate.data(request, asked.vod, now),
             images=asked.images,
             library=asked.library,
         )
@@ -127,26 +103,6 @@ class Tasks:
         except ControlError as error:
             if error.kind != "conflict":  # it is ending already
                 raise
-
-    async def _tell_missing(self, task: str, mix: Mix | None, images: dict[str, ImageSource] | Any) -> None:
-        """An event for each image that the scene was to show and does not: it could not be had."""
-        if mix is None or not images:
-            return
-        row = await self._row(task)
-        if row is None:
-            return
-        shown = msgspec.convert(row.spec["mix"], Mix).scene
-        await self._tell(task, _missing(mix.scene, shown, images))
-
-    async def _tell(self, task: str, urls: Sequence[str]) -> None:
-        if not urls:
-            return
-        now = time.time_ns()
-        drafts = [Draft(IMAGE_MISSING, now, {"url": url}, f"image {now} {url}") for url in urls]
-        async with self._context.database.transaction() as session:
-            await session.run_sync(lambda sync: add_events(sync.connection(), task, drafts))
-        self._context.changes.notify(task)
-        self._context.callbacks.poke(task)
 
     # DescribeCloudRecording, ModifyCloudRecording, DeleteCloudRecording
 
@@ -182,9 +138,9 @@ class Tasks:
             if error.kind == "conflict":
                 raise errors.no_task(request.TaskId) from None
             raise
-        if scene is not None and shown.images:
+        if scene is not None:
             now_shown = msgspec.convert(row.spec["mix"], Mix).scene
-            await self._tell(row.id, _missing(shown.scene, now_shown, shown.images))
+            await images.tell_missing(self._context, row.id, shown.scene, now_shown, shown.images)
         return {"TaskId": row.id}
 
     async def delete(self, app: AppContext, request: DeleteCloudRecording, _host: str) -> dict[str, Any]:
@@ -234,79 +190,3 @@ class Tasks:
             sliced = select(file.output).where(file.recording == task, file.role == "segment").distinct()
             found = select(file).where(file.recording == task, file.role == "playlist", file.output.in_(sliced))
             return tracks, (await session.scalars(found)).all()
-
-
-def check_app(app: AppContext, number: int, recording: bool) -> None:
-    """Whether SdkAppId is the app's, and the app of the generation that the action is of."""
-    if number != sdk_app_id(app):
-        message = f"The SdkAppId {number} is not one of these credentials."
-        raise (
-            errors.invalid("SdkAppId", message)
-            if recording
-            else errors.TencentError("UnauthorizedOperation.SdkAppId", message)
-        )
-    generation = settings(app).generation
-    if recording and generation == "classic":
-        raise errors.wrong_generation("This application records by relayed streams (tencent.generation is classic).")
-    if not recording and generation == "new":
-        raise errors.rejected("push switch not open (tencent.generation is new)")
-
-
-def told(context: Context, app: AppContext, host: str) -> CallbackSpec | None:
-    """Where callbacks go, and what they need to say the URLs of files."""
-    where = callback(app)
-    if where is None:
-        return None
-    base = settings(app).media_base or host
-    return replace(where, extra={"base": base, "key": context.library.key.hex()})
-
-
-async def people(context: Context, app: AppContext, room: str) -> set[str]:
-    """Who is in the room now."""
-    try:
-        found = await context.rooms.get(app.id, room)
-    except ControlError as error:
-        if error.kind != "not_found":
-            raise
-        return set()
-    return {str(participant["identity"]) for participant in found["participants"]}
-
-
-async def active(context: Context, app: AppContext, room: str | None = None) -> list[tables.Recording]:
-    """The app's recordings of this dialect that go on."""
-    row = tables.Recording
-    found = select(row).where(
-        row.app == app.id, row.dialect == DIALECT, row.state.in_([str(state) for state in ACTIVE])
-    )
-    if room is not None:
-        found = found.where(row.room == room)
-    async with context.database.reading() as session:
-        rows = (await session.scalars(found.order_by(row.created_ns))).all()
-    return [each for each in rows if not each.dialect_data.get("stopped")]
-
-
-async def mark_stopped(context: Context, id: str) -> None:
-    """Note that it was stopped by call: the recorder takes a moment to say so itself."""
-    async with context.database.transaction() as session:
-        row = await session.get_one(tables.Recording, id, with_for_update=True)
-        row.dialect_data = {**row.dialect_data, "stopped": True}
-
-
-def _missing(wanted: Scene, got: Scene, images: Any) -> list[str]:
-    """URLs of what a scene was to show and does not."""
-    pairs = [(wanted.background.image, got.background.image), (wanted.placeholder.image, got.placeholder.image)]
-    for pane, had in zip(wanted.layout.panes, got.layout.panes, strict=True):
-        if pane.placeholder is not None:
-            pairs.append((pane.placeholder.image, had.placeholder.image if had.placeholder else ""))
-    urls = {images[name].url for name, there in pairs if name and not there}
-    marks = [mark.image for mark in wanted.watermarks if mark.image]
-    if len(marks) != sum(bool(mark.image) for mark in got.watermarks):
-        # Which of them is told by what is left: they keep their order and places.
-        left = [(mark.x, mark.y, mark.width, mark.height) for mark in got.watermarks if mark.image]
-        for mark in wanted.watermarks:
-            place = (mark.x, mark.y, mark.width, mark.height)
-            if mark.image and place in left:
-                left.remove(place)
-            elif mark.image:
-                urls.add(images[mark.image].url)
-    return sorted(urls)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from reelroom.control.destinations import DestinationSpec
 from reelroom.control.images import ImageSource
-from reelroom.dialects.tencent import errors, mixing, naming, storage
+from reelroom.dialects.tencent import errors, mixing, naming, playlists, storage
 from reelroom.dialects.tencent.wire_cloud import CreateCloudRecording, RecordBody, StorageBody, Subscriptions, VodBody
 from reelroom.domain.library import LibrarySpec
 from reelroom.domain.recording import (
+    MAX_PLAYLIST_S,
     Format,
     Gaps,
     Hls,
@@ -26,6 +28,8 @@ from reelroom.domain.recording import (
 SINGLE, MIXED = 1, 2  # RecordMode
 BOTH, AUDIO, VIDEO = 0, 1, 2  # StreamType
 SLICE_S = 10.0
+HOUR_NS = 3600 * 10**9
+MAX_FILE = 2 * 1024**3  # bytes of an MP4 or AAC file
 #: OutputFormat and TencentVod.MediaType.
 OUTPUT_FORMATS = {
     0: (Format.HLS,),
@@ -61,13 +65,13 @@ class Wanted:
     vod: VodBody | None
 
 
-def wanted(request: CreateCloudRecording, task: str, app: str, now_ns: int) -> Wanted:
-    """TencentError for the first rule that is broken."""
+def wanted(request: CreateCloudRecording, task: str, app: str, now_ns: int, own: bool = False) -> Wanted:
+    """TencentError for the first rule that is broken. `own`: without CloudVod it goes to the app's own destination."""
     params = request.RecordParams
     room = naming.check_room(request.RoomId, request.RoomIdType)
     if params.SubscribeAbility:
         raise errors.not_supported("RecordParams.SubscribeAbility 1: there are no robots that mix back into the room")
-    vod = _vod(request.StorageParams)
+    vod = _vod(request.StorageParams, own)
     formats = _formats(params, vod)
     prefix: list[str] = []
     destination = library = None
@@ -75,13 +79,17 @@ def wanted(request: CreateCloudRecording, task: str, app: str, now_ns: int) -> W
         library = LibrarySpec(
             tags=tags(vod.SubAppId, vod.ClassId, "TrtcRecord"), expire_s=vod.ExpireTime, sources=naming.SOURCES
         )
-    else:
-        assert request.StorageParams.CloudStorage is not None
+    elif request.StorageParams.CloudStorage is not None:
         prefix = request.StorageParams.CloudStorage.FileNamePrefix
         destination = storage.destination(request.StorageParams.CloudStorage)
     named = naming.recording(request.SdkAppId, room, request.RoomIdType, prefix, vod.UserDefineRecordId if vod else "")
     subscribed = subscription(params.SubscribeStreamUserIds, params.StreamType, params.MediaId)
     limits = Limits(idle_s=params.MaxIdleTime, idle_by="people")
+    own_tags = None if vod is not None else playlists.tags(params.RecordMode == MIXED)
+
+    def hls(segment_s: float) -> Hls:
+        return Hls(container="ts", segment_s=segment_s, split_s=MAX_PLAYLIST_S, tags=own_tags)
+
     split_s = params.MaxMediaFileDuration * 60 if formats != (Format.HLS,) else 0
     if params.RecordMode == MIXED:
         width, height = canvas(request)
@@ -89,18 +97,42 @@ def wanted(request: CreateCloudRecording, task: str, app: str, now_ns: int) -> W
         mix = mixing.mix(request.MixTranscodeParams, shown.scene)
         spec = RecordingSpec(
             id=task, app=app, room=room, mode=Mode.MIXED, subscription=subscribed, formats=formats, naming=named,
-            hls=Hls(container="ts", segment_s=max(SLICE_S, mix.gop_s)), mix=mix, limits=limits, split_s=split_s,
+            hls=hls(max(SLICE_S, mix.gop_s)), mix=mix, limits=limits, split_s=split_s, split_bytes=MAX_FILE,
             requested_ns=now_ns,
         )  # fmt: skip
         return Wanted(spec, shown.images, destination, library, vod)
     apart = Format.HLS in formats and not params.AvMerge
     spec = RecordingSpec(
         id=task, app=app, room=room, subscription=subscribed, formats=formats, naming=named,
-        hls=Hls(container="ts", segment_s=SLICE_S), tracks="apart" if apart else "together",
-        merged=apart and Format.MP4 in formats, audio_codec="aac", limits=limits, split_s=split_s,
+        hls=hls(SLICE_S), tracks="apart" if apart else "together", merged=apart and Format.MP4 in formats,
+        audio_codec="aac", limits=limits, split_s=split_s, split_bytes=MAX_FILE,
         gaps=Gaps(video="black" if params.FillType else "last"), requested_ns=now_ns,
     )  # fmt: skip
     return Wanted(spec, {}, destination, library, vod)
+
+
+def data(request: CreateCloudRecording, vod: VodBody | None, now_ns: int) -> dict[str, Any]:
+    """What the recording's row keeps of the request for later calls, for callbacks and the library."""
+    params = request.RecordParams
+    kept: dict[str, Any] = {
+        "kind": "cloud",
+        "user_id": request.UserId,
+        "room": request.RoomId,
+        "room_type": request.RoomIdType,
+        "sdk_app_id": request.SdkAppId,
+        "expires_ns": now_ns + request.ResourceExpiredHour * HOUR_NS,
+        "mode": params.RecordMode,
+        "stream_type": params.StreamType,
+        "media": params.MediaId,
+        "fill_type": params.FillType,
+        "vod": vod is not None,
+    }
+    if params.RecordMode == MIXED:
+        transcode = request.MixTranscodeParams
+        kept |= {"fps": transcode.VideoParams.Fps, "sample_rate": mixing.SAMPLE_RATES[transcode.AudioParams.SampleRate]}
+    if vod is not None:
+        kept |= {"class_id": vod.ClassId, "sub_app_id": vod.SubAppId, "source_context": vod.SourceContext}
+    return kept
 
 
 def canvas(request: CreateCloudRecording) -> tuple[int, int]:
@@ -120,11 +152,11 @@ def tags(sub_app_id: int, class_id: int, source: str) -> tuple[str, ...]:
     return tuple(tag(sub_app_id, number, kind) for number in (None, class_id) for kind in ("", source))
 
 
-def _vod(given: StorageBody) -> VodBody | None:
+def _vod(given: StorageBody, own: bool) -> VodBody | None:
     if given.CloudStorage is not None and given.CloudVod is not None:
         raise errors.bad_request("StorageParams must have CloudStorage or CloudVod, not both.")
     if given.CloudVod is None:
-        if given.CloudStorage is None:
+        if given.CloudStorage is None and not own:
             raise errors.missing("StorageParams.CloudStorage", "CloudStorage")
         return None
     vod = given.CloudVod.TencentVod

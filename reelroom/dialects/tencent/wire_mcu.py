@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from reelroom.dialects.tencent.wire import AppNumber, Flag, Pixel, Text, UserName, Wire
+from reelroom.dialects.tencent.wire import AppNumber, Flag, Pixel, UserName, Wire, plain
 
 #: Whose absence has a code of its own → its second level (section 1.6).
 MISSING = (
@@ -36,7 +36,7 @@ class EncodeBody(Wire):
     VideoGop: Annotated[int, Field(ge=1, le=5)] | None = None
     BackgroundColor: Annotated[int, Field(ge=0, le=0xFFFFFF)] = 0
     BackgroundImageId: Number = 0
-    BackgroundImageUrl: Annotated[str, Field(max_length=512)] = ""
+    BackgroundImageUrl: Annotated[str, Field(max_length=512), AfterValidator(plain)] = ""
     AudioCodec: Annotated[int, Field(ge=0, le=2)] = 0
 
 
@@ -58,7 +58,7 @@ class PresetBody(Wire):
     LocationY: Pixel = 0
     ZOrder: Annotated[int, Field(ge=0, le=1000)] = 0
     RenderMode: Annotated[int, Field(ge=0, le=2)] = 0
-    MixInputType: Annotated[int, Field(ge=0, le=3)] = 0
+    MixInputType: Annotated[int, Field(ge=0, le=2)] = 0
     PlaceImageId: Number = 0
 
 
@@ -68,7 +68,7 @@ class MarkBody(Wire):
     WaterMarkHeight: Pixel
     LocationX: Pixel
     LocationY: Pixel
-    WaterMarkUrl: Text = ""
+    WaterMarkUrl: Annotated[str, Field(max_length=512), AfterValidator(plain)] = ""
 
 
 class LayoutParamsBody(Wire):
@@ -87,7 +87,9 @@ class LayoutParamsBody(Wire):
 
 class CdnBody(Wire):
     BizId: Number
-    PublishCdnUrls: Annotated[list[Annotated[str, Field(min_length=1, max_length=2048)]], Field(max_length=8)]
+    PublishCdnUrls: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(plain)]], Field(max_length=8)
+    ]
 
 
 class StartMix(Wire):
