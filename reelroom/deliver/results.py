@@ -213,7 +213,7 @@ class _Recording:
         self._connection.execute(update(FILES).where(_file.id == work.row.id).values(**values))
         self._due(due)
         if not failing:
-            data = {"key": work.row.key, "role": work.row.role, "error": error}
+            data = _about(work.row) | {"error": error}
             self._drafts.append(Draft(events.UPLOAD_FAILING, self._at, data, f"failing {work.row.key} {self._at}"))
             self._stored.failing.add(self._recording)
         return True
@@ -221,8 +221,14 @@ class _Recording:
     def _lost(self, work: Work) -> None:
         row = work.row
         self._connection.execute(update(FILES).where(_file.id == row.id).values(state="deleted", error=GONE))
-        data = {"key": row.key, "role": row.role, "error": GONE, "lost": True}
+        data = _about(row) | {"error": GONE, "lost": True}
         self._drafts.append(Draft(events.UPLOAD_FAILING, self._at, data, f"lost {row.key}"))
         self._stored.told.add(self._recording)
         if row.role in ("init", "segment"):
             self._wake(row)
+
+
+def _about(row: Any) -> dict[str, Any]:
+    """What an event says of an object that is in no storage; `identity` and `kind` of segments are empty."""
+    line = row.line if row.role not in ("init", "segment") else {}
+    return {"key": row.key, "role": row.role, "identity": line.get("identity", ""), "kind": line.get("kind", "")}

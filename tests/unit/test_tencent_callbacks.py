@@ -166,6 +166,15 @@ def test_files_of_the_library() -> None:
     assert kinds(told(events.FINISHED, {"message": "", "files": [done]}, vod=True)) == [(312, {"Status": 0})]
 
 
+def test_files_that_the_library_does_not_get() -> None:
+    about = {"key": "demo-task./a_main.mp4", "role": "file", "identity": "teacher", "kind": "av", "error": "denied"}
+    file = {"UserId": "teacher", "TrackType": "audio_video", "CacheFile": "a_main.mp4"}
+    for more, status in (({}, 1), ({"lost": True}, 2)):
+        said = kinds(told(events.UPLOAD_FAILING, about | more, vod=True))
+        assert said == [(311, {"Status": status, "Errmsg": "denied", "TencentVod": file})]
+    assert not told(events.UPLOAD_FAILING, about | {"role": "segment"}, vod=True)
+
+
 def test_images_that_cannot_be_had() -> None:
     assert kinds(told("image.missing", {"url": "http://x/a.png"})) == [(309, {"Url": "http://x/a.png"})]
 

@@ -123,11 +123,23 @@ def _failing(told: Told) -> list[Notice]:
     data = told.data
     said = str(data.get("error", ""))
     if told.vod:
-        return []  # 311 and 312 say what became of it
+        return _uncommitted(data, said)
     made = [Notice(UPLOAD_ERROR, {"Code": "FileLost" if data.get("lost") else "UploadFailed", "Message": said})]
     if told.had(events.STOPPED) and not told.had(events.UPLOAD_FAILING):
         made.append(Notice(UPLOADED, {"Status": 1}))
     return made
+
+
+def _uncommitted(data: dict[str, Any], said: str) -> list[Notice]:
+    """Of a whole file: it stays on the server until the library's storage takes it, or is gone."""
+    if data["role"] in ("init", "segment"):
+        return []
+    file = {
+        "UserId": data["identity"],
+        "TrackType": TRACK_TYPES.get(data["kind"], "audio_video"),
+        "CacheFile": _name(data["key"]),
+    }
+    return [Notice(VOD_COMMIT, {"Status": 2 if data.get("lost") else 1, "Errmsg": said, "TencentVod": file})]
 
 
 def _missing_image(told: Told) -> list[Notice]:
