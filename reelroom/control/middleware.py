@@ -14,6 +14,7 @@ from reelroom.control.problems import problem
 EXPOSED = "Location, ETag, Link, Accept-Patch, Retry-After, Idempotent-Replayed, Content-Range, X-Request-ID"
 ALLOWED_HEADERS = "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Range, X-Request-ID"
 _SIGNALLING = ("/whip/", "/whep/")
+_OURS = ("/api/", *_SIGNALLING)  # dialects say it in words of their own
 BODY_S = 60.0  # for a whole body, from when it is first asked for
 
 
@@ -31,7 +32,10 @@ class NoNul:
 
 
 class BodyLimit:
-    """Answers 413 to a body that is longer than allowed, before it is in memory, and 408 to one that does not come."""
+    """Answers 413 to a body that is longer than allowed, before it is in memory, and 408 to one that does not come.
+
+    Where a dialect answers, its reading of the body raises that as an HTTPException.
+    """
 
     def __init__(self, app: ASGIApp, limit: int, sdp_limit: int) -> None:
         self.app = app
@@ -45,7 +49,8 @@ class BodyLimit:
         limit = self.sdp_limit if scope["path"].startswith(_SIGNALLING) else self.limit
         message = f"the body may have at most {limit} bytes"
         length = Headers(scope=scope).get("content-length", "0")
-        if not length.isdecimal() or int(length) > limit:
+        too_long = not length.isdecimal() or int(length) > limit
+        if too_long and scope["path"].startswith(_OURS):
             # No "Connection: close": the reset would overtake this answer. The server drops the rest unread.
             await problem(413, "too_large", message)(scope, receive, send)
             return
@@ -57,6 +62,8 @@ class BodyLimit:
             nonlocal received, whole, deadline
             if whole:
                 return await receive()  # for the end of the connection, however late
+            if too_long:
+                raise HTTPException(413, message)
             deadline = deadline or asyncio.get_running_loop().time() + BODY_S
             try:
                 async with asyncio.timeout_at(deadline):

@@ -93,6 +93,7 @@ class Rooms:
 
 
 class Server(SimpleNamespace):
+    app: FastAPI
     http: httpx.AsyncClient
     recorders: Recorders
     rooms: Rooms
@@ -174,7 +175,7 @@ async def serving(recordings: Path = Path("/nowhere")) -> AsyncIterator[Server]:
     (await apps.list())[0].defaults["agora"] = {"requests_per_second": 0}
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://agora", auth=AUTH) as http:
-        yield Server(http=http, recorders=recorders, rooms=rooms, database=database, apps=apps)
+        yield Server(app=app, http=http, recorders=recorders, rooms=rooms, database=database, apps=apps)
     await database.close()
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from reelroom.control.middleware import BodyLimit
+from reelroom.dialects.agora import senders
 from reelroom.store import tables
 from tests.unit.agora_server import BASE, Server, refused, serving
 
@@ -89,7 +91,6 @@ async def test_a_region_in_front_of_the_path(server: Server, region: str) -> Non
             2,
         ),
         (b"{}", "text/plain", 8),
-        (b" " * 300_000, "application/json", 2),
         (b'{"cname":"a","uid":1,"clientRequest":{}}', "application/json", 2),
         (b'{"cname":"a","uid":"1"}', "application/json;charset=utf-8", 2),
         (b'{"cname":"a","uid":"0","clientRequest":{}}', "application/json", 2),
@@ -99,6 +100,32 @@ async def test_a_region_in_front_of_the_path(server: Server, region: str) -> Non
 async def test_bad_bodies(server: Server, content: bytes, kind: str, code: int) -> None:
     answer = await server.http.post(f"{BASE}/acquire", content=content, headers={"Content-Type": kind})
     refused(answer, 400, code)
+
+
+@pytest.mark.parametrize("limit", [1 << 20, 1 << 10])
+async def test_a_body_that_is_too_large_is_refused_in_the_gateways_words(server: Server, limit: int) -> None:
+    server.app.add_middleware(BodyLimit, limit=limit, sdp_limit=limit)
+    answer = await server.http.post(f"{BASE}/acquire", content=b" " * 300_000)
+    assert (answer.status_code, answer.json()) == (413, {"message": "Request size limit exceeded"})
+    assert answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("path", ["/v1/ncs/ip", "/v2/ncs/ip", "/na/v1/ncs/ip"])
+async def test_the_addresses_of_callbacks(server: Server, path: str) -> None:
+    answer = await server.http.get(path)
+    hosts = [{"primaryIP": "127.0.0.1"}, {"primaryIP": "::1"}]  # what --dev is bound to
+    assert (answer.status_code, answer.json()) == (200, {"data": {"service": {"hosts": hosts}}})
+    server.http.auth = ("dev", "wrong")
+    answer = await server.http.get(path)
+    assert (answer.status_code, answer.json()) == (401, {"message": "Invalid authentication credentials"})
+    assert (await server.http.post(path)).status_code == 404
+
+
+def test_announced_addresses_go_before_bound_ones() -> None:
+    assert senders.addresses(["198.51.100.10"], ["0.0.0.0"]) == ["198.51.100.10"]
+    assert senders.addresses([], ["192.0.2.1"]) == ["192.0.2.1"]
+    everywhere = senders.addresses([], ["0.0.0.0", "::"])
+    assert not {"0.0.0.0", "::"} & set(everywhere)
 
 
 async def test_a_body_without_content_type_is_taken(server: Server) -> None:

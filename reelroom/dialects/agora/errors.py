@@ -53,6 +53,14 @@ def no_route() -> GatewayError:
     return GatewayError(404, "no Route matched with those values")
 
 
+def too_large() -> GatewayError:
+    return GatewayError(413, "Request size limit exceeded")
+
+
+def too_slow() -> GatewayError:
+    return GatewayError(408, "Request timed out")
+
+
 def too_many_requests(retry_after_s: int) -> GatewayError:
     return GatewayError(429, "API rate limit exceeded", {"Retry-After": str(retry_after_s)})
 

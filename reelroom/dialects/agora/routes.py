@@ -19,7 +19,7 @@ from fastapi.responses import JSONResponse
 from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
-from reelroom.dialects.agora import auth, errors, limits
+from reelroom.dialects.agora import auth, errors, limits, senders
 from reelroom.dialects.agora.sessions import Sessions
 from reelroom.dialects.agora.settings import settings
 from reelroom.dialects.agora.translate import INDIVIDUAL, MIX
@@ -43,6 +43,7 @@ _ROUTES = [
     ("POST", re.compile(_SID + "/mode/(?P<mode>mix)/updateLayout"), "updateLayout"),
     ("POST", re.compile(_SID + _MODE + "/stop"), "stop"),
 ]
+_SENDERS = re.compile("/v[12]/ncs/ip")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
@@ -66,11 +67,26 @@ class Dialect:
             raise errors.unknown_app() if known else errors.wrong_credentials()
         if not auth.matches(given, app.secrets.get("agora")):
             raise errors.wrong_credentials()
-        per_second = settings(app).requests_per_second
-        self.rate.take(appid, time.monotonic_ns(), per_second, max(1, round(per_second)))
+        self._count(app, appid)
         return app
 
+    def customer(self, request: Request) -> None:
+        """GatewayError unless these are the credentials of any app; they count as a request of it."""
+        given = auth.basic(request.headers.get("authorization"))
+        app = next((app for app in self.context.apps.known() if auth.matches(given, app.secrets.get("agora"))), None)
+        if app is None:
+            raise errors.wrong_credentials()
+        self._count(app, str(app.secrets["agora"].get("appid", "")))
+
+    def _count(self, app: AppContext, appid: str) -> None:
+        per_second = settings(app).requests_per_second
+        self.rate.take(appid, time.monotonic_ns(), per_second, max(1, round(per_second)))
+
     async def answer(self, request: Request, path: str) -> dict[str, Any]:
+        if request.method == "GET" and _SENDERS.fullmatch(path):
+            self.customer(request)
+            settings_ = self.context.settings
+            return senders.answer(senders.addresses(settings_.rtc_announce, settings_.rtc_host))
         call, names = _route(request.method, path)
         app = await self.app(request, names["appid"])
         frame = None if call == "query" else await _frame(request)
@@ -110,9 +126,9 @@ async def _frame(request: Request) -> Frame:
         async for chunk in request.stream():
             body += chunk
             if len(body) > MAX_BODY:
-                raise errors.body_check_failed(f"the body is larger than {MAX_BODY} bytes")
-    except HTTPException as error:  # the server's own bound is smaller
-        raise errors.body_check_failed(str(error.detail)) from None
+                raise errors.too_large()
+    except HTTPException as error:  # the server's own bounds
+        raise (errors.too_slow() if error.status_code == 408 else errors.too_large()) from None
     try:
         data = json.loads(bytes(body))
         json.dumps(data, ensure_ascii=False).encode()  # no half of a surrogate pair, which no text can hold
@@ -180,4 +196,5 @@ async def _endpoint(request: Request) -> JSONResponse:
 
 
 for _prefix in ("", *(f"/{region}" for region in REGIONS)):
-    router.add_api_route(_prefix + "/v1/apps/{rest:path}", _endpoint, methods=_METHODS)
+    for _path in ("/v1/apps/{rest:path}", "/v1/ncs/ip", "/v2/ncs/ip"):
+        router.add_api_route(_prefix + _path, _endpoint, methods=_METHODS)
