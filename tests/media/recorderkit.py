@@ -25,10 +25,11 @@ from tests.fakebus import Track, camera, microphone
 
 
 class Fleet:
-    """A fork server with its own data folder. `flags`: of its command line, besides."""
+    """A fork server with its own data folder. `flags`: of its command line, besides; `module`: what is run."""
 
-    def __init__(self, *flags: str) -> None:
+    def __init__(self, *flags: str, module: str = "reelroom.fleet") -> None:
         self.flags = flags
+        self.module = module
         self.folder = tempfile.TemporaryDirectory(prefix="rr")
         self.data = Path(self.folder.name)
         self.run = self.data / "run"
@@ -37,7 +38,7 @@ class Fleet:
 
     def spawn(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "reelroom.fleet", "--data", self.data, "--run", self.run, *self.flags]
+            [sys.executable, "-m", self.module, "--data", self.data, "--run", self.run, *self.flags]
         )
         wait(self.answers, 60)
         return process
