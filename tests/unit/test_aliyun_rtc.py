@@ -32,7 +32,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 
 
 async def template(server: Server, **change: str) -> str:
-    answer = await server.rtc("AddRecordTemplate", **TEMPLATE, **change)
+    answer = await server.rtc("AddRecordTemplate", **{**TEMPLATE, **change})
     assert answer.status_code == 200, answer.text
     return str(answer.json()["TemplateId"])
 
@@ -97,7 +97,11 @@ async def test_a_format_that_is_not_said_is_xml(server: Server) -> None:
         ({"MnsQueue": "q"}, "InvalidParameter"),
         ({"HttpCallbackUrl": ""}, "InvalidParameter"),
         ({"HttpCallbackUrl": "ftp://x"}, "InvalidParameter"),
-        ({"Backgrounds.1.Url": "https://x/1.png", "Backgrounds.1.Width": "0.5"}, "InvalidParameter"),
+        ({"Backgrounds.1.Url": "https://x/1.png", "Backgrounds.1.Width": "1.5"}, "InvalidParameter"),
+        ({"Backgrounds.1.Url": "ftp://x/1.png"}, "InvalidParameter"),
+        ({"Watermarks.1.Url": "https://x/1.png", "Watermarks.1.Alpha": "1.1"}, "InvalidParameter"),
+        ({"Watermarks.1.Display": "1"}, "MissingParameter"),
+        ({"ClockWidgets.1.FontSize": "73"}, "InvalidParameter"),
         ({"ClockWidgets.1.FontType": "3"}, "InvalidParameter"),
     ],
 )
@@ -178,6 +182,146 @@ async def test_an_update_reaches_what_records_and_what_comes_later(server: Serve
     assert row.id
 
 
+async def test_backgrounds_images_and_texts_lie_where_they_are_said_to(server: Server) -> None:
+    backgrounds = {
+        "Backgrounds.1.Url": "https://x/1.png", "Backgrounds.1.X": "0.5", "Backgrounds.1.Width": "0.5",
+        "Backgrounds.1.Height": "1", "Backgrounds.1.ZOrder": "2", "Backgrounds.2.Url": "https://x/2.png",
+        "Backgrounds.3.Url": "https://x/3.png", "Backgrounds.3.Display": "0", "BackgroundColor": "255",
+    }  # fmt: skip
+    pane = {
+        "UserPanes.1.PaneId": "1", "UserPanes.1.Texts.1.Text": "你好 x", "UserPanes.1.Texts.1.X": "0.1",
+        "UserPanes.1.Texts.1.FontSize": "7", "UserPanes.1.Texts.1.FontColor": "255", "UserPanes.1.Texts.1.ZOrder": "3",
+        "UserPanes.1.Images.1.Url": "https://x/a.png", "UserPanes.1.Images.1.Display": "2",
+        "UserPanes.1.Images.1.Width": "0.5", "UserPanes.1.Images.1.ZOrder": "4",
+        "UserPanes.1.Images.2.Url": "https://x/b.png", "UserPanes.2.PaneId": "0", "UserPanes.2.UserId": "u",
+        "UserPanes.2.Images.1.Url": "https://x/c.png", "UserPanes.2.Images.1.Display": "0",
+    }  # fmt: skip
+    await started(server, await template(server, **backgrounds), **pane)
+    new = await recording(server)
+    scene = new.spec.mix.scene
+    by_url = {new.images[name].url[-5]: name for name in new.images}
+    assert by_url.keys() == {"1", "2", "a", "b"}
+    assert scene.background.color == "#ff0000"
+    behind, front = scene.backdrops
+    assert (behind.image, front.image) == (by_url["2"], by_url["1"])
+    assert (front.x, front.y, front.width, front.height, front.fractions) == (0.5, 0, 0.5, 1, True)
+    one, two = scene.layout.pins
+    assert (one.identity, two.identity, two.source, two.overlays) == ("", "u", "camera", ())
+    always, text, vacant = one.overlays
+    assert (always.mark.image, always.vacant) == (by_url["b"], False)
+    assert (text.mark.text, text.mark.x, text.mark.size, text.mark.color) == ("你好 x", 0.1, 7, "#ff0000")
+    assert (vacant.mark.image, vacant.vacant, vacant.mark.width) == (by_url["a"], True, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"TaskId": "a b"}, "InvalidParameter"),
+        ({"TaskId": "x" * 56}, "InvalidParameter"),
+        ({"MixMode": "2"}, "InvalidParameter"),
+        ({"CropMode": "3"}, "InvalidParameter"),
+        ({"SourceType": "screen"}, "InvalidParameter"),
+        ({"UserPanes.1.PaneId": "16", "UserPanes.1.UserId": "u"}, "InvalidParameter"),
+        ({"UserPanes.1.PaneId": "1"}, "MissingParameter"),
+        ({"UserPanes.1.PaneId": "1", "UserPanes.1.Texts.1.X": "0"}, "MissingParameter"),
+        ({"UserPanes.1.PaneId": "1", "UserPanes.1.Texts.1.Text": "x" * 257}, "InvalidParameter"),
+        (
+            {"UserPanes.1.PaneId": "1", "UserPanes.1.Texts.1.Text": "x", "UserPanes.1.Texts.1.FontType": "1"},
+            "InvalidParameter",
+        ),
+        ({f"SubSpecUsers.{n}": f"u{n}" for n in range(1, 18)}, "InvalidParameter"),
+        ({"LayoutIds.1": "123456789"}, "InvalidLayoutID.Malformed"),
+        ({"MediaEncode": "2"}, "InvalidMediaEncode.Malformed"),
+    ],
+)
+async def test_tasks_that_cannot_be_are_refused(server: Server, change: dict[str, str], code: str) -> None:
+    made = await template(server)
+    refused(await server.rtc("StartRecordTask", **{**TASK, "TemplateId": made, **change}), 400, code)
+    assert server.rules.of("dev") == []
+
+
+LAYOUT = {
+    "AppId": "dev", "AudioMixCount": "6", "Name": "mine",
+    "Panes.1.PaneId": "0", "Panes.1.X": "0", "Panes.1.Y": "0", "Panes.1.Width": "1", "Panes.1.Height": "1",
+    "Panes.2.PaneId": "1", "Panes.2.X": "0.5", "Panes.2.Y": "0.5", "Panes.2.Width": "0.25", "Panes.2.Height": "0.25",
+    "Panes.2.ZOrder": "1", "Panes.2.MajorPane": "1",
+}  # fmt: skip
+
+
+async def test_custom_layouts_are_made_changed_listed_used_and_deleted(server: Server) -> None:
+    id_ = (await server.rtc("CreateMPULayout", **LAYOUT)).json()["LayoutId"]
+    listed = (await server.rtc("DescribeMPULayoutInfoList", AppId="dev", Name="in")).json()
+    (shown,) = listed["Layouts"]["Layout"]
+    assert (listed["TotalNum"], shown["LayoutId"], shown["Name"], shown["AudioMixCount"]) == (1, id_, "mine", 6)
+    assert shown["Panes"]["Panes"][1] == {
+        "PaneId": 1, "MajorPane": 1, "X": 0.5, "Y": 0.5, "Width": 0.25, "Height": 0.25, "ZOrder": 1,
+    }  # fmt: skip
+    made = await template(server, **{"LayoutIds.3": str(id_), "LayoutIds.1": "1"})
+    await started(server, made)
+    changed = {"AppId": "dev", "LayoutId": str(id_), "Name": "other"}
+    assert (await server.rtc("ModifyMPULayout", **changed)).json().keys() == {"RequestId"}
+    one = (await server.rtc("DescribeMPULayoutInfo", AppId="dev", LayoutId=str(id_))).json()["Layout"]
+    assert (one["Name"], len(one["Panes"]["Panes"])) == ("other", 2)
+    assert (await server.rtc("DescribeMPULayoutList", AppId="dev")).json()["LayoutIds"] == {"LayoutId": [id_]}
+    assert (await server.rtc("DeleteMPULayout", AppId="dev", LayoutId=str(id_))).status_code == 200
+    answer = await server.rtc("DeleteMPULayout", AppId="dev", LayoutId=str(id_))
+    refused(answer, 400, "InvalidLayoutID.Malformed")
+    layout = (await recording(server)).spec.mix.scene.layout  # a task keeps the one that it began with
+    people = [Person(f"u{n}", "camera", n, True) for n in range(2)]
+    assert [(pane.identity, pane.width) for pane in arrange(layout, 1000, 1000, people, 0)] == [
+        ("u1", 1000),
+        ("u0", 250),
+    ]
+    refused(await server.rtc("StartRecordTask", **{**TASK, "TaskId": "t2", "TemplateId": made}), 400, BAD_LAYOUT)
+    system = (await server.rtc("DescribeSystemLayoutList", PageSize="100")).json()
+    assert [one["LayoutId"] for one in system["Layouts"]["Layout"]] == [*range(1, 12), 13]
+    assert system["TotalNum"] == 12
+
+
+BAD_LAYOUT = "InvalidLayoutID.Malformed"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"AudioMixCount": "7"}, "InvalidParameter"),
+        ({"AudioMixCount": ""}, "MissingParameter"),
+        ({"Panes.1.PaneId": "2"}, "InvalidParameter"),
+        ({"Panes.2.PaneId": "0"}, "InvalidParameter"),
+        ({"Panes.1.MajorPane": "1"}, "InvalidParameter"),
+        ({"Panes.1.Width": "0"}, "InvalidParameter"),
+        ({"Panes.2.X": "0.8"}, "InvalidParameter"),
+    ],
+)
+async def test_layouts_that_cannot_be_are_refused(server: Server, change: dict[str, str], code: str) -> None:
+    refused(await server.rtc("CreateMPULayout", **{**LAYOUT, **change}), 400, code)
+
+
+async def test_tasks_are_listed_by_what_they_do_and_when_they_were_made(server: Server) -> None:
+    made = await template(server)
+    await started(server, made, **{"SubSpecUsers.1": "u1", "UserPanes.1.PaneId": "1", "UserPanes.1.UserId": "u2"})
+    await server.starts.start(await recording(server))
+    await started(server, made, TaskId="t2", ChannelId="c2")
+    await started(server, made, TaskId="t3", ChannelId="c2")
+    await server.rtc("StopRecordTask", AppId="dev", TaskId="t3")
+
+    async def listed(**asked: str) -> list[dict[str, Any]]:
+        answer = (await server.rtc("DescribeRecordTasks", AppId="dev", **asked)).json()
+        assert answer["TotalNum"] == len(answer["RecordTasks"]), answer
+        return list(answer["RecordTasks"])
+
+    assert [(one["TaskId"], one["Status"]) for one in await listed()] == [("t3", 2), ("t2", 0), ("task-001", 1)]
+    (first,) = await listed(Status="1")
+    assert first["UserPanes"] == [{"PaneId": 1, "UserId": "u2", "Source": "camera"}] and first["AppId"] == "dev"
+    assert (first["SubSpecUsers"], first["TemplateId"], first["ChannelId"]) == (["u1"], made, "room[1]")
+    assert [one["TaskId"] for one in await listed(ChannelId="c2", Status="0")] == ["t2"]
+    assert [one["TaskId"] for one in await listed(Status="2")] == ["t3"]
+    assert [one["TaskId"] for one in await listed(**{"TaskIds.1": "t2", "TaskIds.2": "no"})] == ["t2"]
+    assert await listed(StartTime="9999-01-01T00:00:00Z") == await listed(EndTime="1970-01-01T00:00:00Z") == []
+    assert len(await listed(StartTime=first["CreateTime"], EndTime="9999-01-01T00:00:00Z")) == 3
+    refused(await server.rtc("DescribeRecordTasks", AppId="dev", Status="going"), 400, "InvalidParameter")
+
+
 async def test_single_streams_are_not_updated(server: Server) -> None:
     made = await template(server)
     await started(server, made, MixMode="0")
@@ -228,13 +372,13 @@ async def test_files_are_listed_by_time_and_an_index_of_a_part_is_made(server: S
 
 
 def test_every_system_layout_lies_within_the_canvas_where_the_table_says() -> None:
-    layout = layouts.layout([1, 6, 11], crop=False, pins=[])
+    layout = layouts.layout(layouts.chosen([1, 6, 11], {}), crop=False, pins=[])
     people = [Person(f"u{n}", "camera", n, True) for n in range(9)]
     for count, panes in ((1, 1), (3, 3), (9, 9)):
         assert len(arrange(layout, 1280, 720, people[:count], 0)) == panes
-    (first, *_) = arrange(layouts.layout([6], crop=False, pins=[]), 1000, 1000, people[:1], 0)
+    (first, *_) = arrange(layouts.layout(layouts.chosen([6], {}), crop=False, pins=[]), 1000, 1000, people[:1], 0)
     assert (first.x, first.y, first.width, first.height) == (14, 14, 480, 480)
-    front = arrange(layouts.layout([4], crop=False, pins=[]), 1000, 1000, people[:2], 0)
+    front = arrange(layouts.layout(layouts.chosen([4], {}), crop=False, pins=[]), 1000, 1000, people[:2], 0)
     assert [(pane.identity, pane.width) for pane in front] == [("u0", 1000), ("u1", 236)]
 
 

@@ -17,20 +17,22 @@ from reelroom.dialects.aliyun_rtc.templates import DIALECT
 from reelroom.dialects.aliyun_rtc.times import iso
 from reelroom.domain.lines import OutputOpened, Segment
 from reelroom.domain.naming import Names
-from reelroom.domain.recording import RecordingSpec
+from reelroom.domain.recording import ACTIVE, RecordingSpec
 from reelroom.store import tables
 
 
 async def recordings(
-    context: Context, app_id: str, tasks: Collection[str] = (), room: str | None = None
+    context: Context, app_id: str, tasks: Collection[str] = (), room: str | None = None, active: bool = False
 ) -> list[tables.Recording]:
-    """The recordings of tasks, each of which may have several, one after the other."""
+    """The recordings of tasks, each of which may have several, one after the other; or just those that go on."""
     row = tables.Recording
     query = select(row).where(row.app == app_id, row.dialect == DIALECT).order_by(row.created_ns)
     if room is not None:
         query = query.where(row.room == room)
     if tasks:
         query = query.where(row.dialect_data["task"].as_string().in_(list(tasks)))
+    if active:
+        query = query.where(row.state.in_([str(state) for state in ACTIVE]))
     async with context.database.reading() as session:
         return list((await session.scalars(query)).all())
 

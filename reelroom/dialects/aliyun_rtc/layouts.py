@@ -1,8 +1,9 @@
-"""Alibaba Cloud RTC's tables: system layouts, MediaEncode, TaskProfile (sections 2.6 to 2.8). Draws nothing."""
+"""Layouts as lists of panes, and Alibaba Cloud RTC's tables: system layouts, MediaEncode, TaskProfile (sections 2.6 to
+2.8). Draws nothing; custom layouts are kept by `mpu.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from reelroom.dialects.aliyun_rtc import errors
@@ -63,9 +64,16 @@ def _same(size: float, *corners: tuple[float, float]) -> tuple[_Rect, ...]:
     return tuple((x, y, size, size) for x, y in corners)
 
 
+class Shape(NamedTuple):
+    """A layout: x, y, width, height of each pane by PaneId, in fractions of the canvas."""
+
+    panes: tuple[_Rect, ...]
+    z: tuple[int, ...] = ()  # of each; (): later ones are in front where they overlap
+    major: int | None = None  # the PaneId of the main pane, which is taken first
+
+
 _THIRDS = (0.00625, 0.3375, 0.6688)
-#: Layout id → x, y, width, height of each pane; later ones are in front where they overlap.
-RECTANGLES: dict[int, tuple[_Rect, ...]] = {
+_RECTANGLES: dict[int, tuple[_Rect, ...]] = {
     1: ((0, 0, 1, 1),),
     2: _same(0.4968, (0.0021, 0.2516), (0.501, 0.2516)),
     3: ((0, 0, 1, 1), (0.00625, 0.00625, 0.2361, 0.2361)),
@@ -99,36 +107,47 @@ RECTANGLES: dict[int, tuple[_Rect, ...]] = {
 }
 
 
+SYSTEM = {id_: Shape(panes) for id_, panes in _RECTANGLES.items()}
+NAMES = {
+    1: "single_1", 2: "side_by_side_1", 3: "picture_in_picture_1", 4: "picture_in_picture_2", 5: "gallery_3",
+    6: "gallery_4", 7: "gallery_5", 8: "gallery_6", 9: "gallery_7", 10: "gallery_8", 11: "gallery_9",
+    13: "side_by_side_2",
+}  # fmt: skip
+
+
 def coding(media_encode: int) -> Coding:
     if media_encode not in MEDIA_ENCODES:
         raise errors.wrong("MediaEncode", f"there is no {media_encode}")
     return MEDIA_ENCODES[media_encode]
 
 
-def check_profile(profile: str, chosen: Coding, layout_ids: Sequence[int]) -> None:
+def chosen(layout_ids: Sequence[int], custom: Mapping[int, Shape]) -> list[Shape]:
+    """The layouts with these ids, no two of which have as many panes."""
+    found: list[Shape] = []
+    for id_ in layout_ids:
+        shape = SYSTEM.get(id_) or custom.get(id_)
+        if shape is None:
+            raise errors.wrong("LayoutIds", f"there is no layout {id_}")
+        found.append(shape)
+    if len({len(shape.panes) for shape in found}) != len(found):
+        raise errors.wrong("LayoutIds", "two of them have the same number of panes")
+    return found
+
+
+def check_profile(profile: str, chosen: Coding, shapes: Sequence[Shape]) -> None:
     """That the profile has room for the picture's size and for every pane."""
     if profile not in PROFILES:
         raise errors.wrong("TaskProfile", f"there is no {profile[:40]!r}")
     inputs, pixels = PROFILES[profile]
     if chosen.width * chosen.height > pixels:
         raise errors.wrong("MediaEncode", f"its size is more than TaskProfile {profile} has")
-    if inputs and max(len(RECTANGLES[layout]) for layout in layout_ids) > inputs:
+    if inputs and max(len(shape.panes) for shape in shapes) > inputs:
         raise errors.wrong("LayoutIds", f"more panes than TaskProfile {profile} has inputs")
 
 
-def check_layouts(layout_ids: Sequence[int]) -> None:
-    counts = set()
-    for layout in layout_ids:
-        if layout not in RECTANGLES:
-            raise errors.wrong("LayoutIds", f"there is no system layout {layout}, and custom ones are not supported")
-        counts.add(len(RECTANGLES[layout]))
-    if len(counts) != len(layout_ids):
-        raise errors.wrong("LayoutIds", "two of them have the same number of panes")
-
-
-def layout(layout_ids: Sequence[int], crop: bool, pins: Sequence[Pin]) -> Layout:
+def layout(shapes: Sequence[Shape], crop: bool, pins: Sequence[Pin]) -> Layout:
     """For so many people the layout with so many panes, else the next larger, else the largest."""
-    tables = sorted((_table(RECTANGLES[one]) for one in layout_ids), key=lambda table: table.cells)
+    tables = sorted(map(_table, shapes), key=lambda table: table.cells)
     fit = Fit.CROP if crop else Fit.FIT
     return Layout(
         preset=Preset.TABLES,
@@ -140,9 +159,11 @@ def layout(layout_ids: Sequence[int], crop: bool, pins: Sequence[Pin]) -> Layout
     )
 
 
-def _table(rectangles: Sequence[_Rect]) -> Table:
+def _table(shape: Shape) -> Table:
     runs = []
-    for rectangle in rectangles:
+    for number, rectangle in enumerate(shape.panes):
         x, y, width, height = (round(value * UNITS) for value in rectangle)
-        runs.append(Run(x=x, y=y, width=min(width, UNITS - x), height=min(height, UNITS - y)))
-    return Table(columns=UNITS, rows=UNITS, runs=tuple(runs))
+        x, y = min(x, UNITS - 1), min(y, UNITS - 1)
+        width, height = max(1, min(width, UNITS - x)), max(1, min(height, UNITS - y))
+        runs.append(Run(x=x, y=y, width=width, height=height, z=shape.z[number] if shape.z else 0))
+    return Table(columns=UNITS, rows=UNITS, runs=tuple(runs), first=shape.major or 0)

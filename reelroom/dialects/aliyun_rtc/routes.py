@@ -10,6 +10,7 @@ from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
 from reelroom.dialects.aliyun import errors as common
 from reelroom.dialects.aliyun_rtc import errors
+from reelroom.dialects.aliyun_rtc.mpu import MpuLayouts
 from reelroom.dialects.aliyun_rtc.settings import OTHERS_PER_SECOND, REQUESTS_PER_SECOND, settings
 from reelroom.dialects.aliyun_rtc.tasks import Tasks
 
@@ -21,7 +22,8 @@ class Rtc:
     version = "2018-01-11"
 
     def __init__(self, context: Context) -> None:
-        tasks = Tasks(context)
+        mpu = MpuLayouts(context)
+        tasks = Tasks(context, mpu)
         self.actions: dict[str, Callable[[AppContext, dict[str, Any]], Awaitable[dict[str, Any]]]] = {
             "AddRecordTemplate": tasks.add_template,
             "UpdateRecordTemplate": tasks.update_template,
@@ -30,8 +32,16 @@ class Rtc:
             "StartRecordTask": tasks.start,
             "UpdateRecordTask": tasks.update,
             "StopRecordTask": tasks.stop,
+            "DescribeRecordTasks": tasks.list_tasks,
             "DescribeRecordFiles": tasks.list_files,
             "CreateRecordIndexFiles": tasks.index,  # ours
+            "CreateMPULayout": mpu.create,
+            "ModifyMPULayout": mpu.modify,
+            "DeleteMPULayout": mpu.delete,
+            "DescribeMPULayoutInfo": mpu.describe_one,
+            "DescribeMPULayoutInfoList": mpu.describe_all,
+            "DescribeMPULayoutList": mpu.describe_ids,
+            "DescribeSystemLayoutList": mpu.describe_system,
         }
 
     def per_second(self, app: AppContext, action: str) -> float:

@@ -16,8 +16,12 @@ from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
 from reelroom.control.recordings import SceneChange
+from reelroom.control.rules import StoredRule
 from reelroom.control.templates import Template
 from reelroom.dialects.aliyun_rtc import errors, files, translate
+from reelroom.dialects.aliyun_rtc.known import Known, shown
+from reelroom.dialects.aliyun_rtc.layouts import Shape
+from reelroom.dialects.aliyun_rtc.mpu import MpuLayouts
 from reelroom.dialects.aliyun_rtc.templates import DIALECT, RECORD_TEMPLATES, body, opened
 from reelroom.dialects.aliyun_rtc.times import iso, nanoseconds
 from reelroom.dialects.aliyun_rtc.wire import (
@@ -25,34 +29,37 @@ from reelroom.dialects.aliyun_rtc.wire import (
     IndexRequest,
     StartTask,
     StopTask,
+    TaskList,
     TemplateDelete,
     TemplateList,
     TemplateRequest,
     TemplateUpdate,
     UpdateTask,
+    own,
     parse,
 )
-from reelroom.domain.recording import ACTIVE, RecordingSpec, State
+from reelroom.domain.recording import RecordingSpec
 from reelroom.domain.rules import Per, Rule
 from reelroom.store import tables
 
-FOR_EVER_NS = 1 << 62
 _NOT_SHOWN = frozenset({"AppId", "TemplateId"})
 
 
 class Tasks:
     """Everything behind the actions; one per control process (it holds the locks)."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, mpu: MpuLayouts) -> None:
         self._context = context
+        self._known = Known(context)
+        self._mpu = mpu
         self._locks: weakref.WeakValueDictionary[tuple[str, str], asyncio.Lock] = weakref.WeakValueDictionary()
 
     # templates
 
     async def add_template(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         request = parse(TemplateRequest, given)
-        _own(app, request.AppId)
-        translate.check_template(request, app)
+        own(app, request.AppId)
+        translate.check_template(request, await self._mpu.shapes(app, request.LayoutIds), app)
         kept = request.model_dump(mode="json")
         made = await self._context.templates.create(app.id, RECORD_TEMPLATES, request.Name, kept, id=str(uuid.uuid4()))
         return {"TemplateId": made.id}
@@ -60,8 +67,8 @@ class Tasks:
     async def update_template(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         """A replacement as a whole; tasks that run keep what they began with."""
         request = parse(TemplateUpdate, given)
-        _own(app, request.AppId)
-        translate.check_template(request, app)
+        own(app, request.AppId)
+        translate.check_template(request, await self._mpu.shapes(app, request.LayoutIds), app)
         await self._template(app, request.TemplateId)
         kept = request.model_dump(mode="json", exclude={"TemplateId"})
         await self._context.templates.change(app.id, RECORD_TEMPLATES, request.TemplateId, request.Name, kept)
@@ -69,14 +76,14 @@ class Tasks:
 
     async def delete_template(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         request = parse(TemplateDelete, given)
-        _own(app, request.AppId)
+        own(app, request.AppId)
         await self._template(app, request.TemplateId)
         await self._context.templates.delete(app.id, RECORD_TEMPLATES, request.TemplateId)
         return {}
 
     async def list_templates(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         request = parse(TemplateList, given)
-        _own(app, request.AppId)
+        own(app, request.AppId)
         size = request.PageSize
         page, total = await self._context.templates.list(
             app.id, RECORD_TEMPLATES, request.TemplateIds, offset=(request.PageNum - 1) * size, limit=size
@@ -97,13 +104,15 @@ class Tasks:
     async def start(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         """The task is a rule for its channel, which starts a recording now if somebody is there, else later."""
         request = parse(StartTask, given)
-        _own(app, request.AppId)
+        own(app, request.AppId)
         async with self._lock(app, request.TaskId):
-            if await self._known(app, request.TaskId) is not None:
+            if await self._known.get(app, request.TaskId) is not None:
                 raise errors.task_existed()
             template = await self._template(app, request.TemplateId)
-            translate.spec(template, request, app, uuid.uuid4().hex, time.time_ns())  # whether it can be done
-            made = await self._context.templates.create(app.id, DIALECT, request.TaskId, body(template, request))
+            custom = await self._custom(app, template, request)
+            translate.spec(template, request, custom, app, uuid.uuid4().hex, time.time_ns())  # whether it can be done
+            kept = body(template, request, custom)
+            made = await self._context.templates.create(app.id, DIALECT, request.TaskId, kept)
             rule = Rule(
                 template=made.id,
                 per=Per.ROOM,
@@ -111,48 +120,57 @@ class Tasks:
                 resume_s=template.DelayStopTime,
             )
             try:
-                stored = await self._context.rules.create(app.id, DIALECT, request.TaskId, rule)
-                await self._remember(app, request.TaskId, {"template": made.id, "rule": stored.id})
-            except (ControlError, IntegrityError):
+                # First of all the id: whatever dies in between, the task can be stopped.
+                await self._known.add(app, request.TaskId, {"template": made.id, **shown(request)})
+                await self._context.rules.create(app.id, DIALECT, request.TaskId, rule)
+            except IntegrityError:
+                await self._context.templates.delete(app.id, DIALECT, made.id)
+                raise errors.task_existed() from None
+            except ControlError:
+                await self._known.remove(app, request.TaskId)
                 await self._context.templates.delete(app.id, DIALECT, made.id)
                 raise
         return {}
 
     async def update(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         request = parse(UpdateTask, given)
-        _own(app, request.AppId)
+        own(app, request.AppId)
         async with self._lock(app, request.TaskId):
-            known = await self._running(app, request.TaskId)
+            known = await self._known.running(app, request.TaskId)
             kept = await self._context.templates.get(app.id, DIALECT, known["template"])
-            _, before = opened(kept.body)
+            _, before, _ = opened(kept.body)
             if before.ChannelId != request.ChannelId:
                 raise errors.wrong("ChannelId", "is not the task's")
             if before.MixMode == 0:
                 raise errors.unsupported("a task of MixMode 0 cannot be updated")
             template = await self._template(app, request.TemplateId)
             task = StartTask.model_validate(request.model_dump())
-            spec, images = translate.spec(template, task, app, uuid.uuid4().hex, time.time_ns())
+            custom = await self._custom(app, template, task)
+            spec, images = translate.spec(template, task, custom, app, uuid.uuid4().hex, time.time_ns())
             for row in await self._active(app, request.TaskId):
                 _check_change(msgspec.convert(row.spec, RecordingSpec), spec)
                 change = None
                 if spec.mix is not None and spec.subscription.video is not None:
-                    shown = spec.mix.scene
-                    change = SceneChange(lambda _, shown=shown: shown, images)  # type: ignore[misc]
+                    scene = spec.mix.scene
+                    change = SceneChange(lambda _, scene=scene: scene, images)  # type: ignore[misc]
                 await self._context.recordings.change(app.id, row.id, spec.subscription, change)
-            await self._context.templates.change(app.id, DIALECT, known["template"], body=body(template, task))
-            rule = self._context.rules.get(app.id, known["rule"]).rule
-            resumed = msgspec.structs.replace(rule, resume_s=template.DelayStopTime)
-            await self._context.rules.change(app.id, known["rule"], rule=resumed)
+            changed = body(template, task, custom)
+            await self._context.templates.change(app.id, DIALECT, known["template"], body=changed)
+            await self._known.change(app, request.TaskId, shown(task))
+            for stored in self._rules(app, known):
+                resumed = msgspec.structs.replace(stored.rule, resume_s=template.DelayStopTime)
+                await self._context.rules.change(app.id, stored.id, rule=resumed)
         return {}
 
     async def stop(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         request = parse(StopTask, given)
-        _own(app, request.AppId)
+        own(app, request.AppId)
         async with self._lock(app, request.TaskId):
-            known = await self._running(app, request.TaskId)
-            await self._context.rules.delete(app.id, known["rule"])
+            known = await self._known.running(app, request.TaskId)
+            for stored in self._rules(app, known):
+                await self._context.rules.delete(app.id, stored.id)
             await self._context.templates.delete(app.id, DIALECT, known["template"])
-            await self._remember(app, request.TaskId, {**known, "stopped": True})
+            await self._known.change(app, request.TaskId, {"stopped": True})
             for row in await self._active(app, request.TaskId):
                 try:
                     await self._context.recordings.stop(app.id, row.id)
@@ -161,11 +179,20 @@ class Tasks:
                         raise
         return {}
 
+    async def list_tasks(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
+        request = parse(TaskList, given)
+        own(app, request.AppId)
+        from_ns = nanoseconds(request.StartTime, "StartTime") if request.StartTime else None
+        until_ns = nanoseconds(request.EndTime, "EndTime") if request.EndTime else None
+        active = await files.recordings(self._context, app.id, active=True)
+        recording = sorted({row.dialect_data["task"] for row in active})
+        return await self._known.list(app, request, from_ns, until_ns, recording)
+
     # files
 
     async def list_files(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         request = parse(FileList, given)
-        _own(app, request.AppId)
+        own(app, request.AppId)
         from_ns = nanoseconds(request.StartTime, "StartTime") if request.StartTime else None
         until_ns = nanoseconds(request.EndTime, "EndTime") if request.EndTime else None
         rows = await files.recordings(self._context, app.id, request.TaskIds, request.ChannelId)
@@ -177,7 +204,7 @@ class Tasks:
     async def index(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         """Ours: the overview promises an index of a chosen time, and no action of the vendor's makes one."""
         request = parse(IndexRequest, given)
-        _own(app, request.AppId)
+        own(app, request.AppId)
         from_ns, until_ns = nanoseconds(request.StartTime, "StartTime"), nanoseconds(request.EndTime, "EndTime")
         if from_ns >= until_ns:
             raise errors.wrong("EndTime", "must be later than StartTime")
@@ -193,43 +220,15 @@ class Tasks:
     def _lock(self, app: AppContext, task: str) -> asyncio.Lock:
         return self._locks.setdefault((app.id, task), asyncio.Lock())
 
-    async def _known(self, app: AppContext, task: str) -> dict[str, Any] | None:
-        async with self._context.database.reading() as session:
-            row = await session.get(tables.DialectState, (DIALECT, _key(app, task)))
-        return None if row is None else dict(row.data)
+    def _rules(self, app: AppContext, known: dict[str, Any]) -> list[StoredRule]:
+        """The rule of a task; none if everything died before there was one."""
+        return [stored for stored in self._context.rules.of(app.id) if stored.rule.template == known["template"]]
 
-    async def _running(self, app: AppContext, task: str) -> dict[str, Any]:
-        known = await self._known(app, task)
-        if known is None or known.get("stopped"):
-            raise errors.no_task()
-        return known
-
-    async def _remember(self, app: AppContext, task: str, data: dict[str, Any]) -> None:
-        """Task ids are the caller's and are never used again: files are found by them."""
-        async with self._context.database.transaction() as session:
-            await session.merge(
-                tables.DialectState(
-                    dialect=DIALECT,
-                    key=_key(app, task),
-                    app=app.id,
-                    data=data,
-                    created_ns=time.time_ns(),
-                    expires_ns=FOR_EVER_NS,
-                )
-            )
+    async def _custom(self, app: AppContext, template: TemplateRequest, task: UpdateTask) -> dict[int, Shape]:
+        return await self._mpu.shapes(app, [*template.LayoutIds, *task.LayoutIds])
 
     async def _active(self, app: AppContext, task: str) -> list[tables.Recording]:
-        found = await files.recordings(self._context, app.id, [task])
-        return [row for row in found if State(row.state) in ACTIVE]
-
-
-def _key(app: AppContext, task: str) -> str:
-    return f"{app.id}/{task}"
-
-
-def _own(app: AppContext, app_id: str) -> None:
-    if app_id != app.secrets["aliyun"]["app_id"]:
-        raise errors.no_app(app_id)
+        return await files.recordings(self._context, app.id, [task], active=True)
 
 
 def _check_change(now: RecordingSpec, then: RecordingSpec) -> None:
@@ -251,4 +250,6 @@ def _described(template: Template) -> dict[str, Any]:
         for name, value in template.body.items()
         if name not in _NOT_SHOWN and value is not None and value != ""
     }
+    # Only watermarks have one.
+    fields["Backgrounds"] = [{k: v for k, v in one.items() if k != "Alpha"} for one in fields["Backgrounds"]]
     return {"TemplateId": template.id, "CreateTime": iso(template.created_ns), **fields}

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 from reelroom.dialects.aliyun_rtc import errors
 
+_MOST = 1 << 62  # what databases hold; the year 2116
+
 
 def iso(ns: int) -> str:
     """`ns`: UTC nanoseconds."""
@@ -18,4 +20,4 @@ def nanoseconds(text: str, where: str) -> int:
         parsed = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:
         raise errors.wrong(where, "must be a time like 2020-11-17T05:08:12Z") from None
-    return int(parsed.timestamp()) * 10**9
+    return max(-_MOST, min(_MOST, int(parsed.timestamp()) * 10**9))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from reelroom.control.apps import AppContext
 from reelroom.control.destinations import DestinationSpec
 from reelroom.control.images import ImageSource
@@ -14,15 +16,16 @@ from reelroom.control.queues import check_queue
 from reelroom.deliver.queues import SCHEME
 from reelroom.dialects.aliyun import storage
 from reelroom.dialects.aliyun_rtc import errors, layouts, naming
+from reelroom.dialects.aliyun_rtc.layouts import Shape
 from reelroom.dialects.aliyun_rtc.settings import DEFAULT_ENDPOINT, settings
 from reelroom.dialects.aliyun_rtc.wire import (
     ALL,
     Clock,
-    PaneImage,
     Picture,
     StartTask,
     TemplateRequest,
     UpdateTask,
+    UserPane,
 )
 from reelroom.domain.mix import Mix
 from reelroom.domain.recording import (
@@ -36,13 +39,13 @@ from reelroom.domain.recording import (
     Source,
     Subscription,
 )
-from reelroom.domain.scene import Fit, Pin, Scene, Surface, Watermark
+from reelroom.domain.scene import MAX_WATERMARKS, Overlay, Pin, Scene, Surface, Watermark
 
 FORMATS = {"m3u8": Format.HLS, "mp4": Format.MP4, "flv": Format.FLV}
 SLICE_S = 30.0
 AUDIO_BITRATE = 64_000
 _SOURCES = {"camera": "camera", "shareScreen": "screen"}
-_WHOLE = (0.0, 0.0, 1.0, 1.0)
+NEVER, ALWAYS, WITHOUT_VIDEO = 0, 1, 2  # Display
 
 
 @dataclass(slots=True)
@@ -59,22 +62,22 @@ class _Images:
         return source.reference
 
 
-def check_template(request: TemplateRequest, app: AppContext) -> None:
+def check_template(request: TemplateRequest, custom: Mapping[int, Shape], app: AppContext) -> None:
     """The rules between a template's parameters. AliyunError."""
     for format_ in request.Formats:
         if format_ not in FORMATS:
             raise errors.wrong("Formats", "each must be m3u8, mp4 or flv")
     if len(set(request.Formats)) != len(request.Formats):
         raise errors.wrong("Formats", "one is named twice")
-    layouts.check_layouts(request.LayoutIds)
-    layouts.check_profile(request.TaskProfile, layouts.coding(request.MediaEncode), request.LayoutIds)
+    shapes = layouts.chosen(request.LayoutIds, custom)
+    layouts.check_profile(request.TaskProfile, layouts.coding(request.MediaEncode), shapes)
     naming.check_prefix(request.OssFilePrefix)
     bucket(request, app)
     if bool(request.MnsQueue) == bool(request.HttpCallbackUrl):
         raise errors.wrong("MnsQueue", "exactly one of MnsQueue and HttpCallbackUrl must be given")
     callback(request)
     images = _Images()
-    background(request, images)
+    backdrops(request, images)
     watermarks(request, images)
 
 
@@ -111,23 +114,27 @@ def callback(request: TemplateRequest) -> CallbackSpec:
 
 
 def spec(
-    template: TemplateRequest, task: StartTask, app: AppContext, recording: str, now_ns: int
+    template: TemplateRequest,
+    task: StartTask,
+    custom: Mapping[int, Shape],
+    app: AppContext,
+    recording: str,
+    now_ns: int,
 ) -> tuple[RecordingSpec, Mapping[str, ImageSource]]:
-    """What a task records by its template, and the images that are shown. AliyunError."""
+    """What a task records by its template, and the images that are shown. `custom`: layouts by id. AliyunError."""
     check_task(task)
     mixed = task.MixMode == 1
     encode = template.MediaEncode if task.MediaEncode is None else task.MediaEncode
     coding = layouts.coding(encode if mixed else template.MediaEncode)
-    layout_ids = task.LayoutIds or template.LayoutIds
-    layouts.check_layouts(layout_ids)
-    layouts.check_profile(task.TaskProfile or template.TaskProfile, coding, layout_ids)
+    shapes = layouts.chosen(task.LayoutIds or template.LayoutIds, custom)
+    layouts.check_profile(task.TaskProfile or template.TaskProfile, coding, shapes)
     pictures = bool(coding.fps) if mixed else task.StreamType == 0
     images = _Images()
     mix = None
     if mixed:
         sound = {"audio_bitrate": coding.kbps * 1000 if not pictures else AUDIO_BITRATE, "channels": 2}
         if pictures:
-            shown = scene(template, task, images)
+            shown = scene(template, task, shapes, images)
             video_bitrate = coding.kbps * 1000 - AUDIO_BITRATE  # the table has what both make together
             mix = Mix(
                 width=coding.width,
@@ -199,67 +206,76 @@ def _selection(only: Sequence[str], never: Sequence[str], otherwise: Sequence[st
     return Selection(include=tuple(one for one in dict.fromkeys(chosen) if one not in never))
 
 
-def scene(template: TemplateRequest, task: UpdateTask, images: _Images) -> Scene:
+def scene(template: TemplateRequest, task: UpdateTask, shapes: Sequence[Shape], images: _Images) -> Scene:
     pins: dict[int, Pin] = {}
-    placeholders: dict[str, Surface] = {}
     for number, pane in enumerate(task.UserPanes):
         where = f"UserPanes.{number + 1}"
         if pane.PaneId is None:
             continue  # an older client of the vendor makes such entries of a pane's images and texts
-        if pane.Texts:
-            raise errors.not_supported(f"{where}.Texts", "texts of panes")
-        if pane.UserId is None:
+        overlays = _overlays(pane, where, images)
+        if pane.UserId is None and not (pane.Images or pane.Texts):
             raise errors.missing(f"{where}.UserId")
         if pane.PaneId in pins:
             raise errors.wrong(where, f"pane {pane.PaneId} is somebody's already")
-        pins[pane.PaneId] = Pin(pane=pane.PaneId, identity=pane.UserId, source=_SOURCES[pane.SourceType])
-        for image in pane.Images:
-            if (surface := _pane_image(image, f"{where}.Images", images)) is not None:
-                placeholders[pane.UserId] = surface
+        source = "" if pane.UserId is None else _SOURCES[pane.SourceType]
+        pins[pane.PaneId] = Pin(pane=pane.PaneId, identity=pane.UserId or "", source=source, overlays=overlays)
     color = "#000000" if not template.BackgroundColor else _color(template.BackgroundColor)
-    behind = background(template, images)
     return Scene(
-        layout=layouts.layout(task.LayoutIds or template.LayoutIds, task.CropMode == 1, list(pins.values())),
-        background=Surface(color=color, image=behind, fit=Fit.STRETCH),
+        layout=layouts.layout(shapes, task.CropMode == 1, list(pins.values())),
+        background=Surface(color=color),
+        backdrops=backdrops(template, images),
         placeholder=Surface(color="#000000"),
-        placeholders=placeholders,
         watermarks=watermarks(template, images),
     )
 
 
-def background(template: TemplateRequest, images: _Images) -> str:
-    """The image behind everything, of which there can be one here."""
-    shown = [one for one in template.Backgrounds if one.Display]
-    if len(shown) > 1:
-        raise errors.not_supported("Backgrounds", "more than one")
-    for one in shown:
-        if _rect(one) != _WHOLE:
-            raise errors.not_supported("Backgrounds", "one that is not as large as the canvas (0, 0, 1, 1)")
-        return images.add(one.Url, "Backgrounds")
-    return ""
+def backdrops(template: TemplateRequest, images: _Images) -> tuple[Watermark, ...]:
+    """Images behind all panes, from back to front."""
+    shown = [(number, one) for number, one in enumerate(template.Backgrounds, 1) if one.Display]
+    ordered = sorted(shown, key=lambda each: each[1].ZOrder)
+    return tuple(_placed(one, images.add(one.Url, f"Backgrounds.{number}")) for number, one in ordered)
+
+
+def _overlays(pane: UserPane, where: str, images: _Images) -> tuple[Overlay, ...]:
+    """A pane's images and texts from back to front; where they are is in fractions of the pane."""
+    made: list[tuple[int, Overlay]] = []
+    for number, image in enumerate(pane.Images, 1):
+        if image.Display != NEVER:
+            mark = _placed(image, images.add(image.Url, f"{where}.Images.{number}"))
+            made.append((image.ZOrder, Overlay(mark=mark, vacant=image.Display == WITHOUT_VIDEO)))
+    for number, text in enumerate(pane.Texts, 1):
+        _check_font(text.FontType, f"{where}.Texts.{number}")
+        mark = Watermark(
+            x=text.X, y=text.Y, fractions=True, text=text.Text, size=text.FontSize, color=_color(text.FontColor)
+        )
+        made.append((text.ZOrder, Overlay(mark=mark)))
+    return tuple(overlay for _, overlay in sorted(made, key=lambda each: each[0]))
 
 
 def watermarks(template: TemplateRequest, images: _Images) -> tuple[Watermark, ...]:
     made: list[tuple[int, Watermark]] = []
     for number, one in enumerate(template.Watermarks):
         if one.Display:
-            made.append((one.ZOrder, _watermark(one, images.add(one.Url, f"Watermarks.{number + 1}"))))
+            image = images.add(one.Url, f"Watermarks.{number + 1}")
+            made.append((one.ZOrder, msgspec.structs.replace(_placed(one, image), opacity=one.Alpha)))
     made += [(clock.ZOrder, _clock(clock)) for clock in template.ClockWidgets]
-    if len(made) > 16:
-        raise errors.not_supported("Watermarks", "more than 16 with the clocks")
+    if len(made) > MAX_WATERMARKS:
+        raise errors.not_supported("Watermarks", f"more than {MAX_WATERMARKS} with the clocks")
     return tuple(watermark for _, watermark in sorted(made, key=lambda each: each[0]))
 
 
-def _watermark(one: Picture, image: str) -> Watermark:
-    x, y, width, height = _rect(one)
-    return Watermark(x=x, y=y, width=width, height=height, fractions=True, opacity=one.Alpha, image=image)
+def _placed(one: Picture, image: str) -> Watermark:
+    """An image where it says; one of no width or height has its own."""
+    return Watermark(x=one.X, y=one.Y, width=one.Width, height=one.Height, fractions=True, image=image)
+
+
+def _check_font(font: int, where: str) -> None:
+    if font != 0:
+        raise errors.not_supported(f"{where}.FontType", "other fonts than Noto")
 
 
 def _clock(clock: Clock) -> Watermark:
-    if clock.FontType != 0:
-        raise errors.not_supported("ClockWidgets.FontType", "other fonts than Noto")
-    if clock.FontSize < 8:
-        raise errors.not_supported("ClockWidgets.FontSize", "letters of less than 8 pixels")
+    _check_font(clock.FontType, "ClockWidgets")
     return Watermark(
         x=clock.X,
         y=clock.Y,
@@ -269,18 +285,6 @@ def _clock(clock: Clock) -> Watermark:
         size=clock.FontSize,
         color=_color(clock.FontColor),
     )
-
-
-def _pane_image(image: PaneImage, where: str, images: _Images) -> Surface | None:
-    if image.Display == 0:
-        return None
-    if image.Display == 1 or _rect(image) != _WHOLE:
-        raise errors.not_supported(where, "images but those that fill a pane (0, 0, 1, 1) without video (Display 2)")
-    return Surface(color="#000000", image=images.add(image.Url, where), fit=Fit.STRETCH)
-
-
-def _rect(one: Picture) -> tuple[float, float, float, float]:
-    return (one.X, one.Y, one.Width, one.Height)
 
 
 def _color(value: int) -> str:

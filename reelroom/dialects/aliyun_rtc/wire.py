@@ -9,8 +9,10 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError
 
+from reelroom.control.apps import AppContext
 from reelroom.dialects.aliyun.parameters import AsList, Bool, Fraction, Int, Number, Text, Wire
 from reelroom.dialects.aliyun_rtc import errors
+from reelroom.domain.scene import MAX_TEXT
 
 DAY_S = 86_400
 ALL = "allStream"
@@ -21,6 +23,7 @@ _Url = Annotated[Text, Field(max_length=2048)]
 _Display = Annotated[Int, Field(ge=0, le=1)]
 _Format = Annotated[Text, BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)]
 _Time = Annotated[Text, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+_Letters = Annotated[Text, Field(min_length=1, max_length=MAX_TEXT)]
 _Color = Annotated[Int, Field(ge=0, le=0xFFFFFF)]
 
 
@@ -41,6 +44,13 @@ class Picture(Placed):
 
 
 class Clock(Placed):
+    FontType: Annotated[Int, Field(ge=0, le=5)] = 0
+    FontSize: Annotated[Int, Field(ge=1, le=72)] = 24
+    FontColor: _Color = 0xFFFFFF
+
+
+class PaneText(Placed):
+    Text: _Letters
     FontType: Annotated[Int, Field(ge=0, le=5)] = 0
     FontSize: Annotated[Int, Field(ge=1, le=72)] = 24
     FontColor: _Color = 0xFFFFFF
@@ -92,7 +102,7 @@ class UserPane(Wire):
     UserId: _Id | None = None
     SourceType: Literal["camera", "shareScreen"] = "camera"
     Images: Annotated[list[PaneImage], AsList, Field(max_length=16)] = []
-    Texts: Annotated[list[Any], AsList, Field(max_length=16)] = []
+    Texts: Annotated[list[PaneText], AsList, Field(max_length=16)] = []
 
 
 class UpdateTask(Wire):
@@ -135,6 +145,64 @@ class FileList(Wire):
     PageSize: Annotated[Int, Field(ge=1, le=100)] = 10
 
 
+class TaskList(Wire):
+    AppId: _Id
+    ChannelId: _Id | None = None
+    Status: Annotated[Int, Field(ge=0, le=2)] | None = None
+    StartTime: _Time | None = None
+    EndTime: _Time | None = None
+    TaskIds: Annotated[list[_Id], AsList, Field(max_length=100)] = []
+    PageNum: Annotated[Int, Field(ge=1, le=10**6)] = 1
+    PageSize: Annotated[Int, Field(ge=1, le=100)] = 10
+
+
+class MpuPane(Wire):
+    """Of a custom layout."""
+
+    PaneId: Annotated[Int, Field(ge=0, le=15)]
+    MajorPane: Annotated[Int, Field(ge=0, le=1)] = 0
+    X: Fraction = 0.0
+    Y: Fraction = 0.0
+    Width: Annotated[Number, Field(gt=0, le=1)]
+    Height: Annotated[Number, Field(gt=0, le=1)]
+    ZOrder: Annotated[Int, Field(ge=0, le=100)] = 0
+
+
+_Voices = Annotated[Int, Field(ge=0, le=6)]
+_Panes = Annotated[list[MpuPane], AsList, Field(max_length=16)]
+_LayoutId = Annotated[Int, Field(ge=0, le=10**9)]
+_Name = Annotated[Text, Field(max_length=255)]
+
+
+class LayoutCreate(Wire):
+    AppId: _Id
+    AudioMixCount: _Voices
+    Name: _Name = ""
+    Panes: Annotated[_Panes, Field(min_length=1)]
+
+
+class LayoutOne(Wire):
+    AppId: _Id
+    LayoutId: _LayoutId
+
+
+class LayoutModify(LayoutOne):
+    AudioMixCount: _Voices | None = None
+    Name: _Name | None = None
+    Panes: _Panes = []
+
+
+class SystemLayoutList(Wire):
+    PageNum: Annotated[Int, Field(ge=1, le=10**6)] = 1
+    PageSize: Annotated[Int, Field(ge=1, le=100)] = 10
+
+
+class LayoutList(SystemLayoutList):
+    AppId: _Id
+    LayoutId: _LayoutId | None = None
+    Name: _Name | None = None
+
+
 class IndexRequest(Wire):
     """Ours: a playlist of what a task recorded from one time to another."""
 
@@ -142,6 +210,12 @@ class IndexRequest(Wire):
     TaskId: _Id
     StartTime: _Time
     EndTime: _Time
+
+
+def own(app: AppContext, app_id: str) -> None:
+    """AliyunError unless the app is the account's."""
+    if app_id != app.secrets["aliyun"]["app_id"]:
+        raise errors.no_app(app_id)
 
 
 _W = TypeVar("_W", bound=Wire)
