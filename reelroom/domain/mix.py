@@ -64,6 +64,7 @@ class Mix(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sample_rate: int = 48_000  # Hz, of SAMPLE_RATES; opus: 48 000
     channels: int = 2  # 1 or 2
     at_once: bool = False  # begins with the recording, not with the room's first frame
+    wait_s: float = 0  # ... or, if there is none by then, so many seconds later, 0..86400; 0: with the frame only
     individual: bool = False  # also keep every participant's own streams, as in the mode "individual"
     formats: tuple[str, ...] | None = None  # what the mix becomes; None: the recording's formats, as everything else
     scene: Scene = field(default_factory=Scene)  # at the start
@@ -77,6 +78,8 @@ class Mix(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"mix.fps must be 1 to 60 frames a second, not {self.fps}")
         if not 1 / self.fps - 1e-9 <= self.gop_s <= 30:
             raise ValueError(f"mix.gop_s must be a frame's time to 30 seconds, not {self.gop_s}")
+        if not 0 <= self.wait_s <= 86_400:
+            raise ValueError(f"mix.wait_s must be 0 to 86400 seconds, not {self.wait_s}")
         if self.video_codec not in VIDEO_CODECS:
             raise ValueError(f"mix.video_codec must be one of {', '.join(VIDEO_CODECS)}, not {self.video_codec!r}")
         if not 1_000 <= self.video_bitrate <= 50_000_000:

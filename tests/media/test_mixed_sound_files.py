@@ -20,7 +20,7 @@ def noise(rate: int, channels: int = 1) -> np.ndarray:
     """Bursts of noise, of which no two are alike: where it was shifted to can be told to the sample."""
     sound = np.random.default_rng(7).normal(0, 0.15, (1, rate * SECONDS)).astype(np.float32)
     low = np.fft.rfft(sound)
-    low[:, int(6000 * SECONDS) :] = 0  # what every rate and codec keeps
+    low[:, int(min(6000, rate * 0.4) * SECONDS) :] = 0  # what every rate and codec keeps
     sound = np.fft.irfft(low, sound.shape[1])
     sound *= (np.arange(sound.shape[1]) / rate % 0.5 < 0.3)[None]
     return np.repeat(sound, channels, axis=0).astype(np.float32)
@@ -99,7 +99,9 @@ def test_sound_of_every_rate_is_copied_in_step(tmp_path, codec, channels, rate):
     assert abs(shift_s(tmp_path / files[codec].path, rate)) < 0.075
 
 
-@pytest.mark.parametrize(("codec", "rate"), [("aac", 48_000), ("aac", 44_100), ("mp3", 44_100), ("mp3", 16_000)])
+@pytest.mark.parametrize(
+    ("codec", "rate"), [("aac", 48_000), ("aac", 44_100), ("aac", 8_000), ("mp3", 44_100), ("mp3", 16_000)]
+)
 def test_transport_streams_copy_it_too(tmp_path, codec, rate):
     recorder = mixed(tmp_path, Mix(audio_codec=codec, sample_rate=rate), formats=("hls",), hls=Hls(container="ts"))
     assert {muxed.transcoded for muxed in recorder.muxed["hls"]} == {()}
@@ -123,7 +125,7 @@ def test_other_files_copy_or_transcode_in_step(tmp_path, codec, rate):
         assert abs(shift_s(tmp_path / item.path, rate)) < (0.002 if expected == codec else 0.008), name
 
 
-@pytest.mark.parametrize(("codec", "rate"), [("aac", 48_000), ("aac", 44_100), ("mp3", 16_000)])
+@pytest.mark.parametrize(("codec", "rate"), [("aac", 48_000), ("aac", 44_100), ("aac", 8_000), ("mp3", 16_000)])
 def test_silence_fills_a_hole_without_moving_what_follows(tmp_path, codec, rate):
     mix = Mix(audio_codec=codec, sample_rate=rate)
     segments = jobs(pictures("h264", SECONDS), frames(mix), "h264", codec, end_ns=SECONDS * SECOND)

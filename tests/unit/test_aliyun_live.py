@@ -81,6 +81,24 @@ async def test_a_mix_has_exactly_its_panes_and_coding(server: Server) -> None:
     assert (spec.split_s, spec.hls.split_s) == (3600, 3600)
 
 
+@pytest.mark.parametrize(
+    ("kbit", "channels", "rate", "bits"),
+    [
+        (8, 1, 8000, 8_000), (500, 1, 8000, 48_000), (500, 2, 48000, 500_000), (500, 1, 48000, 288_000),
+        (300, 2, 32000, 300_000), (321, 2, 44100, 321_000), (128, 2, 16000, 128_000),
+    ],
+)  # fmt: skip
+async def test_sound_has_the_bits_that_are_asked_for_as_far_as_aac_has_room(
+    server: Server, kbit: int, channels: int, rate: int, bits: int
+) -> None:
+    coding = CODING | {"AudioBitrate": kbit, "AudioChannels": channels, "AudioSampleRate": rate, "VideoBitrate": 1}
+    _, spec = await started(server, MIXED | {"MixTranscodeParams": coding})
+    mix = spec.mix
+    assert mix is not None and (mix.audio_bitrate, mix.channels, mix.sample_rate) == (bits, channels, rate)
+    assert mix.video_bitrate == 1000
+    assert spec.audio_bitrate == min(max(kbit, 16), 320) * 1000  # of MP3
+
+
 async def test_objects_may_come_with_dots_and_with_zeros_for_what_is_not_set(server: Server) -> None:
     parameters = {
         "AppId": "dev",
@@ -153,6 +171,15 @@ PANES = "InvalidParameter.MixLayoutParams.UserPanes"
         (MIXED, {"MixTranscodeParams": CODING | {"VideoGop": 61}}, 400, "InvalidParameter.MixTranscodeParams"),
         (MIXED, {"MixTranscodeParams": CODING | {"VideoGop": None}}, 400, "MissingParameter"),
         (MIXED, {"MixTranscodeParams": CODING | {"AudioSampleRate": 7}}, 400, "InvalidParameter.MixTranscodeParams"),
+        (MIXED, {"MixTranscodeParams": CODING | {"AudioBitrate": 7}}, 400, "InvalidParameter.MixTranscodeParams"),
+        (MIXED, {"MixTranscodeParams": CODING | {"AudioBitrate": 501}}, 400, "InvalidParameter.MixTranscodeParams"),
+        (MIXED, {"MixTranscodeParams": CODING | {"AudioChannels": 3}}, 400, "InvalidParameter.MixTranscodeParams"),
+        (MIXED, {"MixTranscodeParams": CODING | {"VideoBitrate": 0}}, 400, "InvalidParameter.MixTranscodeParams"),
+        (MIXED, {"MixTranscodeParams": CODING | {"VideoBitrate": 10001}}, 400, "InvalidParameter.MixTranscodeParams"),
+        (MIXED, {"MixTranscodeParams": CODING | {"VideoFramerate": 61}}, 400, "InvalidParameter.MixTranscodeParams"),
+        (MIXED, {"MixTranscodeParams": CODING | {"VideoWidth": 1921}}, 400, "InvalidParameter.MixTranscodeParams"),
+        (MIXED, {"MixTranscodeParams": CODING | {"VideoCodec": "VP8"}}, 400, "InvalidParameter.MixTranscodeParams"),
+        (MIXED, {"MixTranscodeParams": CODING | {"FrameFillType": 2}}, 400, "InvalidParameter.MixTranscodeParams"),
         (MIXED, {"MixTranscodeParams": ""}, 400, "MissingParameter"),
         (MIXED, {"MixLayoutParams": ""}, 400, "MissingParameter"),
         (MIXED, {"MixLayoutParams": {"UserPanes": [PANE | {"UserId": "userB"}]}}, 400, PANES),

@@ -91,10 +91,10 @@ def valid(draw: st.DrawFn) -> dict[str, Any]:
     }
     if mixed:
         request["MixTranscodeParams"] = {
-            "AudioBitrate": draw(st.integers(16, 320)),
+            "AudioBitrate": draw(st.integers(8, 500)),
             "AudioChannels": draw(st.integers(1, 2)),
-            "AudioSampleRate": draw(st.sampled_from([16000, 32000, 44100, 48000])),
-            "VideoBitrate": draw(st.integers(50, 10_000)),
+            "AudioSampleRate": draw(st.sampled_from([8000, 16000, 32000, 44100, 48000])),
+            "VideoBitrate": draw(st.integers(1, 10_000)),
             "VideoFramerate": draw(st.integers(6, 60)),
             "VideoGop": draw(st.integers(1, 60)),
             "VideoWidth": draw(st.integers(16, 1080)),

@@ -15,7 +15,7 @@ from reelroom.dialects.aliyun_live.wire import (
     User,
     UserPane,
 )
-from reelroom.domain.mix import SAMPLE_RATES, Mix
+from reelroom.domain.mix import SAMPLE_RATES, Mix, aac_most
 from reelroom.domain.scene import Fit, Layout, Place, Preset, Scene, Surface
 
 SOURCES = ("camera", "screen")  # by SourceType
@@ -39,14 +39,10 @@ class Shown:
 
 def mix(coding: Coding, scene: Scene, pictures: bool, slice_s: int) -> Mix:
     """`pictures`: the output has video. AliyunError InvalidParameter.MixTranscodeParams."""
-    if not 16 <= coding.AudioBitrate <= 320:
-        raise errors.not_supported(f"{_CODING}.AudioBitrate", "only 16 to 320 kbit/s are")
-    if coding.AudioSampleRate not in (8000, *SAMPLE_RATES):
-        raise errors.invalid(f"{_CODING}.AudioSampleRate", "must be 8000, 16000, 32000, 44100 or 48000")
     if coding.AudioSampleRate not in SAMPLE_RATES:
-        raise errors.not_supported(f"{_CODING}.AudioSampleRate", "8000 Hz")
+        raise errors.invalid(f"{_CODING}.AudioSampleRate", "must be 8000, 16000, 32000, 44100 or 48000")
     sound = {
-        "audio_bitrate": coding.AudioBitrate * 1000,
+        "audio_bitrate": min(coding.AudioBitrate * 1000, aac_most(coding.AudioSampleRate, coding.AudioChannels)),
         "channels": coding.AudioChannels,
         "sample_rate": coding.AudioSampleRate,
     }
@@ -56,8 +52,6 @@ def mix(coding: Coding, scene: Scene, pictures: bool, slice_s: int) -> Mix:
         if getattr(coding, name) is None:
             raise errors.missing(f"{_CODING}.{name}")
     assert coding.VideoBitrate is not None and coding.VideoFramerate is not None and coding.VideoGop is not None
-    if coding.VideoBitrate < 50:
-        raise errors.not_supported(f"{_CODING}.VideoBitrate", "less than 50 kbit/s")
     if coding.VideoCodec not in CODECS:
         raise errors.invalid(f"{_CODING}.VideoCodec", "must be H.264 or H.265")
     gop_s = coding.VideoGop / coding.VideoFramerate

@@ -27,6 +27,7 @@ from reelroom.dialects.aliyun_live.wire import (
     SINGLE,
     VIDEO,
     VOD,
+    Coding,
     FileWanted,
     StartRequest,
     Storage,
@@ -112,7 +113,7 @@ def start(request: StartRequest, app: AppContext, recording: str, now_ns: int) -
         if record.StreamType != AUDIO:
             made = mixing.shown(request.MixLayoutParams, users, coding.FrameFillType)
         mix = mixing.mix(coding, made.scene, record.StreamType != AUDIO, slice_s)
-        spec, images = replace(spec, mode=Mode.MIXED, mix=mix, gaps=Gaps()), made.images
+        spec, images = replace(spec, mode=Mode.MIXED, mix=mix, gaps=Gaps(), audio_bitrate=_mp3(coding)), made.images
     destination, must_resolve = (None, False) if library else _bucket(request.StorageParams, app)
     return Started(
         spec=spec,
@@ -124,6 +125,11 @@ def start(request: StartRequest, app: AppContext, recording: str, now_ns: int) -
         formats=_told(request, [info.Format for info in infos], library is not None),
         users=list(users),
     )
+
+
+def _mp3(coding: Coding) -> int:
+    """What MP3 is made with, which has less room than AAC."""
+    return min(max(coding.AudioBitrate * 1000, 16_000), 320_000)
 
 
 def subscription(users: Sequence[User], mode: int, output: int) -> Subscription:
