@@ -143,10 +143,10 @@ class Feed:
 
     def ask_for_keys(self, now_ns: int) -> None:
         """Pass on what decoders want, and tell what they could not show."""
-        for seen in self._all:
-            damages = seen.decoder.damages if seen.decoder is not None else None
+        for each in self._all:
+            damages = each.decoder.damages if each.decoder is not None else None
             while damages and self._gaps is not None:
-                self._gaps.damaged(seen, *damages.popleft())
+                self._gaps.damaged(each, *damages.popleft())
         while self._wanted_keys:
             seen = self._tracks.get(self._wanted_keys.pop())
             if seen is not None and (not seen.asked_ns or now_ns - seen.asked_ns >= _ASK_NS):
