@@ -129,10 +129,13 @@ class Subscription(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     video: Selection | None = field(default_factory=Selection)
     sources: tuple[Source, ...] | None = None  # None: all that participants publish
     each: dict[Source, Selection] = field(default_factory=dict)  # further bounds: whose tracks of one source
+    layer: str = "high"  # of pictures that come in several sizes the largest that flows; or "low": the smallest
 
     def __post_init__(self) -> None:
         if self.sources is not None and any(source.output == "mixed" for source in self.sources):
             raise ValueError("sources are microphone, camera, screen and screen_audio")
+        if self.layer not in ("high", "low"):
+            raise ValueError(f"layer must be 'high' or 'low', not {self.layer!r}")
         if self.audio is None and self.video is None:
             raise ValueError("a subscription needs audio, video or both")
 
@@ -246,6 +249,9 @@ class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     merged: bool = False  # apart: MP4 has picture and sound all the same
     sound_alone: bool = False  # files of formats with a picture have no sound: that is for the formats of sound only
     rejoin: str = "continue"  # a stream that comes back goes on in its files; or "anew": it has files of its own
+    #: Gaps whose time is left out of an output's files, if nothing of it came meanwhile: "left", somebody went and came
+    #: back; "mute", somebody fell silent.
+    cuts: tuple[str, ...] = ()
     joined: bool = False  # apart, with HLS: also a multivariant playlist of each participant's picture and sound
     audio_codec: str = "auto"  # "auto": copy where the container takes it; or "aac"
     audio_bitrate: int = 64_000  # of transcoded audio, bit/s, 16_000..320_000
@@ -282,6 +288,10 @@ class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError("merged is for tracks 'apart' of streams that continue, and not with sound_alone")
         if self.rejoin not in ("continue", "anew"):
             raise ValueError(f"rejoin must be 'continue' or 'anew', not {self.rejoin!r}")
+        if set(self.cuts) - {"left", "mute"}:
+            raise ValueError(f"cuts must be 'left', 'mute' or both, not {self.cuts}")
+        if self.cuts and (self.gaps != Gaps() or self.merged):
+            raise ValueError("a gap that is cut out is not filled, and files with cuts are not merged")
         if self.audio_codec not in ("auto", "aac"):
             raise ValueError(f"audio_codec must be 'auto' or 'aac', not {self.audio_codec!r}")
         if not 16_000 <= self.audio_bitrate <= 320_000:

@@ -13,7 +13,18 @@ from msgspec import Struct
 from reelroom.domain import lines
 from reelroom.domain.media import TrackInfo
 from reelroom.domain.recording import Format, RecordingSpec
-from reelroom.domain.timeline import DTX_BYTES, LAST_NS, STEP_NS, GapFinder, Hole, Monotonic, Pauses, end_of
+from reelroom.domain.timeline import (
+    DTX_BYTES,
+    KNOWN_NS,
+    LAST_NS,
+    STEP_NS,
+    GapFinder,
+    Hole,
+    Monotonic,
+    Pauses,
+    end_of,
+)
+from reelroom.record.cuts import Cuts
 from reelroom.record.journal import sync_and_hash, sync_folder, write_synced
 from reelroom.record.mux import Fill, Muxed, MuxError, Rendition, Sample, SegmentJob, TrackConfig, plan
 from reelroom.record.mux.entries import video_config
@@ -108,6 +119,7 @@ class OutputWriter:
         self.renditions: dict[str, RenditionState] = {}
         self.media_end_ns = 0
         self.gaps = GapFinder()
+        self.cuts = Cuts(spec.cuts)
         self._said_unturned: set[str] = set()
         self.configs: dict[str, TrackConfig] = {}  # kind → what its last track was
         self._infos: dict[int, TrackInfo] = {}
@@ -115,6 +127,7 @@ class OutputWriter:
         self._spec = spec.of_output(opened.source)
         self._patiently = patiently
         self._clocks = {kind: Monotonic(STEP_NS[kind]) for kind in KINDS}
+        self._cut_before_ns = 0  # what was cut out before the log at hand
 
     def close(self, job: Close) -> list[lines.AnyLine]:
         """Write and sync the segment files of one log; the journal lines that make them count.
@@ -140,6 +153,7 @@ class OutputWriter:
                 done = state.through.get(header.ingest, {}) if job.adopted else {}
                 found += self._segment(name, state, part, done, fills, last, job.salvaged, header.ingest, unfilled)
             self.media_end_ns = part.media_end_ns
+        self.cuts.closed(whole.end_ns)
         found += [self._gap_line(hole, unfilled) for hole in holes]
         self.in_journal = True
         return found
@@ -206,7 +220,7 @@ class OutputWriter:
         taken: dict[str, list[Taken]] = {"video": [], "audio": []}
         holes: list[Hole] = []
         pauses, start = job.pauses, self.opened.start_ns
-        spans = bool(pauses.spans)
+        spans, cut = bool(pauses.spans), bool(self._spec.cuts)
         done = self._done(contents.header.ingest) if job.adopted else {}
         for record in contents.records():
             if not isinstance(record, Frame):
@@ -221,7 +235,12 @@ class OutputWriter:
             if info is None:
                 break  # a log announces each track before its frames: what follows is not to be trusted
             kind = info.kind
-            media = self._clocks[kind].next(pauses.media_ns(start, room_ns) if spans else room_ns - start)
+            media = pauses.media_ns(start, room_ns) if spans else room_ns - start
+            if cut:
+                media = self.cuts.place(kind, room_ns, media, pauses)
+                if not (taken["video"] or taken["audio"]):
+                    self._cut_before_ns = self.cuts.total_ns
+            media = self._clocks[kind].next(media)
             holes += self.gaps.frame(kind, room_ns, len(payload) <= DTX_BYTES and kind == "audio", pauses)
             taken[kind].append(
                 Taken(Sample(media, bool(flags & KEY) or kind == "audio", payload, degrees(flags)), track, seq, room_ns)
@@ -234,11 +253,14 @@ class OutputWriter:
         """What a control message says of the gap it stands in."""
         match record:
             case TrackAdded(info=info):
+                if self._infos.get(info.track) != info:
+                    self.cuts.note("left")
                 self._infos[info.track] = info
             case GapSeen(track=track) if track in self._infos:
                 self.gaps.seen(self._infos[track].kind, record.from_ns, record.to_ns, record.packets, record.reason)
             case TrackState(track=track, muted=True) if track in self._infos:
                 self.gaps.note(self._infos[track].kind, "mute")
+                self.cuts.note("mute")
             case TrackRemoved(track=track) if track in self._infos:
                 self.gaps.note(self._infos[track].kind, gap_reason(record.reason))
 
@@ -256,15 +278,19 @@ class OutputWriter:
     def _span(self, start_ns: int, taken: dict[str, list[Taken]], job: Close) -> tuple[int, int, int, int]:
         """The segment's begin and end in room time and media time."""
         ends = [end_of((t.room_ns for t in taken[kind]), kind) for kind in KINDS]
-        end_ns = job.end_ns if job.end_ns is not None else max(end for end in ends if end is not None)
+        last_ns = max(end for end in ends if end is not None)
+        end_ns = job.end_ns if job.end_ns is not None else last_ns
+        if self._spec.cuts and end_ns > last_ns + KNOWN_NS:
+            end_ns = last_ns  # what follows may be cut out, which the frame after it decides
         if job.before_ns is not None:
             end_ns = min(end_ns, job.before_ns)
         if not self.in_journal:
             start_ns = self.opened.start_ns
-        media_start = max(self.media_end_ns, job.pauses.media_ns(self.opened.start_ns, start_ns))
+        media_start = max(self.media_end_ns, job.pauses.media_ns(self.opened.start_ns, start_ns) - self._cut_before_ns)
         if self._fills_any() and self.media_end_ns:
             media_start = self.media_end_ns
-        media_end = max(job.pauses.media_ns(self.opened.start_ns, end_ns), media_start + STEP_NS["audio"])
+        media_end = job.pauses.media_ns(self.opened.start_ns, end_ns) - self.cuts.total_ns
+        media_end = max(media_end, media_start + STEP_NS["audio"])
         if taken["video"]:  # sound may reach over a cut, pictures may not
             media_end = max(media_end, taken["video"][-1].sample.media_ns + STEP_NS["video"])
         return start_ns, max(end_ns, start_ns), media_start, media_end

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from msgspec.structs import replace
 
 from reelroom.domain import lines
 from reelroom.domain.events import NOTICES
@@ -53,6 +54,23 @@ def test_sigterm_leaves_a_mix_that_goes_on_without_a_gap(fleet: Fleet) -> None:
         assert len(recording.lines(lines.Opened)) == 2
         assert recording.lines(lines.Gap) == []
         recording.sound()
+    finally:
+        bus.close()
+
+
+def test_a_mix_may_wait_for_somebody_and_then_begin_without(fleet: Fleet) -> None:
+    bus = FakeBus(paths.ingest_socket(fleet.run, 0), [])
+    try:
+        waits = Recording(fleet, mode=Mode.MIXED, mix=replace(MIX, wait_s=2))
+        stays = mixed(fleet)
+        waits.start(), stays.start()
+        wait(lambda: waits.lines(lines.OutputOpened), 20)
+        (opened,) = waits.lines(lines.OutputOpened)
+        assert opened.start_ns == waits.spec.requested_ns + 2_000_000_000
+        assert stays.lines(lines.OutputOpened) == []
+        waits.stop(), stays.stop()
+        assert len(pictures(waits)) > 0 and stays.lines(lines.Segment) == []
+        waits.sound(), stays.sound()
     finally:
         bus.close()
 
@@ -146,7 +164,7 @@ def test_a_full_disk_ends_a_mix_in_good_order(small: Fleet) -> None:
 
 
 def test_configured_hardware_that_is_not_there_is_said_and_software_encodes() -> None:
-    fleet = Fleet("--hardware", "nvenc,qsv")
+    fleet = Fleet("--hardware", "nvenc,vaapi,qsv")
     bus = FakeBus(paths.ingest_socket(fleet.run, 0), pair())
     try:
         recording = mixed(fleet)
@@ -157,7 +175,7 @@ def test_configured_hardware_that_is_not_there_is_said_and_software_encodes() ->
         (notice,) = recording.lines(lines.Notice)
         assert (notice.code, notice.output) == ("encoder_hardware", "000")
         assert notice.code in NOTICES
-        for name in ("h264_nvenc", "h264_qsv"):
+        for name in ("h264_nvenc", "h264_vaapi", "h264_qsv"):
             assert f"{name}: " in notice.message
         assert notice.message.startswith("libx264 ")
         even(pictures(recording), 1 / FPS)

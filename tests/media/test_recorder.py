@@ -249,6 +249,40 @@ def test_who_leaves_and_comes_back_continues_the_same_output(fleet: Fleet, serve
     assert [p.joined for p in recording.lines(lines.Participant)] == [True, False]
 
 
+def test_an_absence_is_cut_out_over_a_kill_of_the_recorder_too(fleet: Fleet, serve) -> None:
+    tracks = pair()
+    bus = serve(tracks)
+    recording = Recording(fleet, cuts=("left",))
+    pid = recording.start()
+    time.sleep(1.0)
+    for first in (11, 21):
+        left = time.time_ns()
+        for track in tracks:
+            track.end_ns = left
+        time.sleep(0.1)
+        for track in tracks:
+            bus.say(protocol.TrackRemoved(track=track.info.track, room_ns=left, reason="left"))
+        time.sleep(0.5)
+        if first == 21:
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(1.0)
+        tracks = pair(ago_s=0.0, first=first)
+        bus.tracks += tracks
+        time.sleep(1.2)
+    recording.stop()
+    recording.sound()
+    assert len(recording.lines(lines.OutputOpened)) == 1 and len(recording.lines(lines.Opened)) == 2
+    gaps = sorted((gap.kind, gap.reason) for gap in recording.lines(lines.Gap) if gap.to_ns - gap.from_ns > 1e9)
+    assert gaps == [("audio", "left")] * 2 + [("video", "left")] * 2
+    segments = recording.segments()
+    for before, after in itertools.pairwise(segments):
+        assert after.media_start_ns - before.media_end_ns < 100 * MS
+    opened_ns = segments[-1].end_ns - segments[0].start_ns
+    assert opened_ns - segments[-1].media_end_ns > 2_500 * MS
+    for kind in ("audio", "video"):
+        assert max(b - a for a, b in itertools.pairwise(recording.times(kind))) < 0.15
+
+
 def test_audio_and_video_apart_are_two_outputs(fleet: Fleet, serve) -> None:
     serve(pair())
     recording = Recording(fleet, tracks="apart")

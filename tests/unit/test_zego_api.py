@@ -15,13 +15,15 @@ from reelroom.control.streams import Present
 from reelroom.dialects.zego import auth, naming
 from reelroom.dialects.zego.errors import ZegoError
 from reelroom.dialects.zego.limits import RateLimit
+from reelroom.dialects.zego.storage import storage
+from reelroom.dialects.zego.wire import StorageKeys, parse
 from reelroom.domain import lines
 from reelroom.domain.mix import Mix
 from reelroom.domain.recording import Format, Source, State
 from reelroom.domain.rules import Stream
 from reelroom.domain.scene import Fit, Surface
 from reelroom.store import tables
-from tests.unit.zego_server import VIDEO, Server, common, mixed, serving, single
+from tests.unit.zego_server import STORAGE, VIDEO, Server, common, mixed, serving, single
 
 VENDORS_SECRET = "9193cc662a4c0ec135ec71fb57194b38"  # of its published sample
 
@@ -287,11 +289,9 @@ async def test_what_is_not_supported_says_so() -> None:
             assert answer["Code"] == 300000004 and "not supported" in answer["Message"]
         for body in (
             single(HasWhiteboard=True, Whiteboard=[{"HorizontalRatio": 16, "VerticalRatio": 9}]),
-            single(ResumeWithoutInterruption=True),
             {**single(), "RecordOutputParams": {"OutputFileFormat": "jpg"}},
             {**single(StreamType=1, RecordMuteAudio=2), "RecordOutputParams": {"OutputFileFormat": "mp3"}},
             mixed(RecordSoundWave=True),
-            mixed(ClearInputStreamTimeout=5000),
         ):
             answer = await server.call("StartRecord", body)
             assert answer["Code"] == 300000004 and "not supported" in answer["Message"], answer
@@ -345,6 +345,8 @@ IN, OUT, MIX = "RecordInputParams", "RecordOutputParams", "RecordInputParams.Mix
         (f"{MIX}.MixOutputBackgroundImage", "file:///etc/passwd"),
         (f"{MIX}.MixOutputWatermarkTimestampConfig", {"FontSize": 11}),
         (f"{MIX}.MixOutputWatermarkTimestampConfig", {}),
+        (f"{MIX}.ClearInputStreamTimeout", -1),
+        (f"{MIX}.SoundWaveType", 2),
         (f"{MIX}.StreamConfigList", [{"StreamId": "a", "StreamType": 4}]),
         (f"{OUT}.OutputFileFormat", "MP4"),
         (f"{OUT}.OutputFileFormat", "webm"),
@@ -432,7 +434,22 @@ async def test_defaults_are_the_vendors() -> None:
         await server.start(mixed(MixOutputVideoConfig=without_fps))
         mix = server.recorders.specs[-1].mix
         assert (mix.fps, mix.audio_bitrate, mix.video_bitrate, mix.at_once) == (15, 48_000, 1_130_000, False)
-        assert mix.scene.background.color == "#000000" and mix.scene.hold_s > 86_400
+        assert mix.scene.background.color == "#000000" and mix.scene.hold_s > 86_400 and mix.wait_s == 0
+        await server.start(mixed(ClearInputStreamTimeout=2500))
+        assert server.recorders.specs[-1].mix.wait_s == 2.5
+
+
+async def test_who_comes_back_goes_on_where_they_left_unless_silence_stands_there() -> None:
+    async with serving() as server:
+
+        async def asked(**params: Any) -> tuple[str, tuple[str, ...], str]:
+            await server.start(single(ResumeWithoutInterruption=True, **params))
+            spec = server.recorders.specs[-1]
+            return spec.rejoin, spec.cuts, spec.gaps.audio
+
+        assert await asked() == ("continue", ("left",), "leave")
+        assert await asked(FillBlank=True) == ("continue", (), "silence")
+        assert await asked(FillBlank=True, StreamType=2) == ("continue", ("left",), "leave")
 
 
 async def test_who_leaves_a_mix_keeps_their_view_with_fill_blank() -> None:
@@ -591,6 +608,21 @@ async def test_vendors_of_storage(vendor: int, region: str, url: str | None) -> 
         assert row.destination is not None
         if url is not None:
             assert row.dialect_data["base_url"] == url
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "path_style", "url"),
+    [
+        ("s3.example.org", None, "https://rec.s3.example.org"),
+        ("https://s3.example.org:9000", False, "https://rec.s3.example.org:9000"),
+        ("https://s3.example.org", True, "https://s3.example.org/rec"),
+        ("127.0.0.1:9000", None, "http://127.0.0.1:9000/rec"),  # no bucket can stand in front of an address
+        ("http://[::1]:9000", False, "http://[::1]:9000/rec"),
+    ],
+)
+def test_where_a_bucket_of_any_s3_store_is(endpoint: str, path_style: bool | None, url: str) -> None:
+    given = {**STORAGE, "EndPoint": endpoint, "S3ForcePathStyle": path_style}
+    assert storage(parse(StorageKeys, given), "mp4").base_url == url
 
 
 async def test_the_vendors_libraries_take_some_formats() -> None:

@@ -81,6 +81,7 @@ def test_a_stop_is_told_with_its_upload_if_there_is_one() -> None:
     stopped = made(events.STOPPED, {"reason": "requested", "message": ""})
     assert types(stopped, STARTED, ADDED) == [5, 7]
     assert types(stopped, STARTED) == [5]
+    assert types(stopped, STARTED, always=True) == [5, 7]  # of a mix that needs nobody
     assert [body["sequence"] for body in bodies(stopped, STARTED, made(events.PAUSED), made(events.RESUMED))] == [2]
 
 

@@ -16,7 +16,10 @@ from tests.unit.zego_server import STORAGE, common, serving
 CODES = {0, 300000004, 300001000, 300001001, 300001004}
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
+IMAGE = "http://127.0.0.1:1/there-is-none.png"
+
 ids = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20)
+streams = ids | ids.map("{}~screen".format)
 colors = st.integers(-(2**31), 2**32 - 1)
 fill = st.sampled_from([1, 2])
 
@@ -42,7 +45,7 @@ def layouts(draw: st.DrawFn, width: int, height: int) -> dict[str, Any]:
         views = []
         for number in range(draw(st.integers(1, 8))):
             view = draw(rectangles(width, height)) | {"Layer": draw(st.integers(-(2**31), 2**31))}
-            view |= draw(some(FillMode=fill))
+            view |= draw(some(FillMode=fill, ViewType=st.just(1), BackgroundImage=st.just(IMAGE)))
             if number < len(streams):
                 view["StreamId"] = streams[number]
             views.append(view)
@@ -69,11 +72,50 @@ def mixes(draw: st.DrawFn) -> dict[str, Any]:
             MixOutputBackgroundColor=colors,
             IsAlwaysMix=st.booleans(),
             SoundWaveType=st.sampled_from([0, 1]),
+            RecordSoundWave=st.just(False),
+            ClearInputStreamTimeout=st.integers(0, 86_400_000),
+            MixOutputBackgroundImage=st.just(IMAGE),
+            MixOutputWatermarkImage=st.just(IMAGE),
+            MixOutputWatermarkImageConfig=rectangles(width, height),
+            DefaultMixStreamBackgroundImage=st.just(IMAGE),
             MixOutputAudioConfig=some(Bitrate=st.integers(16_000, 320_000)),
             MixOutputWatermarkTimestampConfig=st.fixed_dictionaries({"FontSize": st.integers(12, 100)}),
-            StreamConfigList=st.lists(some(StreamId=st.just("") | ids, StreamType=st.integers(0, 3)), max_size=4),
+            StreamConfigList=st.lists(
+                some(StreamId=st.just("") | ids | ids.map("{}~screen".format), StreamType=st.integers(0, 3)), max_size=4
+            ),
         )
     )
+
+
+REGIONS = {
+    1: "eu-central-1",
+    2: "oss-cn-hangzhou",
+    3: "ap-beijing",
+    4: "z0",
+    7: "cn-north-4",
+    8: "",
+    9: "eos-shanghai-1",
+}
+ALIBABA = dict.fromkeys(("Region", "AccessKeyId", "AccessKeySecret", "Title", "StorageLocation"), "x")
+TENCENT = dict.fromkeys(("SecretId", "SecretKey", "Region"), "x")
+EMPTY = dict.fromkeys(("Region", "Bucket", "AccessKeyId", "AccessKeySecret"), "")
+
+
+@st.composite
+def places(draw: st.DrawFn, format_: str) -> dict[str, Any]:
+    """StorageParams of every vendor that takes the format."""
+    vendors = [*REGIONS, 10]
+    vendors += [5] if format_ in ("mp4", "flv") else []
+    vendors += [6] if format_ in ("mp4", "flv", "mp3") else []
+    vendor = draw(st.sampled_from(vendors))
+    if vendor == 5:
+        return {"Vendor": 5, **draw(st.sampled_from([{}, EMPTY])), "AlibabaCloudVodParams": ALIBABA}
+    if vendor == 6:
+        return {"Vendor": 6, "TencentCloudVodParams": TENCENT | draw(some(SubAppId=st.integers(0, 2**40)))}
+    if vendor == 10:
+        return STORAGE | {"S3ForcePathStyle": draw(st.booleans())}
+    keys = {"Vendor": vendor, "Region": REGIONS[vendor], "Bucket": "rec", "AccessKeyId": "a", "AccessKeySecret": "s"}
+    return keys | draw(some(EndPoint=st.just(""), S3ForcePathStyle=st.just(False)))
 
 
 @st.composite
@@ -89,14 +131,18 @@ def starts(draw: st.DrawFn) -> dict[str, Any]:
             MaxIdleTime=st.integers(5, 86_400),
             MaxRecordTime=st.integers(300, 86_400),
             FillBlank=st.booleans(),
-            RecordStreamList=st.lists(st.fixed_dictionaries({"StreamId": ids}), max_size=4),
+            RecordStreamList=st.lists(st.fixed_dictionaries({"StreamId": streams}), max_size=4),
             FillFrame=some(FrameFillMode=st.integers(1, 3), FrameFillColor=colors),
             Unknown=st.none() | st.integers(),
+            ClientTaskId=ids,
+            HasWhiteboard=st.just(False),
+            ResumeWithoutInterruption=st.booleans(),
         )
     )
     if mode == 2:
         params["MixConfig"] = draw(mixes())
-    body: dict[str, Any] = {"RoomId": draw(ids), "RecordInputParams": params, "StorageParams": STORAGE}
+    body: dict[str, Any] = {"RoomId": draw(ids), "RecordInputParams": params}
+    body["StorageParams"] = draw(places(format_))
     body["RecordOutputParams"] = {"OutputFileFormat": format_} | draw(
         some(
             OutputFolder=st.from_regex(r"/?([a-z{}%]{1,8}/){0,3}[a-z]{0,5}", fullmatch=True).filter(

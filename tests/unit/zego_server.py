@@ -17,9 +17,11 @@ from fastapi import FastAPI
 from reelroom.config import Settings
 from reelroom.control.apps import Apps
 from reelroom.control.changes import Changes
+from reelroom.control.library import Library
 from reelroom.control.recordings import Recordings
 from reelroom.control.starts import Starts
 from reelroom.control.streams import Present
+from reelroom.deliver.shelf import Shelf
 from reelroom.dialects import dispatch
 from reelroom.dialects.zego.routes import Dialect
 from reelroom.store import tables
@@ -106,6 +108,8 @@ async def serving(recordings: Path = Path("/nowhere")) -> AsyncIterator[Server]:
     await apps.ensure_dev()
     cases = Recordings(settings, database, recorders, Changes(), SimpleNamespace())  # type: ignore[arg-type]
     starts = Starts(settings, database, box, recorders)  # type: ignore[arg-type]
+    nobody: Any = SimpleNamespace()  # nothing is uploaded
+    library = Library(database, nobody, Shelf(database, nobody, recordings), recordings, b"k" * 32)
     app = FastAPI()
     app.include_router(dispatch.router([Dialect]))
     poked: list[str] = []
@@ -117,6 +121,7 @@ async def serving(recordings: Path = Path("/nowhere")) -> AsyncIterator[Server]:
         apps=apps,
         recordings=cases,
         starts=starts,
+        library=library,
         callbacks=SimpleNamespace(poke=poked.append),
         streams=SimpleNamespace(all=lambda app, room: [one for one in here if one.stream.room == room]),
         url_key=b"k" * 32,

@@ -63,8 +63,6 @@ def mix(
     where = "RecordInputParams.MixConfig"
     if config.RecordSoundWave:
         raise errors.not_supported(f"{where}.RecordSoundWave true")
-    if config.ClearInputStreamTimeout:
-        raise errors.not_supported(f"{where}.ClearInputStreamTimeout; leave it out")
     images = Images()
     if stream_type == AUDIO_ONLY:
         video, scene = NO_PICTURE, Scene()
@@ -80,6 +78,7 @@ def mix(
         video_bitrate=video.Bitrate,
         audio_bitrate=config.MixOutputAudioConfig.Bitrate,
         at_once=config.IsAlwaysMix,
+        wait_s=config.ClearInputStreamTimeout / 1000,
         scene=scene,
     )
     return made, images.sources

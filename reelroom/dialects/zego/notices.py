@@ -32,7 +32,8 @@ class Teller:
     def __init__(self, recording: str, kept: Mapping[str, Any]) -> None:
         self._recording = recording
         self._kept = kept
-        self._started = self._published = self._lost = False
+        self._started = self._lost = False
+        self._made = bool(kept.get("always"))  # there will be a file
 
     def tell(self, type_: str, event_id: str, data: Mapping[str, Any]) -> list[Notice]:
         """The vendor's events of one of ours, in order; none for what ZEGO has no word for."""
@@ -40,7 +41,7 @@ class Teller:
             case events.STARTED:
                 self._started = True
             case "track.added":
-                self._published = True
+                self._made = True
             case events.UPLOAD_FAILING:
                 self._lost |= bool(data.get("lost"))
             case events.QUIET:
@@ -82,7 +83,7 @@ class Teller:
         else:
             unknown = UNKNOWN if self._started else NEVER_STARTED
             made = [Notice(ABNORMAL, {"quit_reason": QUIT_REASONS.get(reason, unknown)})]
-        if self._published:
+        if self._made:
             made.append(Notice(UPLOADING, {}))
         return made
 

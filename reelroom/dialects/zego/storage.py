@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import quote
+from ipaddress import ip_address
+from urllib.parse import quote, urlsplit
 
 from reelroom.control import providers
 from reelroom.control.destinations import DestinationSpec
@@ -74,13 +75,22 @@ def storage(params: StorageKeys, format_: str) -> Storage:
             secret=params.AccessKeySecret or "",
             region="" if vendor in _WITHOUT_REGION else params.Region or "",
             endpoint=params.EndPoint or "" if vendor == S3_COMPATIBLE else "",
-            path_style=params.S3ForcePathStyle if vendor == S3_COMPATIBLE else None,
+            path_style=params.S3ForcePathStyle or _no_name(params.EndPoint or "") if vendor == S3_COMPATIBLE else None,
         )
     except ValueError as error:
         raise errors.invalid(f"{where}: {error}") from None
     destination = DestinationSpec(place.service, dict(place.options))
     url = "" if vendor in WITHOUT_URL else place.base_url
     return Storage(vendor, destination, url, ours=place.ours)
+
+
+def _no_name(endpoint: str) -> bool:
+    """Whether its host is an address: nothing can stand in front of that, and so no bucket."""
+    try:
+        ip_address(urlsplit(endpoint if "://" in endpoint else f"//{endpoint}").hostname or "")
+    except ValueError:
+        return False
+    return True
 
 
 def object_url(base_url: str, key: str) -> str:

@@ -70,7 +70,7 @@ def start(
     room = naming.room(request.RoomId)
     params, output = request.RecordInputParams, request.RecordOutputParams
     mode = params.RecordMode
-    _check_input(params, settings)
+    _check_input(request, settings)
     format_ = _format(output, params.StreamType)
     hls = parse(HlsParams, _hls_keys(output), OUT) if format_ is Format.HLS else HlsParams()
     config = _mix_config(params) if mode == MIXED else None
@@ -81,11 +81,10 @@ def start(
             config, params.StreamType, params.FillBlank, params.FillFrame, settings.clock_utc_offset_minutes
         )
     )
-    if mode == SINGLE and params.StreamType == AUDIO_ONLY and format_ is Format.MP3:
-        _check_mute(params)
     picture = format_ in _PICTURES
     apart = params.StreamType == APART and picture
     blank = params.FillBlank and params.StreamType != VIDEO_ONLY  # it is about sound (section 2.3)
+    resumes = mode == SINGLE and params.ResumeWithoutInterruption and not blank  # what is filled is not cut out
     if apart and format_ is Format.HLS and mode == MIXED:
         raise errors.not_supported(f"{IN}.StreamType 4 with hls in RecordMode 2: a mix has one playlist")
     spec = RecordingSpec(
@@ -99,8 +98,9 @@ def start(
         hls=Hls(container="ts", segment_s=float(hls.FragmentSeconds)),
         tracks="apart" if apart and format_ is Format.HLS else "together",
         sound_alone=apart and format_ is not Format.HLS,
-        rejoin="continue" if blank or mode == MIXED else "anew",
+        rejoin="continue" if blank or resumes or mode == MIXED else "anew",
         gaps=Gaps(audio="silence") if blank and mode == SINGLE else Gaps(),
+        cuts=("left",) if resumes else (),
         audio_codec="aac",
         naming=naming.naming(
             task, naming.folder(output.OutputFolder), config.MixOutputStreamId if config else "", library=library
@@ -115,17 +115,20 @@ def start(
         "stream": config.MixOutputStreamId if config else "",
         "fill_mode": config.FillMode if config else None,
         "realtime": hls.RealtimeUploadFragment,
+        "always": mix is not None and (mix.at_once or mix.wait_s > 0),
     }
     return Asked(spec, images, kept, tuple(one.StreamId for one in _listed(params)))
 
 
-def _check_input(params: InputParams, settings: ZegoSettings) -> None:
+def _check_input(request: StartRequest, settings: ZegoSettings) -> None:
+    params = request.RecordInputParams
     if params.HasWhiteboard:
         raise errors.not_supported(f"{IN}.HasWhiteboard true")
     if not 300 <= params.MaxRecordTime <= settings.max_record_time:
         raise errors.invalid(f"{IN}.MaxRecordTime must be 300 to {settings.max_record_time} seconds")
-    if params.RecordMode == SINGLE and params.ResumeWithoutInterruption:
-        raise errors.not_supported(f"{IN}.ResumeWithoutInterruption true")
+    output = request.RecordOutputParams.OutputFileFormat
+    if params.RecordMode == SINGLE and params.StreamType == AUDIO_ONLY and output == "mp3":
+        _check_mute(params)
 
 
 def _format(output: OutputParams, stream_type: int) -> Format:

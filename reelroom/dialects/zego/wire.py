@@ -127,7 +127,7 @@ class MixConfig(LayoutKeys):
     RecordSoundWave: bool = False
     SoundWaveType: Annotated[Int, Field(ge=0, le=1)] = 0
     StreamConfigList: Annotated[list[StreamConfig], Field(max_length=256)] = []
-    ClearInputStreamTimeout: Annotated[Int, Field(ge=0)] = 0
+    ClearInputStreamTimeout: Annotated[Int, Field(ge=0, le=86_400_000)] = 0  # milliseconds; 0: for ever
 
 
 class InputParams(Wire):

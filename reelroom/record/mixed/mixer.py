@@ -53,7 +53,7 @@ class Mixer:
         wake: Callable[[], None],
         since_ns: int,
         resume: Resume | None,
-        at_once: bool = False,
+        at_latest_ns: int = FOREVER_NS,
     ) -> None:
         self.made: deque[Made | Mark] = deque()
         self.pushes: tuple[Push, ...] = ()  # they get every frame, and never make anybody wait
@@ -71,7 +71,7 @@ class Mixer:
         self._wake = wake
         self._since_ns = since_ns
         self._resume = resume
-        self._at_once = at_once
+        self._at_latest_ns = at_latest_ns
         self._changed = threading.Condition()
         self._pauses = Pauses()
         self._stop_ns = FOREVER_NS
@@ -139,14 +139,14 @@ class Mixer:
         self._wake()
 
     def _begin(self) -> bool:
-        """Wait for the room's first frame, unless an earlier recorder had it or nobody need be there. False: nothing
-        is to be rendered."""
+        """Wait for the room's first frame, unless an earlier recorder had it, or nobody need be there any more. False:
+        nothing is to be rendered."""
         with self._changed:
             while not self._abandoned:
                 if self._feed.caught_up or self._alone():
                     if self.start_ns:
                         break
-                    first_ns = self._since_ns if self._at_once else max(self._feed.first_ns, self._since_ns)
+                    first_ns = min(max(self._feed.first_ns, self._since_ns), self._at_latest_ns)
                     at_ns = self._pauses.room_ns(first_ns, 0) if first_ns < FOREVER_NS else None
                     if at_ns is not None and self._now() >= at_ns + LATENCY_NS:
                         self.start_ns = at_ns

@@ -25,6 +25,7 @@ from reelroom.record.mixed.images import Images
 from reelroom.record.mixed.mixer import Mixer, Stages
 from reelroom.record.mixed.output import MixedOutput
 from reelroom.record.mixed.push import Push
+from reelroom.record.mixed.seen import FOREVER_NS
 from reelroom.record.mixed.sound import SoundMixer
 from reelroom.record.mixed.soundstage import SoundStage
 from reelroom.record.mixed.stage import Stage
@@ -105,13 +106,19 @@ class MixedRecording:
             self._wake,
             self._since_ns,
             self._resume,
-            self._mix.at_once,
+            self._at_latest_ns(),
         )
         self._mixer.set_pauses(self._pauses)
         self._mixer.pushes = self._pushes
         for push in self._pushes:
             push.start()
         self._mixer.start()
+
+    def _at_latest_ns(self) -> int:
+        """The room time at which it begins though nobody sends anything."""
+        if self._mix.at_once:
+            return self._since_ns
+        return self._since_ns + round(self._mix.wait_s * SECOND) if self._mix.wait_s else FOREVER_NS
 
     def since_ns(self) -> int:
         """The room time from which on the ingest should send what it still has."""
