@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -54,14 +54,19 @@ def token(running: Server, room: str, identity: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def participants(running: Server, room: str, *identities: str) -> AsyncIterator[None]:
-    """Publishers of picture and sound in `room`, with looping clips, for the time of the block."""
+async def participants(
+    running: Server, room: str, *identities: str, queries: Mapping[str, str] | None = None
+) -> AsyncIterator[None]:
+    """Publishers of picture and sound in `room`, with looping clips, for the time of the block. `queries`: what
+    somebody's WHIP request says beside it."""
     from reelroom.demo.clip import make_clip
     from reelroom.demo.publisher import AiortcPublisher
 
     clip = make_clip(4, size=(320, 180), video_kbps=200)
-    url = f"{running.url}/whip/{room}"
-    publishers = [AiortcPublisher(url, token(running, room, who), clip, loop=True) for who in identities]
+    url, more = f"{running.url}/whip/{room}", queries or {}
+    publishers = [
+        AiortcPublisher(url + more.get(who, ""), token(running, room, who), clip, loop=True) for who in identities
+    ]
     try:
         for publisher in publishers:
             await publisher.start()
@@ -71,13 +76,15 @@ async def participants(running: Server, room: str, *identities: str) -> AsyncIte
 
 
 @contextlib.contextmanager
-def publishing(running: Server, room: str, *identities: str) -> Iterator[None]:
+def publishing(
+    running: Server, room: str, *identities: str, queries: Mapping[str, str] | None = None
+) -> Iterator[None]:
     """The same for tests that call blocking clients: the publishers have a thread of their own."""
     ready, done = threading.Event(), threading.Event()
     failed: list[BaseException] = []
 
     async def publish() -> None:
-        async with participants(running, room, *identities):
+        async with participants(running, room, *identities, queries=queries):
             ready.set()
             await asyncio.to_thread(done.wait)
 
