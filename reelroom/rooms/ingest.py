@@ -213,7 +213,8 @@ class Ingest:
         connection.tell(protocol.Hello(ingest=self.id, room_ns=now, ring_s=self.config.ring_s))
         for room in self.rooms.values():
             for live in room.tracks.values():
-                connection.tell(room.published(live))
+                if not live.low:
+                    connection.tell(room.published(live))
         connection.tell(protocol.CaughtUp(room_ns=now))
         if connection in self.bus.connections:  # it may have been gone before it had all of it
             self._watchers.add(connection)

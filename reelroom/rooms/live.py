@@ -42,6 +42,11 @@ class LiveTrack:
         self.ended_ns = 0  # room time of its end; 0: it lives
         self.removed_reason = ""
 
+    @property
+    def low(self) -> bool:
+        """It is a camera's smallest layer, beside the track that everybody else gets."""
+        return self.remote.smallest
+
     def frame(
         self, data: bytes, key: bool, rtp: int, room_ns: int, level: int, after_gap: bool, rotation: int = 0
     ) -> None:

@@ -91,7 +91,8 @@ class Requests:
         ingest = self._ingest
         room = ingest.rooms.get((_text(params, "app"), _text(params, "room")))
         identity = _text(params, "identity")
-        tracks = [live for live in room.tracks.values() if live.info.identity == identity] if room else []
+        everything = room.tracks.values() if room else ()
+        tracks = [live for live in everything if live.info.identity == identity and not live.low]
         if room is None or not tracks:
             raise RequestError("not_found", f"nobody called {identity!r} publishes in room {params['room']!r}")
         self._check_room_for_one_more()
@@ -246,6 +247,8 @@ def _text(params: dict[str, Any], name: str) -> str:
 def _describe(session: Session, now: int) -> dict[str, Any]:
     tracks = []
     for live in session.live.values():
+        if live.low:
+            continue  # the same camera once more
         layer = live.remote.active
         stream = layer.stream if layer is not None else None
         depacketizer = stream.depacketizer if stream is not None else None

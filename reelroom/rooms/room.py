@@ -7,6 +7,7 @@ from heapq import merge
 
 from msgspec import Struct
 
+from reelroom.domain.recording import Subscription
 from reelroom.rooms import protocol
 from reelroom.rooms.live import LiveTrack
 from reelroom.rooms.ring import Kept, Ring
@@ -27,6 +28,7 @@ class Room:
         self.tracks: dict[int, LiveTrack] = {}
         self.ended: list[LiveTrack] = []  # gone, but still in a ring's length: a recorder that comes back needs them
         self.subscribers: list[Subscriber] = []
+        self.low = False  # somebody wanted the smallest layers: they are there beside the largest from then on
         self._ring_ns = ring_ns
         self._ring_bytes = ring_bytes
         self.next_track_number = number
@@ -66,7 +68,7 @@ class Room:
     def add_track(self, live: LiveTrack, room_ns: int) -> None:
         self.tracks[live.info.track] = live
         live.began_ns = room_ns
-        if self.watch is not None:
+        if self.watch is not None and not live.low:
             self.watch(self.published(live))
         for subscriber in self.subscribers:
             if self._wants(subscriber, live):
@@ -83,7 +85,7 @@ class Room:
             subscriber.tell(protocol.TrackRemoved(track=live.info.track, room_ns=live.last_ns, reason=reason))
         live.subscribers.clear()
         self.ended.append(live)
-        if self.watch is not None:
+        if self.watch is not None and not live.low:
             self.watch(self.published(live, here=False))
 
     def published(self, live: LiveTrack, *, here: bool = True) -> protocol.Published:
@@ -113,6 +115,7 @@ class Room:
     def subscribe(self, subscriber: Subscriber, request: protocol.Subscribe, ingest: str, now_ns: int) -> None:
         """Send everything the recording asked for from the past, then what comes."""
         self.subscribers.append(subscriber)
+        self._want_low(request.subscription)
         for session in self.sessions.values():
             if session.announced:
                 subscriber.tell(
@@ -139,10 +142,10 @@ class Room:
         """A changed subscription: tracks no longer wanted end, new ones begin at their last key frame."""
         before = subscriber.subscription
         subscriber.subscription = request.subscription
+        self._want_low(request.subscription)
         added = []
         for live in self.tracks.values():
-            wanted = self._wants(subscriber, live)
-            had = before.wants(live.info.identity, live.info.source)
+            wanted, had = self._wants(subscriber, live), _wants(before, live)
             if had and not wanted:
                 live.subscribers.remove(subscriber)
                 subscriber.positions.pop(live.info.track, None)
@@ -216,11 +219,24 @@ class Room:
         subscriber.tell(protocol.TrackState(track=live.info.track, room_ns=live.last_ns, muted=True))
 
     def _wants(self, subscriber: Subscriber, live: LiveTrack) -> bool:
-        return subscriber.subscription.wants(live.info.identity, live.info.source)
+        return _wants(subscriber.subscription, live)
+
+    def _want_low(self, subscription: Subscription) -> None:
+        if subscription.layer == "low" and not self.low:
+            self.low = True
+            for session in self.sessions.values():
+                session.want_low()
 
     def _tell(self, message: Struct) -> None:
         for subscriber in self.subscribers:
             subscriber.tell(message)
+
+
+def _wants(subscription: Subscription, live: LiveTrack) -> bool:
+    """Of a camera that comes in several layers there are two tracks: one of them is meant."""
+    if live.low != (subscription.layer == "low" and live.remote.simulcast):
+        return False
+    return subscription.wants(live.info.identity, live.info.source)
 
 
 def _tagged(number: int, frames: list[Kept]) -> Iterator[tuple[int, int, Kept]]:

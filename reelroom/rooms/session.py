@@ -37,7 +37,7 @@ class Session:
         self.room = room
         self.announced = False
         self.peer: Publisher | None = None
-        self.live: dict[str, LiveTrack] = {}  # by mid
+        self.live: dict[str, LiveTrack] = {}  # by the remote track's name
 
     def frame(
         self,
@@ -50,18 +50,18 @@ class Session:
         after_gap: bool,
         rotation: int,
     ) -> None:
-        live = self.live.get(track.section.mid)
+        live = self.live.get(track.name)
         if live is None or live.muted:
             live = self._wake(track, live, room_ns)
         live.frame(data, key, rtp, room_ns, level, after_gap, rotation)
 
     def gap(self, track: RemoteTrack, from_ns: int, to_ns: int, packets: int, reason: str) -> None:
-        live = self.live.get(track.section.mid)
+        live = self.live.get(track.name)
         if live is not None:
             self.room.tell_gap(live, from_ns, to_ns, packets, reason)
 
     def codec_changed(self, track: RemoteTrack) -> None:
-        live = self.live.pop(track.section.mid, None)
+        live = self.live.pop(track.name, None)
         if live is not None:
             self.room.remove_track(live, "codec_changed")
 
@@ -97,9 +97,16 @@ class Session:
             fmtp=codec.fmtp,
             session=self.id,
         )
-        live = self.live[track.section.mid] = LiveTrack(info, track, self.room.new_ring(track.kind))
+        live = self.live[track.name] = LiveTrack(info, track, self.room.new_ring(track.kind))
         self.room.add_track(live, room_ns)
+        if self.room.low:
+            track.want_low()
         return live
+
+    def want_low(self) -> None:
+        """Somebody wants the smallest layers of what comes in several."""
+        for live in self.live.values():
+            live.remote.want_low()
 
 
 def name_sources(sections: list[Section], labels: Mapping[str, str]) -> dict[str, Source]:

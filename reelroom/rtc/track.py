@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from reelroom.rtc.answer import Section
@@ -123,25 +123,35 @@ class Layer:
         room_ns = self.clock.room_time(rtp, arrival_ns)
         self.track.layer_frame(self, data, key, rtp, room_ns, after_gap, rotation)
 
-    def open_gate(self) -> None:
-        """Tell the frames that waited, if there are any."""
+    def open_gate(self) -> list[tuple[bytes, bool, int, int, bool, int]]:
+        """The frames that waited, if there are any, as `RemoteTrack.layer_frame` takes them."""
         waiting, self._waiting = self._waiting, []
         if not waiting:
-            return
+            return []
         self._gate_ns = -1
         first = waiting[0][2]
         ticks = 1_000_000_000 / self.stream.clock_rate
         self.clock.start(first, min(arrival - int((rtp - first) * ticks) for _, _, rtp, arrival, _, _ in waiting))
-        for data, key, rtp, arrival_ns, after_gap, rotation in waiting:
-            self.track.layer_frame(self, data, key, rtp, self.clock.room_time(rtp, arrival_ns), after_gap, rotation)
+        return [
+            (data, key, rtp, self.clock.room_time(rtp, arrival_ns), after_gap, rotation)
+            for data, key, rtp, arrival_ns, after_gap, rotation in waiting
+        ]
 
 
 class RemoteTrack:
-    """What one m-section sends: frames of the best layer that flows, in order, on the room's clock."""
+    """What one m-section sends: frames of the best layer that flows, in order, on the room's clock.
 
-    def __init__(self, section: Section, sender_clock: SenderClock, sink: TrackSink) -> None:
+    The best layer is the largest. Of a simulcast sender, whoever wants the smallest gets that from `low`, which is
+    there from the first `want_low` on.
+    """
+
+    def __init__(self, section: Section, sender_clock: SenderClock, sink: TrackSink, *, smallest: bool = False) -> None:
         self.section = section
         self.kind = section.kind
+        self.smallest = smallest
+        self.name = f"{section.mid} low" if smallest else section.mid  # a mid has no spaces
+        self.simulcast = self.kind == "video" and max(len(section.media.rids), len(section.media.layers)) > 1
+        self.low: RemoteTrack | None = None
         self.sender_clock = sender_clock
         self.layers: dict[int, Layer] = {}  # by SSRC
         self.active: Layer | None = None
@@ -151,6 +161,16 @@ class RemoteTrack:
         self.last_arrival_ns = 0
         self._sink = sink
 
+    def want_low(self) -> None:
+        """Tell the sink of the smallest layer that flows, too, as another track."""
+        if self.simulcast and not self.smallest and self.low is None:
+            self.low = RemoteTrack(self.section, self.sender_clock, self._sink, smallest=True)
+            self.low.layers = self.layers
+
+    @property
+    def _choices(self) -> tuple[RemoteTrack, ...]:
+        return (self,) if self.low is None else (self, self.low)
+
     def add_layer(self, ssrc: int, rid: str, payload_type: int) -> Layer:
         """A new SSRC of this track. A new SSRC without rid replaces the one before (RFC 3550 §8.2)."""
         codec = self.section.codecs[payload_type]
@@ -158,11 +178,13 @@ class RemoteTrack:
         for other in list(self.layers.values()):
             if other.rid == rid:
                 del self.layers[other.stream.ssrc]
-                if self.active is other:
-                    self.active = None
+                for choice in self._choices:
+                    if choice.active is other:
+                        choice.active = None
         self.layers[ssrc] = layer
-        if self.active is None:
-            self._adopt_codec(codec)
+        for choice in self._choices:
+            if choice.active is None:
+                choice._adopt_codec(codec)
         return layer
 
     def change_codec(self, layer: Layer, payload_type: int, now_ns: int) -> bool:
@@ -171,8 +193,9 @@ class RemoteTrack:
         if codec.name != self.section.codecs[layer.payload_type].name or codec.clock_rate != layer.stream.clock_rate:
             if not layer.change_codec(codec, now_ns):
                 return False
-            if layer is self.active:
-                self._adopt_codec(codec)
+            for choice in self._choices:
+                if layer is choice.active:
+                    choice._adopt_codec(codec)
         layer.payload_type = payload_type
         return True
 
@@ -180,11 +203,22 @@ class RemoteTrack:
         self, layer: Layer, data: bytes, key: bool, rtp: int, room_ns: int, after_gap: bool, rotation: int
     ) -> None:
         """A frame of any layer; those of the chosen one go to the sink."""
+        lost = layer.stream.lost_in_gap if after_gap else 0
+        taken = self._take(layer, data, key, rtp, room_ns, after_gap, rotation, lost)
+        if self.low is not None:
+            taken |= self.low._take(layer, data, key, rtp, room_ns, after_gap, rotation, lost)
+        if taken and after_gap:
+            layer.stream.lost_in_gap = 0
+
+    def _take(
+        self, layer: Layer, data: bytes, key: bool, rtp: int, room_ns: int, after_gap: bool, rotation: int, lost: int
+    ) -> bool:
+        """Whether it is told. `lost`: packets that never came before it."""
         if layer is not self.active:
             if not self._should_switch(layer, key) or room_ns < self.last_room_ns - _BEHIND_NS:
-                return
+                return False
             if self.active is not None:
-                layer.stream.lost_in_gap = 0  # while nobody looked at this layer
+                lost = 0  # while nobody looked at this layer
                 if self._stopped(self.active, layer.stream.last_arrival_ns) and room_ns > self.last_room_ns:
                     self._sink.gap(self, self.last_room_ns, room_ns, 0, "layer")
             self.active = layer
@@ -193,20 +227,29 @@ class RemoteTrack:
             if self.last_room_ns - room_ns > _BEHIND_NS:
                 if self.kind == "video":  # what follows cannot be decoded without it
                     layer.stream.frozen = layer.stream.wants_keyframe = True
-                return
+                return False
             room_ns = self.last_room_ns + 1
-        stream = layer.stream
-        if stream.lost_in_gap and after_gap:
-            self._sink.gap(self, self.last_room_ns or room_ns, room_ns, stream.lost_in_gap, "loss")
-            stream.lost_in_gap = 0
+        if lost:
+            self._sink.gap(self, self.last_room_ns or room_ns, room_ns, lost, "loss")
         self.last_room_ns = room_ns
-        self.last_arrival_ns = stream.last_arrival_ns
+        self.last_arrival_ns = layer.stream.last_arrival_ns
         self._sink.frame(self, data, key, rtp, room_ns, self.level, after_gap, rotation)
+        return True
 
     def open_gates(self) -> None:
-        """One layer has waited long enough: the others began with it, and the largest shall be told from its start."""
-        for layer in sorted(self.layers.values(), key=lambda layer: layer.area, reverse=True):
-            layer.open_gate()
+        """One layer has waited long enough: the others began with it, and the best shall be told from its start."""
+        layers = sorted(self.layers.values(), key=lambda layer: layer.area, reverse=True)
+        opened = [(layer, layer.open_gate()) for layer in layers]
+        for choice in self._choices:
+            for layer, frames in reversed(opened) if choice.smallest else opened:
+                lost = layer.stream.lost_in_gap
+                for data, key, rtp, room_ns, after_gap, rotation in frames:
+                    told = lost if after_gap else 0
+                    if choice._take(layer, data, key, rtp, room_ns, after_gap, rotation, told) and after_gap:
+                        lost = 0
+        for layer, frames in opened:
+            if any(after_gap for _, _, _, _, after_gap, _ in frames):
+                layer.stream.lost_in_gap = 0
 
     def keyframes_wanted(self, now_ns: int) -> list[int]:
         """SSRCs to send a PLI for now: broken or new streams, and layers worth switching to."""
@@ -215,7 +258,9 @@ class RemoteTrack:
             layer.poll_gate(now_ns)
             stream = layer.stream
             flowing = layer.flows(now_ns)
-            better = layer is not self.active and not layer.waits and self._is_better(layer, now_ns)
+            better = not layer.waits and any(
+                layer is not choice.active and choice._is_better(layer, now_ns) for choice in self._choices
+            )
             if flowing and (stream.wants_keyframe or better) and self.may_ask(layer, now_ns):
                 wanted.append(stream.ssrc)
         return wanted
@@ -228,19 +273,24 @@ class RemoteTrack:
         return True
 
     def _should_switch(self, layer: Layer, key: bool) -> bool:
-        if self.kind != "video" or self.active is None:
+        if self.kind != "video" or (self.active is None and not self.smallest):
             return key
         return key and self._is_better(layer, layer.stream.last_arrival_ns)
 
     def _is_better(self, layer: Layer, now_ns: int) -> bool:
         active = self.active
-        if active is None:
+        if active is None and not self.smallest:
             return True
-        if self._stopped(active, now_ns):
-            since_ns = active.stream.last_arrival_ns + _LAYER_STOPPED_NS
+        if active is None or self._stopped(active, now_ns):
+            since_ns = (
+                now_ns - _LAYER_SILENT_NS if active is None else active.stream.last_arrival_ns + _LAYER_STOPPED_NS
+            )
             going = [each for each in self.layers.values() if each.stream.last_arrival_ns > since_ns]
-            return layer in going and layer.area == max(each.area for each in going)
-        return layer.area > active.area
+            return layer in going and layer.area == self._best(each.area for each in going)
+        return layer.area != active.area and layer.area == self._best((layer.area, active.area))
+
+    def _best(self, areas: Iterable[int]) -> int:
+        return min((area for area in areas if area), default=0) if self.smallest else max(areas)
 
     @staticmethod
     def _stopped(layer: Layer, now_ns: int) -> bool:

@@ -116,7 +116,7 @@ def test_file_types_of_mode_mix() -> None:
 def test_what_mode_mix_does_not_have_is_refused() -> None:
     assert "streamMode" in wrong({"streamMode": "standard"})
     assert "audioProfile" in wrong({"audioProfile": 3})
-    assert "videoStreamType" in wrong({"videoStreamType": 1})
+    assert spec({"videoStreamType": 1}).subscription.layer == "low"
     assert "snapshotConfig" in wrong(snapshotConfig={"fileType": ["jpg"]})
 
 

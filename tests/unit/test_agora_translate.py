@@ -107,7 +107,7 @@ def test_subscription_lists(recording: dict[str, Any], audio: Selection | None, 
         ({"maxIdleTime": 2_592_001}, "maxIdleTime"),
         ({"subscribeUidGroup": 6}, "subscribeUidGroup"),
         ({"decryptionMode": 1, "secret": "x"}, "not supported"),
-        ({"videoStreamType": 1}, "not supported"),
+        ({"videoStreamType": 2}, "videoStreamType"),
         ({"streamMode": "fast"}, "streamMode"),
         ({"privateParams": "nonsense"}, "privateParams"),
         ({"privateParams": '{"magic":1}'}, "not supported"),
@@ -165,6 +165,13 @@ def test_update_replaces_the_whole_subscription() -> None:
     }
     made = translate.update_subscription(parse(StreamSubscribe, body, "x"), translate.BOTH)
     assert (made.audio, made.video) == (Selection(), Selection(exclude=("41",)))
+
+
+def test_the_low_layer_is_recorded_and_stays_so() -> None:
+    assert (spec().subscription.layer, spec({"videoStreamType": 1}).subscription.layer) == ("high", "low")
+    body = {"audioUidList": {"subscribeAudioUids": ["41"]}}
+    made = translate.update_subscription(parse(StreamSubscribe, body, "x"), translate.BOTH, "low")
+    assert made.layer == "low"
 
 
 def test_update_needs_something_to_update() -> None:

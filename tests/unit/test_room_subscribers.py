@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
+from reelroom.domain.media import TrackInfo
 from reelroom.domain.recording import Selection, Source, Subscription
 from reelroom.rooms import protocol, subscriber
 from reelroom.rooms.protocol import (
@@ -249,6 +250,90 @@ def test_a_changed_subscription_ends_and_begins_tracks() -> None:
     bob.play(6, 7)
     assert in_a_row(recorder.frames(bob.number("v")))
     assert recorder.frames(bob.number("a"))
+
+
+class InLayers(Someone):
+    """A participant whose camera comes as a small and a large picture."""
+
+    def __init__(self, room: Room, identity: str) -> None:
+        super().__init__(room, identity)
+        (section,) = receive_sections(parse_offer(offer_text(rids=("q", "f"), audio=False)))
+        self.camera = RemoteTrack(section, SenderClock(), self.session)
+        self.session.sources = {section.mid: Source.CAMERA}
+        codec = next(iter(section.codecs))
+        self.layers = [self.camera.add_layer(n, rid, codec) for n, rid in enumerate("qf", 1)]
+        for layer, (width, height) in zip(self.layers, ((160, 90), (640, 360)), strict=True):
+            depacketizer: Any = layer.stream.depacketizer
+            depacketizer.width, depacketizer.height = width, height
+
+    def send(self, from_s: float, to_s: float, which: str = "qf") -> None:
+        """Ten pictures a second of each, every tenth a key frame."""
+        for number in range(round(from_s * 10), round(to_s * 10)):
+            at_ns = T0 + number * S // 10
+            sent = [layer for layer in self.layers if layer.rid in which]
+            for layer in sent:
+                layer.stream.last_arrival_ns = at_ns
+            for layer in reversed(sent):
+                data = f"{layer.rid}{number}".encode()
+                self.camera.layer_frame(layer, data, number % 10 == 0, number * 9000, at_ns, False, 0)
+
+
+def pictures(recorder: Recorder) -> tuple[list[TrackInfo], list[str]]:
+    told = recorder.told()
+    infos = [message.info for message in told if isinstance(message, TrackAdded)]
+    return infos, [message.data.decode() for message in told if isinstance(message, Frame)]
+
+
+LOW = Subscription(layer="low")
+
+
+def test_one_recording_gets_the_smallest_layer_and_another_the_largest_of_the_same_camera() -> None:
+    room = make_room()
+    seen: list[str] = []
+    room.watch = lambda published: seen.append(published.info.identity)
+    ann = InLayers(room, "ann")
+    ann.send(0, 1)
+    high = Recorder(room, subscribe(T0), T0 + S)
+    low = Recorder(room, subscribe(T0, subscription=LOW), T0 + S)
+    ann.send(1, 3)
+    (whole,), large = pictures(high)
+    (info,), small = pictures(low)
+    assert large == [f"f{n}" for n in range(30)]
+    assert small == [f"q{n}" for n in range(10, 30)]  # nobody had wanted it before: from its next key frame on
+    assert (info.identity, info.source, info.codec) == (whole.identity, whole.source, whole.codec)
+    assert info.track != whole.track
+    ann.send(3, 5, "f")  # the small one stops: what there is, from its next key frame on
+    ann.send(5, 7, "qf")
+    _, large = pictures(high)
+    _, small = pictures(low)
+    assert large == [f"f{n}" for n in range(30, 70)]
+    assert small == [f"f{n}" for n in range(40, 51)] + [f"q{n}" for n in range(50, 70)]
+    ann.leave(7)
+    assert [type(message) for message in high.told()] == [type(message) for message in low.told()]
+    assert seen == ["ann", "ann"]  # one camera came and went
+
+
+def test_who_comes_when_somebody_wants_small_layers_is_asked_for_them_at_once() -> None:
+    room = make_room()
+    low = Recorder(room, subscribe(T0, subscription=LOW), T0)
+    ann, bob = InLayers(room, "ann"), Someone(room, "bob")
+    ann.send(0, 2)
+    bob.play(0, 2, "v")
+    infos, small = pictures(low)
+    assert {info.identity for info in infos} == {"ann", "bob"}  # bob's camera has one size only
+    assert [data for data in small if data[0] in "qf"] == [f"q{n}" for n in range(20)]
+
+
+def test_a_changed_subscription_may_want_another_layer() -> None:
+    room = make_room()
+    ann = InLayers(room, "ann")
+    recorder = Recorder(room, subscribe(T0), T0)
+    ann.send(0, 1)
+    room.resubscribe(recorder.subscriber, Update(subscription=LOW), T0 + S)
+    ann.send(1, 2)
+    infos, data = pictures(recorder)
+    assert len(infos) == 2
+    assert data == [f"f{n}" for n in range(10)] + [f"q{n}" for n in range(10, 20)]
 
 
 def test_a_recorder_that_lags_catches_up_from_the_ring(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,7 +197,8 @@ class Sessions:
         subscription = None
         if request.streamSubscribe is not None:
             stream_types = int(session.row.dialect_data["stream_types"])
-            subscription = translate.update_subscription(request.streamSubscribe, stream_types)
+            layer = str(session.row.spec["subscription"].get("layer", "high"))
+            subscription = translate.update_subscription(request.streamSubscribe, stream_types, layer)
         if request.storageConfig is not None:
             await self._refresh_storage(app, session, request)
         if subscription is not None:

@@ -29,6 +29,7 @@ EVERYBODY = "#allstream#"
 SLICE_S = 15.0  # section 5.3: at least 15 seconds and a key frame
 AUDIO_BITRATE = 48_000  # section 3.3: AAC-LC, 48 kbps
 AUDIO, VIDEO, BOTH = 0, 1, 2
+LAYERS = {0: "high", 1: "low"}  # videoStreamType
 INDIVIDUAL, MIX = "individual", "mix"  # as paths have them
 MP4_S = 7200.0  # the next MP4 begins after so long (section 5.3)
 COMMUNICATION = 0  # channelType
@@ -81,7 +82,9 @@ def spec(
         id=sid,
         app=app,
         room=cname,
-        subscription=subscription(config, config.streamTypes, f"{where}.recordingConfig"),
+        subscription=subscription(
+            config, config.streamTypes, f"{where}.recordingConfig", LAYERS[config.videoStreamType]
+        ),
         naming=naming.naming(prefix),
         limits=Limits(idle_s=config.maxIdleTime, idle_by="people" if config.channelType == COMMUNICATION else "tracks"),
         requested_ns=requested_ns,
@@ -123,8 +126,6 @@ def where_to(config: StorageConfig, now_s: int) -> Storage:
 def _check_recording_config(config: RecordingConfig, where: str) -> None:
     if config.decryptionMode:
         raise errors.not_supported(f"{where}.decryptionMode {config.decryptionMode}: only 0 (no encryption)")
-    if config.videoStreamType:
-        raise errors.not_supported(f"{where}.videoStreamType 1 (low layer): the highest layer that flows is recorded")
     if config.streamMode not in ("default", "standard", "original"):
         raise errors.invalid(f"{where}.streamMode must be 'default', 'standard' or 'original'")
     if config.privateParams:
@@ -151,7 +152,7 @@ def _formats(config: RecordingFileConfig, mode: str, where: str) -> tuple[Format
     raise errors.invalid(f"{where} must be {allowed} in mode {mode}")
 
 
-def subscription(lists: Subscriptions, stream_types: int, where: str) -> Subscription:
+def subscription(lists: Subscriptions, stream_types: int, where: str, layer: str = LAYERS[0]) -> Subscription:
     """The four lists and `streamTypes` (section 3.3.2): one kind's list alone means nothing of the other kind."""
     audio = _selection(lists.subscribeAudioUids, lists.unSubscribeAudioUids, "Audio", where)
     video = _selection(lists.subscribeVideoUids, lists.unSubscribeVideoUids, "Video", where)
@@ -162,7 +163,7 @@ def subscription(lists: Subscriptions, stream_types: int, where: str) -> Subscri
     if audio is None and video is None:
         audio = Selection() if stream_types in (AUDIO, BOTH) else None
         video = Selection() if stream_types in (VIDEO, BOTH) else None
-    return Subscription(audio=audio, video=video)
+    return Subscription(audio=audio, video=video, layer=layer)
 
 
 def _selection(allow: list[str] | None, deny: list[str] | None, kind: str, where: str) -> Selection | None:
@@ -178,8 +179,8 @@ def _selection(allow: list[str] | None, deny: list[str] | None, kind: str, where
     return None
 
 
-def update_subscription(request: StreamSubscribe, stream_types: int) -> Subscription:
-    """The subscription after `update`: it replaces the one before as a whole (section 2.4)."""
+def update_subscription(request: StreamSubscribe, stream_types: int, layer: str = LAYERS[0]) -> Subscription:
+    """The subscription after `update`: its lists replace those before (section 2.4), and `layer` stays the start's."""
     where = "clientRequest.streamSubscribe"
     audio, video = request.audioUidList or Subscriptions(), request.videoUidList or Subscriptions()
     if audio.subscribeVideoUids or audio.unSubscribeVideoUids:
@@ -192,7 +193,7 @@ def update_subscription(request: StreamSubscribe, stream_types: int) -> Subscrip
         subscribeVideoUids=video.subscribeVideoUids,
         unSubscribeVideoUids=video.unSubscribeVideoUids,
     )
-    return subscription(lists, stream_types, where)
+    return subscription(lists, stream_types, where, layer)
 
 
 def check_update(request: UpdateRequest, mode: str) -> None:

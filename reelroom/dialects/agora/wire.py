@@ -133,7 +133,7 @@ class TranscodingConfig(LayoutKeys):
     width: Annotated[Int, Field(ge=16, le=1920)] = 360
     height: Annotated[Int, Field(ge=16, le=1920)] = 640
     fps: Int = 15
-    bitrate: Annotated[Int, Field(ge=50, le=6500)] = 500  # kbit/s
+    bitrate: Annotated[Int, Field(ge=1, le=6500)] = 500  # kbit/s
 
 
 class RecordingFileConfig(Wire):
