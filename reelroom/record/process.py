@@ -1,39 +1,40 @@
-"""The recorder process: its loop, its life from lock to Finished. What happens to frames is in `intake.py`.
+"""The recorder process: its loop, its life from lock to Finished. What happens to frames is in `intake.py`,
+what commands do in `execute.py`.
 
-Pause and resume: frames of the pause are left out and its time is cut out of media time. On resume a key frame
-is asked for, sound goes on at once, and pictures go on at the first key frame after the resume.
 SIGTERM ends the process without ending the recording: the open logs are synced and the next recorder of this
 recording goes on with them.
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import os
 import selectors
 import signal
-import socket
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import structlog
-from msgspec import Struct
 
 from reelroom.domain import lines
 from reelroom.domain.limits import LimitWatch
 from reelroom.domain.recording import RecordingSpec, StopReason
 from reelroom.domain.timeline import SECOND
 from reelroom.record import commands, paths, recovery
-from reelroom.record.bus import Bus, BusError
+from reelroom.record.bus import Bus
 from reelroom.record.disk import DiskWatch
+from reelroom.record.execute import Executor
 from reelroom.record.finishing import finish
 from reelroom.record.intake import Intake
 from reelroom.record.journal import FencedError, Journal, make_key
+from reelroom.record.link import Link
 from reelroom.record.mixed.recording import MixedRecording
 from reelroom.record.paths import Paths
+from reelroom.record.wakes import Wakes
 from reelroom.record.worker import FULL, Stopping, Worker
 from reelroom.rooms import protocol
 from reelroom.rooms.placement import ingest_index
@@ -43,7 +44,6 @@ LOCKED = 75  # exit code: another process records this one
 HUNG = 70  # exit code: a thread did not come back, and another process has to go on
 _TICK_NS = SECOND // 10
 _DRAIN_NS = 300_000_000
-_RECONNECT_NS = SECOND // 5
 _ALONE_NS = 2 * SECOND  # a stop waits so long for an ingest that is not there
 #: Frames are taken in batches this far apart, by how many bytes the last one had: waking up costs more than a
 #: frame does. A socket holds about 200 kB by default. After a small one it is the next tick that wakes us.
@@ -81,17 +81,19 @@ class Recorder:
         self._digest = hashlib.sha256(raw).hexdigest()
         self._where = where
         where.wal.mkdir(exist_ok=True)
-        self._bus_path = paths.ingest_socket(run, ingest_index(self.spec.app, self.spec.room, workers))
-        self._control = os.fspath(paths.control_socket(run))
-        self._poker = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        self._journal = Journal(where.journal, make_key(data), self._poke)
+        self._selector = selectors.DefaultSelector()
+        self._without_bus = selectors.DefaultSelector()  # which is left alone between two batches
+        bus = paths.ingest_socket(run, ingest_index(self.spec.app, self.spec.room, workers))
+        self._link = Link(bus, self._selector, self.spec.id)
+        self._wakes = Wakes(run, self.spec.id)
+        self._journal = Journal(where.journal, make_key(data), self._wakes.poke_control)
         entries = self._journal.entries
         self._found = recovery.read(entries)
         self._reader = commands.Reader(where.commands)
         self._effective = commands.Effective()
         self._todo: list[lines.AnyCommand] = []
-        self._wake_path = paths.wake_socket(run, self.spec.id)
-        self._worker = Worker(where, self.spec, self._journal, {}, self._worker_full, self._wake_self)
+        wake_self, send = self._wakes.wake_self, self._link.send
+        self._worker = Worker(where, self.spec, self._journal, {}, self._worker_full, wake_self)
         self._worker.writers = recovery.writers(entries, where, self.spec, self._worker.patiently)
         now = time.time_ns()
         requested = self.spec.requested_ns or now
@@ -99,23 +101,18 @@ class Recorder:
         self._mixed: MixedRecording | None = None
         if self.spec.mix is not None:
             self._mixed = MixedRecording(
-                where, self.spec, since, self._worker, self._send, self._room_now, self._wake_self, hardware
+                where, self.spec, since, self._worker, send, self._room_now, wake_self, hardware
             )
         feed = self._mixed.feed if self._mixed is not None else None
-        self._intake = Intake(where, self.spec, since, self._worker, self._send, self._hello, feed)
+        self._intake = Intake(where, self.spec, since, self._worker, send, self._hello, feed)
+        self._executor = Executor(self._intake, self._mixed, self._worker, send)
         self._told_gaps = [entry.body for entry in entries if isinstance(entry.body, lines.Gap)]
         self._since_ns = since
         self._limits = LimitWatch(self.spec.limits, self._found.started_ns or requested)
         self._disk = DiskWatch(where.folder)
-        self._selector = selectors.DefaultSelector()
-        self._wakes = selectors.DefaultSelector()  # all but the bus, which is left alone between two batches
-        self._wake_r, self._wake_w = socket.socketpair()
-        self._bus: Bus | None = None
-        self._bus_broken = False
         self._ingest = self._found.ingest
         self._opened = bool(self._found.started_ns)  # this process may append other lines
         self._room_offset_ns = now - time.monotonic_ns()
-        self._retry_ns = 0
         self._started_ns = time.monotonic_ns()
         self._stop: lines.Stop | None = None
         self._stop_deadline_ns = 0
@@ -127,7 +124,8 @@ class Recorder:
     def run(self) -> int:
         if self._found.finished:
             return 0
-        self._listen()
+        self._wakes.listen(self._selector, self._without_bus)
+        signal.signal(signal.SIGTERM, self._on_term)
         self._worker.start()
         try:
             if self._opened:
@@ -154,23 +152,10 @@ class Recorder:
         except Stopping:
             return 0
         finally:
-            self._wake_path.unlink(missing_ok=True)
+            self._wakes.close()
             self._journal.close()
             if self._mixed is not None:
                 self._mixed.end()
-
-    def _listen(self) -> None:
-        self._wake_path.unlink(missing_ok=True)
-        wake = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        wake.bind(os.fspath(self._wake_path))
-        self._wake = wake
-        self._wake_r.setblocking(False)
-        self._wake_w.setblocking(False)
-        for selector in (self._selector, self._wakes):
-            selector.register(wake, selectors.EVENT_READ, "commands")
-            selector.register(self._wake_r, selectors.EVENT_READ, "self")
-        signal.set_wakeup_fd(self._wake_w.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, self._on_term)
 
     def _on_term(self, _number: int, _frame: object) -> None:
         self._terminated = True
@@ -180,39 +165,26 @@ class Recorder:
         for index, command in enumerate(c for c in self._reader.read() if self._effective.take(c)):
             if index >= self._found.commands:
                 self._todo.append(command)
-                continue
-            match command:
-                case lines.Pause(at_ns=at_ns):
-                    self._intake.pauses = self._intake.pauses.pause(at_ns)
-                case lines.Resume(at_ns=at_ns):
-                    self._intake.pauses = self._intake.pauses.resume(at_ns)
-                case lines.Change(at_ns=at_ns, subscription=subscription):
-                    self._intake.subscription = subscription
-                    if self._mixed is not None:
-                        self._mixed.subscribe(at_ns, subscription)
-                case lines.ChangeScene(at_ns=at_ns, scene=scene) if self._mixed is not None:
-                    self._mixed.show(at_ns, scene)
-                case _:
-                    pass
-        if self._mixed is not None:
-            self._mixed.set_pauses(self._intake.pauses)
+            else:
+                self._executor.restore(command)
+        self._executor.mix_pauses()
 
     def _loop(self) -> None:
         tick_ns = second_ns = batch_ns = 0
         while True:
             now = time.monotonic_ns()
-            if self._bus is None and now >= self._retry_ns:
-                self._connect(now)
+            if self._link.due(now):
+                self._link.connect(now, self._subscribe)
             batching = now < batch_ns
             until_ns = min(tick_ns, batch_ns) if batching else tick_ns
-            selector = self._wakes if batching else self._selector
+            selector = self._without_bus if batching else self._selector
             for key, _ in selector.select(max(0, until_ns - now) / 1e9):
                 if key.data == "bus":
                     received = self._take()
                     wait_ns = next((ns for least, ns in _BATCHES_NS if received >= least), 0)
                     batch_ns = min(now + wait_ns, tick_ns) if self._intake.steady else 0
                 else:
-                    self._drain(key.fileobj)
+                    self._wakes.drain(key.fileobj)
                     second_ns = 0
             now = time.monotonic_ns()
             if self._worker.error is not None:
@@ -224,7 +196,7 @@ class Recorder:
                 return
             if now >= tick_ns:
                 tick_ns = now + _TICK_NS
-                self._guarded(lambda now=now: self._tick(now))
+                self._guarded(partial(self._tick, now))
             if now >= second_ns:
                 second_ns = now + SECOND
                 self._each_second(now)
@@ -237,25 +209,21 @@ class Recorder:
         if self._mixed is not None:
             self._mixed.tick(now)
 
-    def _drain(self, sock: object) -> None:
-        assert isinstance(sock, socket.socket)
-        try:
-            while sock.recv(4096):
-                pass
-        except BlockingIOError:
-            pass
-
     def _each_second(self, now: int) -> None:
         room = self._room_ns(now)
         self._todo += [c for c in self._reader.read() if self._effective.take(c)]
         if self._opened or (self._todo and isinstance(self._todo[-1], lines.Stop) and self._alone(now)):
             while self._todo:
-                self._carry_out(self._todo.pop(0), now)
+                command = self._todo.pop(0)
+                if isinstance(command, lines.Stop):
+                    self._begin_stop(command, now)
+                else:
+                    self._executor.carry_out(command, now, self._guarded)
         if self._full and (self._stop is None or self._stop.reason != StopReason.DISK_FULL):
             self._begin_stop(lines.Stop(at_ns=room, reason=StopReason.DISK_FULL, message="the disk is full"), now)
         if self._stop is not None or not self._opened:
             return
-        self._limits.published(self._occupied() if self._bus is not None else 0, room)
+        self._limits.published(self._occupied() if self._link.up else 0, room)
         due = self._limits.due(room, self._intake.pauses)
         if due is not None:
             self._begin_stop(lines.Stop(at_ns=due[1], reason=due[0]), now)
@@ -270,7 +238,7 @@ class Recorder:
 
     def _occupied(self) -> int:
         """What keeps the recording from being idle."""
-        people = len(self._intake.present) if self.spec.limits.idle_by == "people" else 0
+        people = len(self._intake.people.present) if self.spec.limits.idle_by == "people" else 0
         return max(people, self._intake.published())
 
     def _alone(self, now: int) -> bool:
@@ -278,58 +246,30 @@ class Recorder:
 
     # the bus
 
-    def _connect(self, now: int) -> None:
-        self._retry_ns = now + _RECONNECT_NS
-        try:
-            self._bus = Bus.connect(self._bus_path)
-        except OSError:
-            return  # it is being restarted; tried again soon
-        self._bus_broken = False
-        self._send(
-            protocol.Subscribe(
-                app=self.spec.app,
-                room=self.spec.room,
-                recording=self.spec.id,
-                subscription=self._intake.subscription,
-                since_ns=self._mixed.since_ns() if self._mixed is not None else self._since_ns,
-                resume=(self._mixed.feed if self._mixed is not None else self._intake).positions(),
-                ingest=self._ingest,
-            )
+    def _subscribe(self) -> protocol.Subscribe:
+        return protocol.Subscribe(
+            app=self.spec.app,
+            room=self.spec.room,
+            recording=self.spec.id,
+            subscription=self._intake.subscription,
+            since_ns=self._mixed.since_ns() if self._mixed is not None else self._since_ns,
+            resume=(self._mixed.feed if self._mixed is not None else self._intake).positions(),
+            ingest=self._ingest,
         )
-        self._selector.register(self._bus, selectors.EVENT_READ, "bus")
-
-    def _send(self, message: Struct) -> None:
-        """To the ingest if it is there: what is asked of a connection that is gone is void with it."""
-        if self._bus is None:
-            return
-        try:
-            self._bus.send(message)
-        except OSError:
-            self._bus_broken = True
 
     def _take(self) -> int:
-        bus = self._bus
-        assert bus is not None
-        before = bus.end - bus.begin
-        try:
-            alive = bus.receive()
-            received = bus.end - bus.begin - before
+        def take(bus: Bus) -> None:
             self._guarded(lambda: self._intake.take(bus, time.monotonic_ns()))
-        except (BusError, msgspec.DecodeError, KeyError, ConnectionError) as error:
-            log.warning("bus connection given up", recording=self.spec.id, error=repr(error))
-            alive, received = False, 0
-        if not alive or self._bus_broken:
-            self._selector.unregister(bus)
-            bus.close()
-            self._bus = None
-            if self._mixed is not None:
-                self._mixed.feed.disconnected()
+
+        received = self._link.receive(take)
+        if not self._link.up and self._mixed is not None:
+            self._mixed.feed.disconnected()
         return received
 
-    def _guarded(self, work: object) -> None:
+    def _guarded(self, work: Callable[[], None]) -> None:
         """Run something that writes logs; a full disk stops the recording."""
         try:
-            work()  # type: ignore[operator]
+            work()
         except OSError as error:
             if error.errno not in FULL:
                 raise
@@ -364,35 +304,7 @@ class Recorder:
     def _room_now(self) -> int:
         return time.monotonic_ns() + self._room_offset_ns
 
-    # commands and the end
-
-    def _carry_out(self, command: lines.AnyCommand, now: int) -> None:
-        at_ns = command.at_ns
-        match command:
-            case lines.Pause():
-                self._guarded(lambda: self._intake.pause(at_ns, now))
-                self._mix_pauses()
-                self._worker.lines([lines.Paused(at_ns=at_ns)])
-            case lines.Resume():
-                self._intake.resume(at_ns, now)
-                self._mix_pauses()
-                self._worker.lines([lines.Resumed(at_ns=at_ns)])
-            case lines.Change(subscription=subscription):
-                self._intake.subscription = subscription
-                if self._mixed is not None:
-                    self._mixed.subscribe(at_ns, subscription)
-                self._send(protocol.Update(subscription=subscription))
-                self._worker.lines([lines.Subscribed(at_ns=at_ns, subscription=subscription)])
-            case lines.ChangeScene(scene=scene):
-                if self._mixed is not None:  # control refuses it for other recordings
-                    self._mixed.show(at_ns, scene)
-                self._worker.lines([lines.SceneChanged(at_ns=at_ns, scene=scene)])
-            case lines.Stop():
-                self._begin_stop(command, now)
-
-    def _mix_pauses(self) -> None:
-        if self._mixed is not None:
-            self._mixed.set_pauses(self._intake.pauses)
+    # the end
 
     def _begin_stop(self, stop: lines.Stop, now: int) -> None:
         at_ns = min(stop.at_ns, self._room_ns(now) + _DRAIN_NS)  # no later than is waited for
@@ -415,10 +327,7 @@ class Recorder:
         assert stop is not None
         if not self._opened:
             self._open_epoch("", resumed=False)
-        if self._bus is not None:
-            self._selector.unregister(self._bus)
-            self._bus.close()
-            self._bus = None
+        self._link.close()
         try:
             self._finish_outputs(now)
         except OSError as error:
@@ -438,18 +347,4 @@ class Recorder:
     def _worker_full(self) -> None:
         if not self._full:
             self._full = True
-            self._wake_self()
-
-    def _wake_self(self) -> None:
-        try:
-            self._wake_w.send(b"w")
-        except BlockingIOError:
-            pass
-
-    def _poke(self) -> None:
-        """Tell control that the journal has grown; it looks by itself now and then anyway."""
-        try:
-            self._poker.sendto(self.spec.id.encode(), self._control)
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ECONNREFUSED, errno.EAGAIN, errno.ENOBUFS):
-                raise
+            self._wakes.wake_self()

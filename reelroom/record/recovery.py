@@ -290,7 +290,7 @@ def adopt(found: Found, paths: Paths, worker: Worker, intake: Intake, now_ns: in
             intake.ended[number] = (intake.tracks.pop(number), now_ns)
     goes_on = {(line.identity, line.source, line.kind): output for output, line in sorted(opened.items())}
     for output in sorted(opened):
-        made = intake.add_output(opened[output])
+        made = intake.outputs.add(opened[output])
         made.ingest = found.ingest
         logs = left.get(output, [])
         if output not in found.outputs:
@@ -305,7 +305,7 @@ def adopt(found: Found, paths: Paths, worker: Worker, intake: Intake, now_ns: in
         submit(logs, len(logs) - (current is not None), opened[output], worker, intake.pauses, found)
         made.wals = max((one.contents.header.number for one in logs), default=0)
         for track in [*intake.tracks.values(), *(track for track, _ in intake.ended.values())]:
-            if intake.outputs.get(intake.key_of(track)) is made:
+            if intake.outputs.of(track) is made:
                 made.add_track(track)
         if current is not None:
             tracks = {added.info.kind == "video": n for n, added in current.added.items() if n in current.last}
@@ -316,4 +316,4 @@ def adopt(found: Found, paths: Paths, worker: Worker, intake: Intake, now_ns: in
         elif intake.pauses.spans and found.ends.get(output, 0) <= (intake.pauses.spans[-1][1] or 0):
             made.resume(intake.pauses.spans[-1][1] or 0)  # nothing came after the pause yet: wait for a key frame
         made.refresh()
-    intake.present = set(found.present)
+    intake.people.present = set(found.present)

@@ -1,0 +1,73 @@
+"""What commands do to a recording that goes on: pauses, subscriptions, scenes. Reads none (see `commands.py`).
+
+Pause and resume: frames of the pause are left out and its time is cut out of media time. On resume a key frame
+is asked for, sound goes on at once, and pictures go on at the first key frame after the resume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from reelroom.domain import lines
+from reelroom.record.intake import Intake
+from reelroom.record.mixed.recording import MixedRecording
+from reelroom.record.worker import Worker
+from reelroom.rooms import protocol
+
+
+class Executor:
+    """Carries out every command but Stop. `send` reaches the ingest."""
+
+    def __init__(
+        self, intake: Intake, mixed: MixedRecording | None, worker: Worker, send: Callable[[Struct], None]
+    ) -> None:
+        self._intake = intake
+        self._mixed = mixed
+        self._worker = worker
+        self._send = send
+
+    def restore(self, command: lines.AnyCommand) -> None:
+        """Take over the state that a command has left which the journal shows as carried out."""
+        match command:
+            case lines.Pause(at_ns=at_ns):
+                self._intake.pauses = self._intake.pauses.pause(at_ns)
+            case lines.Resume(at_ns=at_ns):
+                self._intake.pauses = self._intake.pauses.resume(at_ns)
+            case lines.Change(at_ns=at_ns, subscription=subscription):
+                self._intake.subscription = subscription
+                if self._mixed is not None:
+                    self._mixed.subscribe(at_ns, subscription)
+            case lines.ChangeScene(at_ns=at_ns, scene=scene) if self._mixed is not None:
+                self._mixed.show(at_ns, scene)
+            case _:
+                pass
+
+    def carry_out(self, command: lines.AnyCommand, now: int, guarded: Callable[[Callable[[], None]], None]) -> None:
+        """Do it and say so in the journal. `guarded` runs what writes logs."""
+        at_ns = command.at_ns
+        match command:
+            case lines.Pause():
+                guarded(lambda: self._intake.pause(at_ns, now))
+                self.mix_pauses()
+                self._worker.lines([lines.Paused(at_ns=at_ns)])
+            case lines.Resume():
+                self._intake.resume(at_ns, now)
+                self.mix_pauses()
+                self._worker.lines([lines.Resumed(at_ns=at_ns)])
+            case lines.Change(subscription=subscription):
+                self._intake.subscription = subscription
+                if self._mixed is not None:
+                    self._mixed.subscribe(at_ns, subscription)
+                self._send(protocol.Update(subscription=subscription))
+                self._worker.lines([lines.Subscribed(at_ns=at_ns, subscription=subscription)])
+            case lines.ChangeScene(scene=scene):
+                if self._mixed is not None:  # control refuses it for other recordings
+                    self._mixed.show(at_ns, scene)
+                self._worker.lines([lines.SceneChanged(at_ns=at_ns, scene=scene)])
+
+    def mix_pauses(self) -> None:
+        """Tell the mix which pauses there are."""
+        if self._mixed is not None:
+            self._mixed.set_pauses(self._intake.pauses)
