@@ -1,4 +1,4 @@
-"""Uploading: what goes where, when, and again. Reads the database, not journals; opens storage, calls nobody back.
+"""Uploading: what goes where, when, and again. Reads the database, not journals; calls nobody back.
 
 Every destination has a lane of its own, so one that is away, slow or full holds up nobody else's files. In a
 lane recordings take turns. A lane whose destination fails twice in a row goes on with a single upload at a time,
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -23,20 +23,20 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from reelroom.deliver import pending
 from reelroom.deliver.lanes import Lane
+from reelroom.deliver.openings import Guard, Openings, anywhere, lane_of
 from reelroom.deliver.outbox import NEVER_NS, lock, now_ns, settle
 from reelroom.deliver.pending import Taken, Work
 from reelroom.deliver.playlists import Playlists
+from reelroom.deliver.putting import jobs, put
 from reelroom.deliver.results import Result, Stored, store
-from reelroom.deliver.storage import Outcome, SourceGone, Storage, StorageError, local_root, open_storage
+from reelroom.deliver.storage import Storage, StorageError
 from reelroom.store.db import Database
-from reelroom.store.secrets import SecretBox, SecretError
-from reelroom.store.tables import RECORDINGS, App, Destination, File, Recording
+from reelroom.store.secrets import SecretBox
+from reelroom.store.tables import RECORDINGS, File, Recording
 
 log = structlog.get_logger("reelroom.uploads")
 
-LOCAL = "local:"  # and the app: the lane of recordings without a destination, in the server's own storage folder
 PER_RECORDING = 4  # uploads of one recording at the same time
-JOB_BYTES = 64 << 20  # objects put together are no more than this: what has to be copied holds up few others
 STORE_S = 0.2  # results are written down at most so often, but at once when the recording was stopped
 AFTER_TICK_S = 0.03  # the follower works at ticks too: what it finds goes together with what was due then
 MAX_KNOWN = 10_000  # recordings whose destination is remembered
@@ -54,14 +54,6 @@ class Stats(NamedTuple):
     failures: int
 
 
-#: Raises, with a reason, when requests may not go to a service with these options (now: names change hosts).
-Guard = Callable[[str, dict[str, str]], Awaitable[None]]
-
-
-async def _anywhere(_service: str, _options: dict[str, str]) -> None:
-    """No guard."""
-
-
 class Uploader:
     """Uploads pending files until none is left. One per control process."""
 
@@ -76,7 +68,7 @@ class Uploader:
         pause_max_s: float = 60.0,
         poll_s: float = 30.0,
         told: Callable[[str], None] = lambda recording: None,
-        guard: Guard = _anywhere,
+        guard: Guard = anywhere,
     ) -> None:
         """`concurrency` is per destination; `told` is called with a recording that has new events.
 
@@ -84,14 +76,12 @@ class Uploader:
         operator's.
         """
         self._database = database
-        self._box = box
+        self._openings = Openings(database, box, storage, guard)
         self._recordings = recordings
-        self._storage = storage
         self._concurrency = concurrency
         self._pause_max_s = pause_max_s
         self._poll_s = poll_s
         self._told = told
-        self._guard = guard
         self._lanes: dict[str, Lane] = {}
         self._playlists = Playlists()  # for the database's transactions only
         self._failing: set[str] = set()  # recordings that were told "upload.failing" last
@@ -137,7 +127,7 @@ class Uploader:
             if row is None:
                 return
             keys = (await session.scalars(select(File.key).where(File.recording == recording))).all()
-        storage = await self._open(_lane(row.destination, row.app))
+        storage = await self._openings.open(lane_of(row.destination, row.app))
         for key in keys:
             await storage.delete(key)
 
@@ -163,7 +153,7 @@ class Uploader:
         try:
             rows, stuck = await self._database.run(pending.unfinished, reading=True)
             for id_, destination, app in rows:
-                self._look(_lane(destination, app), id_)
+                self._look(lane_of(destination, app), id_)
             for id_ in stuck:
                 if await self._database.run(partial(_settle, id_)):
                     self._told(id_)
@@ -179,7 +169,7 @@ class Uploader:
                 RECORDINGS.c.id.in_(unknown)
             )
             rows = await self._database.run(lambda connection: connection.execute(query).all(), reading=True)
-            self._destinations |= {row.id: _lane(row.destination, row.app) for row in rows}
+            self._destinations |= {row.id: lane_of(row.destination, row.app) for row in rows}
         for id_ in recordings & self._destinations.keys():
             self._look(self._destinations[id_], id_)
 
@@ -225,13 +215,13 @@ class Uploader:
             error = ""
             if lane.storage is None:
                 try:
-                    lane.storage = await self._open(lane.destination)
+                    lane.storage = await self._openings.open(lane.destination)
                 except StorageError as trouble:
                     error = str(trouble)
             together = lane.storage.together if lane.storage and not lane.down else 1
             rooms = {each: (PER_RECORDING - lane.busy[each]) * together for each in due}
             taken = await self._take(lane, rooms, slots * together)
-            for job in _jobs(taken.work, together):
+            for job in jobs(taken.work, together):
                 self._begin(lane, job, error)
             slots = (1 if lane.down else self._concurrency) - len(lane.jobs)
         lane.drop_idle()
@@ -291,52 +281,7 @@ class Uploader:
 
     async def _put(self, lane: Lane, job: list[Work]) -> list[Result]:
         assert lane.storage is not None
-        storage = lane.storage
-        results = []
-        objects: list[tuple[str, Path | bytes]] = []
-        works: list[Work] = []
-        for work in job:
-            if work.built is not None and not work.built.segments:
-                results.append(Result(work))  # a playlist with nothing to say
-                continue
-            if work.error:
-                results.append(Result(work, work.error))
-                continue
-            if work.data is not None:
-                objects.append((work.row.key, work.data))
-            else:
-                path = self._source(work)
-                if path is None:
-                    results.append(Result(work, f"{work.row.path!r} lies outside the recording's folder"))
-                    continue
-                objects.append((work.row.key, path))
-            works.append(work)
-        outcomes = await storage.put_all(objects) if objects else []
-        for work, outcome in zip(works, outcomes, strict=True):
-            results.append(await self._result(storage, work, outcome))
-        return results
-
-    def _source(self, work: Work) -> Path | None:
-        folder = (self._recordings / work.row.recording).resolve()
-        path = (folder / work.row.path).resolve()
-        return path if path.is_relative_to(folder) else None
-
-    async def _result(self, storage: Storage, work: Work, outcome: Outcome) -> Result:
-        if outcome is None:
-            return Result(work)
-        if isinstance(outcome, StorageError):
-            return Result(work, str(outcome))
-        if isinstance(outcome, OSError):  # of this machine: the file cannot be read
-            return Result(work, f"{outcome.strerror}: {outcome.filename}")
-        # The local file is not there. Either it is in storage already (the database was rebuilt) or it is lost.
-        assert isinstance(outcome, SourceGone)
-        try:
-            there = await storage.size(work.row.key) == work.row.bytes
-        except StorageError as error:
-            return Result(work, str(error))
-        if not there:
-            log.error("file lost", recording=work.row.recording, key=work.row.key, path=work.row.path)
-        return Result(work, lost=not there)
+        return await put(lane.storage, job, self._recordings)
 
     async def _judge(self, lane: Lane, results: list[Result]) -> None:
         """What the results say of the destination."""
@@ -417,45 +362,8 @@ class Uploader:
 
     async def storage(self, destination: str | None, app: str) -> Storage:
         """A destination, or an app's own part of the server's storage, opened anew. StorageError when it cannot be."""
-        return await self._open(_lane(destination, app))
-
-    async def _open(self, destination: str) -> Storage:
-        if destination.startswith(LOCAL):
-            return open_storage("fs", {"root": str(local_root(self._storage, destination.removeprefix(LOCAL)))})
-        async with self._database.reading() as session:
-            row = await session.get(Destination, destination)
-            own = await session.scalar(select(App.id).where(App.destination == destination).limit(1))
-        if row is None:
-            raise StorageError(f"destination {destination} is not in the database any more")
-        try:
-            options = self._box.open(row.options)
-        except SecretError as error:
-            raise StorageError(str(error)) from error
-        if own is None:
-            try:
-                await self._guard(row.service, options)
-            except Exception as error:  # the guard's own kind, which this layer does not know
-                raise StorageError(str(error)) from error
-        return open_storage(row.service, options)
-
-
-def _lane(destination: str | None, app: str) -> str:
-    return destination or LOCAL + app
+        return await self._openings.open(lane_of(destination, app))
 
 
 def _settle(recording: str, connection: Connection) -> bool:
     return recording in lock(connection, [recording]) and settle(connection, recording)
-
-
-def _jobs(work: list[Work], together: int) -> list[list[Work]]:
-    """What is put at once: so many objects, not too large together."""
-    jobs: list[list[Work]] = []
-    size = 0
-    for each in work:
-        bytes_ = len(each.data) if each.data is not None else each.row.bytes
-        if not jobs or len(jobs[-1]) >= together or size + bytes_ > JOB_BYTES:
-            jobs.append([])
-            size = 0
-        jobs[-1].append(each)
-        size += bytes_
-    return jobs
