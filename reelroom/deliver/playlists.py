@@ -65,7 +65,7 @@ class Playlists:
             spec = connection.execute(select(RECORDINGS.c.spec).where(RECORDINGS.c.id == file.recording)).scalar_one()
             hls = msgspec.convert(spec, RecordingSpec).hls
             line = file.line
-            tags = hls.tags and Tags(hls.tags, line["identity"], line["source"], line["kind"])
+            tags = Tags(hls.tags, line["identity"], line["source"], line["kind"]) if hls.tags else None
             growing = Growing(target_duration(hls.segment_s), line.get("first", 1), hls.dated, tags)
         last = file.line.get("last", 0)
         complete = _extend(connection, growing, file, last or MAX_SEGMENT)

@@ -32,7 +32,7 @@ class Wanted(NamedTuple):
 
 def wanted(chosen: TencentSettings, media_key: str) -> dict[str, Wanted]:
     """By name."""
-    found = {}
+    found: dict[str, Wanted] = {}
     if chosen.auto_record and chosen.generation != "new":
         found |= _streams(chosen, media_key)
     if chosen.auto_task and chosen.generation != "classic":

@@ -68,8 +68,8 @@ class Tasks:
                     await self._end(app, row.id, TWICE)
             if taken:  # the vendor's room throws out whoever entered first, and that one comes back
                 await self._end(app, task, TWICE)
-        if asked.spec.mix is not None and asked.images and (row := await self._row(task)) is not None:
-            shown = msgspec.convert(row.spec["mix"], Mix).scene
+        if asked.spec.mix is not None and asked.images and (begun := await self._row(task)) is not None:
+            shown = msgspec.convert(begun.spec["mix"], Mix).scene
             await images.tell_missing(self._context, task, asked.spec.mix.scene, shown, asked.images)
         return {"TaskId": task}
 
