@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import select
 
 from reelroom.control.images import Images, ImageSource
 from reelroom.control.streams import Present
-from reelroom.dialects.zego import auth, naming
+from reelroom.dialects.zego import auth, naming, notes
 from reelroom.dialects.zego.errors import ZegoError
 from reelroom.dialects.zego.limits import RateLimit
 from reelroom.dialects.zego.storage import storage
@@ -487,22 +488,26 @@ async def test_chosen_streams_are_cameras_and_screens() -> None:
         assert not wants("eve", Source("camera"))
 
 
-async def test_chosen_streams_that_are_not_there_are_told_of() -> None:
+async def test_chosen_streams_that_do_not_come_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notes, "ABSENT_S", 1.0)  # the database in memory has one connection: not during the calls
+    listed = [{"StreamId": name} for name in ("ann", "bob", "ann~screen", "bob~screen", "bob")]
     async with serving() as server:
+        stopped = await server.start(single(RecordStreamList=listed))
+        await server.call("StopRecord", {"TaskId": stopped})
+        await server.start(single())
+        await server.start(mixed({"RecordStreamList": listed}))
+        task = await server.start(single(RecordStreamList=listed))
         for output in ("camera", "screen"):
             stream = Stream(app="dev", room="class-7", identity="ann", output=output)
             server.here.append(Present(stream, 0, 0))
         server.here.append(Present(Stream(app="dev", room="other", identity="bob", output="camera"), 0, 0))
-        listed = [{"StreamId": name} for name in ("ann", "bob", "ann~screen", "bob~screen", "bob")]
-        task = await server.start(single(RecordStreamList=listed))
-        await server.start(single())
-        await server.start(mixed({"RecordStreamList": listed}))
+        while not server.poked:
+            await asyncio.sleep(0.05)
         async with server.database.reading() as session:
             told = (await session.scalars(select(tables.Event).order_by(tables.Event.seq))).all()
-        assert {one.recording for one in told} == {naming.recording_id(task)}
-        assert [(one.type, one.data) for one in told] == [
-            ("stream.missing", {"stream": "bob"}),
-            ("stream.missing", {"stream": "bob~screen"}),
+        assert [(one.recording, one.type, one.data) for one in told] == [
+            (naming.recording_id(task), "stream.missing", {"stream": "bob"}),
+            (naming.recording_id(task), "stream.missing", {"stream": "bob~screen"}),
         ]
         assert server.poked == [naming.recording_id(task)]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from sqlalchemy.orm import Session
@@ -16,8 +17,11 @@ from reelroom.domain import events
 from reelroom.domain.events import Draft
 from reelroom.domain.mix import Mix
 from reelroom.domain.naming import stream_name
+from reelroom.domain.recording import ACTIVE
 from reelroom.domain.scene import Scene
 from reelroom.store import tables
+
+ABSENT_S = 5.0  # a stream that was asked for has so long to come
 
 
 async def tell_missing_images(
@@ -33,8 +37,14 @@ async def tell_missing_images(
     await _tell(context, row, drafts)
 
 
-async def tell_missing_streams(context: Context, row: tables.Recording, wanted: Iterable[str]) -> None:
-    """An event for each stream that was asked for and is not there yet; when it comes it is recorded (event 6)."""
+async def tell_missing_streams(context: Context, row: tables.Recording, wanted: Sequence[str]) -> None:
+    """An event for each stream that was asked for and does not come within a moment (section 5.3, event 6).
+
+    When one comes later it is recorded. Nothing is told if this process ends meanwhile.
+    """
+    await asyncio.sleep(ABSENT_S)
+    if (await context.recordings.get(row.app, row.id)).state not in ACTIVE:
+        return
     here = {stream_name(one.stream.identity, one.stream.output) for one in context.streams.all(row.app, row.room)}
     now = time.time_ns()
     drafts = [

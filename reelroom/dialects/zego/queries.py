@@ -37,13 +37,16 @@ class Queries:
         files = await self._files.of(row, self._url(app, row, host), stopped)
         if row.library is not None:
             files = await self._in_library(app, row, files, host)
+        status = answers.task_status(row.state, row.reason, stopped)
+        if files and status == answers.INITIALISING:
+            status = answers.RECORDING  # the journal is ahead of the database
         answer: dict[str, Any] = {
             "RoomId": row.room,
             "RecordMode": kept["mode"],
             "StreamType": kept["stream_type"],
             "RecordBeginTimestamp": row.created_ns // 1_000_000,
             "RecordEndTimestamp": (row.stopped_ns or 0) // 1_000_000,
-            "Status": answers.task_status(row.state, row.reason, stopped),
+            "Status": status,
         }
         if files or not over(row):
             answer["RecordFiles"] = answers.record_files(files, kept["stream"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
 from sqlalchemy import delete, func, select
 
 from reelroom.control.apps import AppContext
@@ -22,6 +24,8 @@ from reelroom.domain.library import LibrarySpec
 from reelroom.domain.recording import ACTIVE
 from reelroom.store import tables
 
+log = structlog.get_logger("reelroom.zego")
+
 
 class Starts:
     """One per control process (it holds locks)."""
@@ -29,6 +33,7 @@ class Starts:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._locks = Locks()
+        self._telling: set[asyncio.Task[None]] = set()
 
     async def start(self, app: AppContext, app_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
         request = parse(StartRequest, body)
@@ -72,8 +77,16 @@ class Starts:
             row = await self._context.starts.start(new)
         if asked.spec.mix is not None:
             await tell_missing_images(self._context, row, asked.spec.mix.scene, asked.images)
-        await tell_missing_streams(self._context, row, asked.streams)
+        if asked.streams:
+            telling = asyncio.create_task(tell_missing_streams(self._context, row, asked.streams))
+            self._telling.add(telling)
+            telling.add_done_callback(self._told)
         return task
+
+    def _told(self, task: asyncio.Task[None]) -> None:
+        self._telling.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("streams that are not there could not be told of", error=repr(error))
 
     def _storage(self, app: AppContext, request: StartRequest) -> Storage:
         """Where files go: what the call says, unless the operator wants everything in the app's own storage."""
