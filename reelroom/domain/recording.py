@@ -150,7 +150,9 @@ class Subscription(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 MAX_PLAYLIST_S = 14 * 86_400
 #: What a playlist's own tags may say: of the output, and of the segment at hand (in a head: the first).
-TAG_VALUES = ("identity", "source", "kind", "start_ms", "bytes", "width", "height", "channels", "sample_rate")
+TAG_VALUES = (
+    "identity", "source", "kind", "start_ms", "start_digits", "bytes", "width", "height", "channels", "sample_rate",
+)  # fmt: skip
 
 
 class PlaylistTags(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -158,10 +160,13 @@ class PlaylistTags(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     head: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by the output's kind
     each: tuple[str, ...] = ()  # before each segment
+    starts: dict[str, tuple[str, ...]] = field(default_factory=dict)  # before the first, and the first after a hole
+    sizes: dict[str, tuple[str, ...]] = field(default_factory=dict)  # before the first, and where pictures change
     sources: dict[str, str] = field(default_factory=dict)  # other words for {source}
 
     def __post_init__(self) -> None:
-        for line in (*self.each, *(line for lines in self.head.values() for line in lines)):
+        by_kind = (*self.head.values(), *self.starts.values(), *self.sizes.values())
+        for line in (*self.each, *(line for lines in by_kind for line in lines)):
             if not line.startswith("#EXT-X-") or "\n" in line:
                 raise ValueError(f"a playlist's tag is one line that begins with #EXT-X-, not {line!r}")
             try:

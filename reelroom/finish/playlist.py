@@ -17,6 +17,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from reelroom.domain.lines import Init, Segment
+from reelroom.domain.naming import TIME_FORMS
 from reelroom.domain.recording import PlaylistTags
 
 NAMES = Callable[[Segment | Init], str]  # the URI, relative to the playlist, of a segment or an init segment
@@ -86,6 +87,10 @@ class Growing:
             lines.append("#EXT-X-GAP")
         if self._tags is not None:
             self._head = self._head or self._tags.head(segment)
+            if last is None or (segment.width, segment.height) != (last.width, last.height):
+                lines += self._tags.sizes(segment)
+            if last is None or hole:
+                lines += self._tags.starts(segment)
             lines += self._tags.each(segment)
         lines.append(f"#EXTINF:{duration / 1e9:.6f},")
         lines.append(names(segment))
@@ -124,9 +129,16 @@ class Tags:
     def each(self, segment: Segment) -> list[str]:
         return self._said(self._tags.each, segment)
 
+    def starts(self, segment: Segment) -> list[str]:
+        return self._said(self._tags.starts.get(self._kind, ()), segment)
+
+    def sizes(self, segment: Segment) -> list[str]:
+        return self._said(self._tags.sizes.get(self._kind, ()), segment)
+
     def _said(self, lines: Sequence[str], segment: Segment) -> list[str]:
         values = {
             "start_ms": segment.start_ns // 1_000_000,
+            "start_digits": TIME_FORMS["digits"](segment.start_ns),
             "bytes": segment.bytes,
             "width": segment.width,
             "height": segment.height,

@@ -19,6 +19,7 @@ from reelroom.dialects.agora.wire import (
 )
 from reelroom.domain.naming import Names
 from reelroom.domain.recording import Format, RecordingSpec, Selection
+from reelroom.finish.playlist import Growing, Tags
 
 STORAGE = {"vendor": 1, "region": 7, "bucket": "rec", "accessKey": "AK", "secretKey": "SK"}
 SID = "9f0c6a1e2b7d4835a1c0de55f0e4b621"
@@ -136,6 +137,24 @@ def test_the_default_combination_policy_is_accepted() -> None:
 @pytest.mark.parametrize("types", [["mp4"], ["hls", "mp4"], ["mp3"], [], "hls"])
 def test_individual_mode_makes_hls_only(types: Any) -> None:
     assert "avFileType" in refused(recordingFileConfig={"avFileType": types})
+
+
+def test_playlists_have_agoras_tags() -> None:
+    tags = spec().hls.tags
+    assert tags is not None
+    from reelroom.domain.lines import Segment
+
+    segment = Segment(
+        output="001", rendition="hls", container="ts", number=1, path="x", bytes=1, sha256="", width=640, height=360,
+        start_ns=1_785_226_400_390 * 10**6, end_ns=0, media_start_ns=0, media_end_ns=15 * 10**9,
+    )  # fmt: skip
+    growing = Growing(18, tags=Tags(tags, "41", "camera", "video"))
+    growing.add(segment, {}, lambda _: "x.ts")
+    assert (
+        "#EXT-X-AGORA-ROTATE:WIDTH=640,HEIGHT=360,ROTATE=0,TIME=20260728081320390\n"
+        "#EXT-X-AGORA-TRACK-EVENT:EVENT=START,TRACK_TYPE=VIDEO,TIME=20260728081320390\n"
+        "#EXTINF:15.000000,\nx.ts\n"
+    ) in growing.text(ended=True)
 
 
 def test_original_audio_is_copied() -> None:

@@ -161,6 +161,19 @@ def test_a_dialects_own_tags() -> None:
     assert "EXT-X-B" not in text
 
 
+def test_tags_where_a_stream_starts_and_where_its_pictures_change() -> None:
+    own = PlaylistTags(starts={"video": ("#EXT-X-S:{start_digits}",)}, sizes={"video": ("#EXT-X-W:{width}",)})
+    growing = Growing(10, tags=Tags(own, "a", "camera", "video"))
+    growing.add(seg(1, 0, 6, init=0, width=640), {}, name)
+    growing.add(seg(2, 6, 12, init=0, width=640), {}, name)
+    growing.add(seg(3, 12, 18, init=0, width=320, discontinuity=True), {}, name)
+    growing.add(seg(4, 30, 36, init=0, width=320), {}, name)
+    lines = [line for line in growing.text(ended=True).splitlines() if line[:8] in ("#EXT-X-S", "#EXT-X-W", "#EXT-X-D")]
+    first, last = lines[1], lines[-1]
+    assert lines == ["#EXT-X-W:640", first, "#EXT-X-DISCONTINUITY", "#EXT-X-W:320", "#EXT-X-DISCONTINUITY", last]
+    assert len(first) == len("#EXT-X-S:") + 17 and int(last[9:]) - int(first[9:]) == 30_000
+
+
 @pytest.mark.parametrize("line", ["#EXTINF:1", "#EXT-X-A:{nobody}", "#EXT-X-A:{", "#EXT-X-A\n#EXT-X-B"])
 def test_tags_that_cannot_be(line: str) -> None:
     with pytest.raises(ValueError, match="tag"):

@@ -11,6 +11,7 @@ from typing import TypedDict
 
 from reelroom.control.images import ImageSource
 from reelroom.dialects.agora import errors, mixing, naming
+from reelroom.dialects.agora.playlists import TAGS
 from reelroom.dialects.agora.postponed import Postponed, postponed
 from reelroom.dialects.agora.storage import Storage, storage
 from reelroom.dialects.agora.wire import (
@@ -91,7 +92,7 @@ def spec(
     )
     if mode == MIX:
         mix, images = mixing.mix(config, f"{where}.recordingConfig")
-        hls = Hls(container="ts", segment_s=SLICE_S)
+        hls = Hls(container="ts", segment_s=SLICE_S, tags=TAGS)
         mixed = RecordingSpec(**common, mode=Mode.MIXED, mix=mix, formats=formats, hls=hls, split_s=MP4_S)
         return mixed, images
     return _individual(common, config, formats, later), {}
@@ -110,7 +111,7 @@ def _individual(
         formats=(*formats, Format.MP4) if transcoded else formats,
         merged=transcoded,
         # Sound as it was sent is Opus, which HLS has in fMP4 only; everything else is Agora's TS.
-        hls=Hls(container="fmp4" if original else "ts", segment_s=SLICE_S),
+        hls=Hls(container="fmp4" if original else "ts", segment_s=SLICE_S, tags=TAGS),
         tracks="apart" if mix is None else "together",  # of sound alone there is nothing to keep apart
         joined=config.streamMode == "standard" and mix is None,
         audio_codec="auto" if original else "aac",
