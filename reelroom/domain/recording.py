@@ -254,6 +254,7 @@ class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     merged: bool = False  # apart: MP4 has picture and sound all the same
     sound_alone: bool = False  # files of formats with a picture have no sound: that is for the formats of sound only
     rejoin: str = "continue"  # a stream that comes back goes on in its files; or "anew": it has files of its own
+    rejoin_s: float = 0  # with "continue": who was away for longer has files of its own; 0: nobody
     #: Gaps whose time is left out of an output's files, if nothing of it came meanwhile: "left", somebody went and came
     #: back; "mute", somebody fell silent.
     cuts: tuple[str, ...] = ()
@@ -293,6 +294,8 @@ class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError("merged is for tracks 'apart' of streams that continue, and not with sound_alone")
         if self.rejoin not in ("continue", "anew"):
             raise ValueError(f"rejoin must be 'continue' or 'anew', not {self.rejoin!r}")
+        if self.rejoin_s < 0:
+            raise ValueError(f"rejoin_s must be 0 or a positive number of seconds, not {self.rejoin_s}")
         if set(self.cuts) - {"left", "mute"}:
             raise ValueError(f"cuts must be 'left', 'mute' or both, not {self.cuts}")
         if self.cuts and (self.gaps != Gaps() or self.merged):

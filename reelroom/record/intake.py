@@ -202,7 +202,7 @@ class Intake:
             return
         track = self.tracks[info.track] = TrackIn(added)
         track.last_seq = before[0].last_seq if before is not None else 0
-        self.outputs.end_left(track)
+        self.outputs.end_left(track, added.room_ns)
         output = self.outputs.of(track)
         if output is not None:
             output.add_track(track)
@@ -220,6 +220,7 @@ class Intake:
             if not track.passed_over:
                 output.note(track, protocol.TrackRemoved(track=track.number, room_ns=room_ns, reason=reason))
             output.remove_track(track, now_ns)
+            output.left_ns = room_ns
             for other in output.tracks.values():
                 if other.video == track.video and other.live and other.passed_over and not track.passed_over:
                     other.passed_over, other.needs_key = False, other.video

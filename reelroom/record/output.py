@@ -80,6 +80,7 @@ class Output:
         self.ingest = ingest
         self.wals = 0  # logs made so far
         self.tracks: dict[int, TrackIn] = {}
+        self.left_ns = 0  # room time since when no track of it is there; of no meaning while one is
         self.current: Wal | None = None
         self._paths = paths
         self._submit = submit

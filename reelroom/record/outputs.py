@@ -163,11 +163,14 @@ class Outputs:
         self._begun += 1
         return output
 
-    def end_left(self, track: TrackIn) -> None:
+    def end_left(self, track: TrackIn, room_ns: int) -> None:
         """A track has come: end its output if nobody is in it any more, where those who come back begin another one."""
         key = self._key(track)
         output = self._all.get(key)
-        if self._spec.rejoin == "anew" and output and not any(track.live for track in output.tracks.values()):
+        if output is None or any(track.live for track in output.tracks.values()):
+            return
+        away_ns, most_s = room_ns - output.left_ns, self._spec.rejoin_s
+        if self._spec.rejoin == "anew" or (most_s and output.left_ns and away_ns > most_s * SECOND):
             output.finish(None)
             del self._all[key]
 

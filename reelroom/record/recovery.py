@@ -99,11 +99,16 @@ def writers(
     made: dict[str, OutputWriter] = {}
     last: dict[tuple[str, str], lines.Segment] = {}  # output, kind → the last one with frames of that kind
     changes: list[lines.Track] = []
+    pauses = Pauses()
     ingest = ""
     for entry in entries:
         match entry.body:
             case lines.Opened() as opened:
                 ingest = opened.ingest
+            case lines.Paused(at_ns=at_ns):
+                pauses = pauses.pause(at_ns)
+            case lines.Resumed(at_ns=at_ns):
+                pauses = pauses.resume(at_ns)
             case lines.OutputOpened() as opened_output:
                 writer = made[opened_output.output] = OutputWriter(paths, spec, opened_output, patiently)
                 writer.in_journal = True
@@ -117,6 +122,8 @@ def writers(
                 life = LIFE if segment.output == OUTPUT else ingest
                 state.through.setdefault(life, {}).update(segment.through)
                 writer.media_end_ns = segment.media_end_ns
+                whole_ns = pauses.media_ns(writer.opened.start_ns, segment.end_ns)
+                writer.cuts.restore(segment.end_ns, whole_ns - segment.media_end_ns)
                 for kind, frames in (("video", segment.video_frames), ("audio", segment.audio_frames)):
                     if frames:
                         last[segment.output, kind] = segment
@@ -147,6 +154,7 @@ def _restore_gaps(writer: OutputWriter, kind: str, segment: lines.Segment, chang
     writer.gaps.restore(kind, min(last_ns, *reasons.values()) if reasons else last_ns)
     for reason in reasons:
         writer.gaps.note(kind, reason)
+        writer.cuts.note(reason)
 
 
 @dataclass(slots=True)
@@ -292,6 +300,7 @@ def adopt(found: Found, paths: Paths, worker: Worker, intake: Intake, now_ns: in
     for output in sorted(opened):
         made = intake.outputs.add(opened[output])
         made.ingest = found.ingest
+        made.left_ns = _left_ns(opened[output], found)
         logs = left.get(output, [])
         if output not in found.outputs:
             worker.open_output(opened[output])
@@ -317,3 +326,10 @@ def adopt(found: Found, paths: Paths, worker: Worker, intake: Intake, now_ns: in
             made.resume(intake.pauses.spans[-1][1] or 0)  # nothing came after the pause yet: wait for a key frame
         made.refresh()
     intake.people.present = set(found.present)
+
+
+def _left_ns(output: lines.OutputOpened, found: Found) -> int:
+    """When the last track of an output went, as far as can be told."""
+    who = output.identity, output.source
+    ends = [at_ns for info, at_ns, _ in found.ended.values() if (info.identity, info.source.output) == who]
+    return max(ends, default=found.ends.get(output.output, 0))

@@ -249,6 +249,34 @@ def test_who_leaves_and_comes_back_continues_the_same_output(fleet: Fleet, serve
     assert [p.joined for p in recording.lines(lines.Participant)] == [True, False]
 
 
+def test_who_was_away_for_too_long_has_files_of_their_own(fleet: Fleet, serve) -> None:
+    tracks = pair()
+    bus = serve(tracks)
+    recording = Recording(fleet, rejoin_s=1.0)
+    pid = recording.start()
+    time.sleep(0.6)
+    for away_s, first in ((0.5, 11), (2.0, 21), (2.0, 31)):
+        left = time.time_ns()
+        for track in tracks:
+            track.end_ns = left
+        time.sleep(0.1)
+        for track in tracks:
+            bus.say(protocol.TrackRemoved(track=track.info.track, room_ns=left, reason="left"))
+        time.sleep(away_s)
+        if first == 31:
+            os.kill(pid, signal.SIGKILL)
+        tracks = pair(ago_s=0.0, first=first)
+        bus.tracks += tracks
+        time.sleep(1.2)
+    recording.stop()
+    recording.sound()
+    first, second, third = recording.lines(lines.OutputOpened)
+    reasons = [gap for gap in recording.lines(lines.Gap) if gap.reason == "left"]
+    assert reasons and {gap.output for gap in reasons} == {first.output}
+    assert second.start_ns - first.start_ns > 3 * 10**9 and third.start_ns - second.start_ns > 3 * 10**9
+    assert len(recording.lines(lines.Opened)) == 2
+
+
 def test_an_absence_is_cut_out_over_a_kill_of_the_recorder_too(fleet: Fleet, serve) -> None:
     tracks = pair()
     bus = serve(tracks)

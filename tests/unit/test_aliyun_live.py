@@ -38,6 +38,7 @@ async def test_single_streams_are_recorded_as_they_come_with_the_vendors_names(s
     assert spec.naming.segment == f"{task}/dev_{{room}}_{{identity}}_" + STARTED_NAME + "_{sequence}"
     assert spec.naming.utc_offset_s == 28800
     assert (spec.limits.idle_s, spec.limits.duration_s) == (300, 72 * 3600)
+    assert (spec.rejoin, spec.rejoin_s) == ("continue", 300)
     wants = spec.subscription.wants
     assert wants("userA", Source.CAMERA) and wants("userA", Source.MICROPHONE) and not wants("userA", Source.SCREEN)
     assert wants("userB", Source.MICROPHONE) and not wants("userB", Source.CAMERA)
@@ -79,6 +80,7 @@ async def test_a_mix_has_exactly_its_panes_and_coding(server: Server) -> None:
     assert (pane.identity, pane.source) == ("userA", "camera")
     assert spec.naming.mixed == f"{task}/dev_{{room}}_" + STARTED_NAME
     assert (spec.split_s, spec.hls.split_s) == (3600, 3600)
+    assert spec.rejoin_s == 0
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,7 @@ def start(request: StartRequest, app: AppContext, recording: str, now_ns: int) -
         audio_codec="aac",
         audio_bitrate=AUDIO_BITRATE,
         gaps=Gaps(audio="silence", video="last"),
+        rejoin_s=0 if mixed else request.MaxIdleTime,
         naming=names,
         limits=Limits(idle_s=request.MaxIdleTime, duration_s=LONGEST_S),
         requested_ns=now_ns,
