@@ -20,6 +20,7 @@ _METHODS = frozenset({"get", "head", "post", "put", "patch", "delete", "options"
 _UNUSED = ("HTTPValidationError", "ValidationError")  # FastAPI's own shapes of errors, which nobody gets to see
 _REF = "#/components/schemas/"
 _STRUCT, _MODEL = "x-struct", "x-model"
+REQUIRED = "x-required"  # in the schema of a parameter that is needed, though its lack is not for FastAPI to refuse
 #: Of a recording's spec: what answers say elsewhere, or not at all.
 _APART = {"RecordingSpec": ("id", "app", "requested_ns")}
 
@@ -83,6 +84,8 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
         for method, call in calls.items():
             if method in _METHODS:
                 _refusals_of_all(call)
+                for parameter in call.get("parameters", ()):
+                    _as_sent(parameter)
     components = document.setdefault("components", {})
     components["responses"] = {_response(status): _described(status) for status in (400, 401, 503)}
     schemas = components.setdefault("schemas", {})
@@ -99,6 +102,8 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
         elif name := part.pop(_MODEL, None):
             part.pop("type")
             part["$ref"] = f"{_REF}{name if name in schemas else name + '-Input'}"
+        if "default" in part and part["default"] is None and not _nullable(part):
+            del part["default"]
         if isinstance(part.get("patternProperties"), dict):
             part.setdefault("additionalProperties", False)  # keys that do not fit are refused
     return document
@@ -124,6 +129,21 @@ def _refusals_of_all(call: dict[str, Any]) -> None:
     call["responses"] = dict(sorted(answers.items()))
 
 
+def _as_sent(parameter: dict[str, Any]) -> None:
+    """No query, path or header can say null: it is left out instead."""
+    schema = parameter["schema"]
+    if schema.pop(REQUIRED, False):
+        parameter["required"] = True
+    choices = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    if len(choices) == 1:
+        del schema["anyOf"]
+        schema.update({**choices[0], **schema})
+    elif choices:
+        schema["anyOf"] = choices
+    if "default" in schema and schema["default"] is None:
+        del schema["default"]
+
+
 def _response(status: int) -> str:
     return {401: "Unauthorized", 503: "Unavailable"}.get(status, "Problem")
 
@@ -137,6 +157,10 @@ def _described(status: int) -> dict[str, Any]:
         headers = {"Retry-After": header("seconds", pattern="^[0-9]+$")}
         return {"description": "not now: " + HTTPStatus(503).description, "headers": headers, "content": content}
     return {"description": "it was refused or failed", "content": content}
+
+
+def _nullable(schema: dict[str, Any]) -> bool:
+    return {"type": "null"} in schema.get("anyOf", ())
 
 
 def _struct(name: str) -> str:

@@ -21,6 +21,7 @@ from reelroom.control.errors import ControlError
 from reelroom.control.new_recording import NewRecording
 from reelroom.control.tokens import Grant, verify
 from reelroom.dialects.native import content, templates, wire
+from reelroom.dialects.native.mixed import ChangeScene
 from reelroom.dialects.native.rooms import TokenRequest
 from reelroom.domain import events
 from reelroom.domain.recording import Format, RecordingSpec
@@ -233,6 +234,13 @@ def test_any_body_is_one_or_is_refused(model: type[BaseModel], body: dict[str, A
 def test_what_the_schema_does_not_allow_is_refused(body: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         wire.CreateRecording.model_validate({"room": "r", **body})
+
+
+@pytest.mark.parametrize("name", sorted(ChangeScene.model_fields.keys() - {"names"}))
+def test_a_part_of_a_scene_is_left_out_and_not_null(name: str) -> None:
+    with pytest.raises(ValidationError):
+        ChangeScene.model_validate({name: None})
+    assert ChangeScene.model_validate({"names": None}).to_domain()
 
 
 class Known:

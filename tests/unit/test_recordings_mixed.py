@@ -239,7 +239,6 @@ async def test_a_change_of_scene_and_subscription_is_one(made: Made) -> None:
 @pytest.mark.parametrize(
     "scene",
     [
-        {"background": None},
         {"background": {"image": {"data": "aGVsbG8="}}},
         {"background": {"image": {"sha256": "0" * 64}}},
         {"layout": {"preset": "custom", "panes": [BEYOND]}},

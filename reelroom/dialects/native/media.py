@@ -14,13 +14,14 @@ from reelroom.control.library import Content, MediaQuery
 from reelroom.control.openapi import header, refuses
 from reelroom.dialects.native import content
 from reelroom.dialects.native.auth import AppDep, ContextDep, KeyRoute
-from reelroom.dialects.native.shapes import Time
+from reelroom.dialects.native.shapes import NO_NUL, Time
 from reelroom.dialects.native.wire import Tag, iso
 from reelroom.store import tables
 
 router = APIRouter(tags=["media"], route_class=KeyRoute)
 Id = Annotated[str, Path(pattern="^[0-9]{19}$")]
-Words = Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]] | None, Query(max_length=10)]
+Word = Annotated[str, Field(min_length=1, max_length=255, pattern=NO_NUL)]
+Words = Annotated[list[Word] | None, Query(max_length=10)]
 
 
 class Media(BaseModel):

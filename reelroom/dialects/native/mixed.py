@@ -15,7 +15,7 @@ from pydantic import Field
 from reelroom.control.errors import ControlError
 from reelroom.control.images import MAX_BYTES, ImageSource
 from reelroom.control.recordings import SceneChange
-from reelroom.dialects.native.shapes import NO_CONTROL, NO_NUL, Body, Identity
+from reelroom.dialects.native.shapes import LEFT_OUT, NO_CONTROL, NO_NUL, Body, Identity
 from reelroom.domain import mix as domain
 from reelroom.domain import scene
 
@@ -253,34 +253,31 @@ class Mix(Body):
 class ChangeScene(Body):
     """What is given replaces that part of the scene; the rest stays."""
 
-    layout: Layout | None = None
-    focus: str | None = Field(
-        default=None,
+    layout: Layout = LEFT_OUT
+    focus: str = Field(
+        default=LEFT_OUT,
         max_length=128,
         pattern=NO_CONTROL,
         description='who stands large in the layout from now on; "": the preset\'s own choice',
     )
-    background: Surface | None = None
-    placeholder: Surface | None = None
-    placeholders: dict[Identity, Surface] | None = Field(default=None, max_length=scene.MAX_PANES)
-    without_picture: bool | None = None
-    hold_s: float | None = Field(default=None, ge=0, le=3600)
-    hold_bare: bool | None = None
-    border: Border | None = None
+    background: Surface = LEFT_OUT
+    placeholder: Surface = LEFT_OUT
+    placeholders: dict[Identity, Surface] = Field(default=LEFT_OUT, max_length=scene.MAX_PANES)
+    without_picture: bool = LEFT_OUT
+    hold_s: float = Field(default=LEFT_OUT, ge=0, le=3600)
+    hold_bare: bool = LEFT_OUT
+    border: Border = LEFT_OUT
     names: Names | None = Field(default=None, description="null: no names")
-    watermarks: list[Watermark] | None = Field(default=None, max_length=scene.MAX_WATERMARKS)
+    watermarks: list[Watermark] = Field(default=LEFT_OUT, max_length=scene.MAX_WATERMARKS)
 
     def to_domain(self) -> SceneChange:
         """ControlError("invalid") on what only the domain's rules refuse."""
         given = self.model_fields_set - {"focus"}
-        for name in sorted(given - {"names"}):
-            if getattr(self, name) is None:
-                raise ControlError("invalid", "leave it out to keep it as it is", f"scene.{name}")
         images = Images()
         parts = {name: getattr(self, name) for name in given}
         whole = Scene(**parts).to_domain(images, "scene")
         new = {name: getattr(whole, name) for name in given}
-        focus = self.focus
+        focus = self.focus if "focus" in self.model_fields_set else None
 
         def edit(present: scene.Scene) -> scene.Scene:
             changed = msgspec.structs.replace(present, **new)

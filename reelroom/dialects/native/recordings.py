@@ -18,7 +18,7 @@ from reelroom.control.errors import ControlError
 from reelroom.control.openapi import header, refuses
 from reelroom.dialects.native import wire
 from reelroom.dialects.native.auth import AppDep, ContextDep, KeyRoute
-from reelroom.dialects.native.shapes import Time
+from reelroom.dialects.native.shapes import NO_CONTROL, NO_NUL, Time
 from reelroom.dialects.native.timeline import Timeline
 from reelroom.domain.recording import Mode, RecordingSpec, State
 from reelroom.store import tables
@@ -62,7 +62,8 @@ async def _plan(ctx: Context, spec: RecordingSpec) -> wire.Plan:
         room = await ctx.rooms.get(spec.app, spec.room, PLAN_S)
     except ControlError:  # nobody is there yet, or no answer in time: nothing is known of tracks
         room = {"participants": []}
-    return wire.Plan(formats=plans.by_codec(spec), tracks=plans.present(spec, room["participants"]))
+    tracks = [wire.PlannedTrack(**track) for track in plans.present(spec, room["participants"])]
+    return wire.Plan(formats=plans.by_codec(spec), tracks=tracks)
 
 
 @router.post(
@@ -107,13 +108,13 @@ def _ns(time_: datetime | None) -> int | None:
 async def list_recordings(
     ctx: ContextDep,
     app: AppDep,
-    room: Annotated[str | None, Query(max_length=128)] = None,
+    room: Annotated[str | None, Query(max_length=128, pattern=NO_CONTROL)] = None,
     state: Annotated[list[State] | None, Query(description="may be repeated")] = None,
     from_: Annotated[Time | None, Query(alias="from", description="created at or after")] = None,
     to: Annotated[Time | None, Query(description="created before")] = None,
-    name: Annotated[str, Query(max_length=256, description="its name begins with this")] = "",
+    name: Annotated[str, Query(max_length=256, pattern=NO_NUL, description="its name begins with this")] = "",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[str, Query(max_length=200)] = "",
+    cursor: Annotated[str, Query(max_length=200, pattern="^[A-Za-z0-9_-]*$")] = "",
 ) -> wire.Recordings:
     rows, following = await ctx.recordings.list(
         app.id,

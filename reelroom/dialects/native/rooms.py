@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from reelroom.control.openapi import refuses
 from reelroom.control.tokens import MAX_TTL_S, mint
 from reelroom.dialects.native.auth import AppDep, ContextDep, KeyRoute
-from reelroom.dialects.native.shapes import NO_CONTROL, Body, Identity
+from reelroom.dialects.native.shapes import IN_PATH, Body, Identity
 from reelroom.dialects.native.wire import iso
 
 router = APIRouter(prefix="/api/v1/rooms", tags=["rooms"], route_class=KeyRoute)
-Name = Annotated[str, Path(min_length=1, max_length=128, pattern=NO_CONTROL)]
+Name = Annotated[str, Path(min_length=1, max_length=128, pattern=IN_PATH)]
 
 
 class Room(BaseModel):

@@ -11,10 +11,15 @@ NO_NUL = r"^[^\x00]*$"  # which PostgreSQL takes in no text
 NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"  # as domain/names.py has it
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
+#: A name in a path: one with a slash would be another path, however it is written.
+IN_PATH = r"^[^/\x00-\x1f\x7f]+$"
 #: Who, or which room: at most 128 bytes of UTF-8, which a schema cannot say; the domain checks that.
 Identity = Annotated[str, Field(min_length=1, max_length=128, pattern=NO_CONTROL)]
 #: The id of what this server made.
 Made = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+
+#: The default of a field that may be left out, but not be null.
+LEFT_OUT: Any = None
 
 
 class Body(BaseModel):

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Header, HTTPException, Path, Query, Request, Resp
 
 from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
-from reelroom.control.openapi import header, refuses
+from reelroom.control.openapi import REQUIRED, header, refuses
 from reelroom.control.rooms import SdpRefused
 from reelroom.control.tokens import PUBLISH, WATCH
 from reelroom.dialects.native.auth import BearerDep, ContextDep, grant
-from reelroom.dialects.native.shapes import NO_CONTROL
+from reelroom.dialects.native.shapes import IN_PATH
 from reelroom.dialects.tencent import given
 from reelroom.domain.names import check_name
 
@@ -21,8 +21,10 @@ router = APIRouter(tags=["WHIP and WHEP"])
 
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
-Name = Annotated[str, Path(min_length=1, max_length=128, pattern=NO_CONTROL)]
+Name = Annotated[str, Path(min_length=1, max_length=128, pattern=IN_PATH)]
 Session = Annotated[str, Path(min_length=8, max_length=128, pattern=r"^[A-Za-z0-9_.-]+$")]
+_GIVEN = "^[A-Za-z0-9_-]{0,64}$"
+_TEXT = {"schema": {"type": "string", "pattern": "\\S"}}
 _ETAG = header("of the ICE session: what If-Match is to say", pattern='^"[^"]+"$')
 #: What FastAPI is told of each kind of call; bodies are no JSON, so it reads none.
 _CREATES: dict[str, Any] = {
@@ -40,7 +42,7 @@ _CREATES: dict[str, Any] = {
         },
         **refuses(403, 404, 406),
     },
-    "openapi_extra": {"requestBody": {"required": True, "content": {SDP: {"schema": {"type": "string"}}}}},
+    "openapi_extra": {"requestBody": {"required": True, "content": {SDP: _TEXT}}},
 }
 _PATCHES: dict[str, Any] = {
     "summary": "Trickle ICE or restart it",
@@ -55,7 +57,7 @@ _PATCHES: dict[str, Any] = {
         },
         **refuses(403, 404, 412, 428),
     },
-    "openapi_extra": {"requestBody": {"required": True, "content": {FRAGMENT: {"schema": {"type": "string"}}}}},
+    "openapi_extra": {"requestBody": {"required": True, "content": {FRAGMENT: _TEXT}}},
 }
 _DELETES: dict[str, Any] = {
     "response_class": Response,
@@ -112,10 +114,10 @@ async def publish(
         Literal["camera", "screen"] | None, Query(description="what the picture shows; default camera")
     ] = None,
     stream_id: Annotated[
-        str, Query(alias="streamId", max_length=64, description="of Tencent's auto-recording: the stream's id")
+        str, Query(alias="streamId", pattern=_GIVEN, description="of Tencent's auto-recording: the stream's id")
     ] = "",
     record_id: Annotated[
-        str, Query(alias="userDefineRecordId", max_length=64, description="… and what its files are called after")
+        str, Query(alias="userDefineRecordId", pattern=_GIVEN, description="… and what its files are called after")
     ] = "",
 ) -> Response:
     granted = await grant(ctx, bearer)
@@ -193,7 +195,7 @@ async def _delete(ctx: Context, room: str, session: str, permission: str, bearer
     return Response(status_code=200)
 
 
-IfMatch = Annotated[str | None, Header(max_length=256)]
+IfMatch = Annotated[str | None, Header(max_length=256, json_schema_extra={REQUIRED: True})]  # else 428, not 422
 
 
 @router.patch("/whip/{room}/{session}", **_PATCHES)

@@ -148,7 +148,13 @@ class RecordingShape(Body):
     audio_codec: Literal["auto", "aac"] = "auto"
     audio_bitrate: int = Field(default=64_000, ge=16_000, le=320_000)
     video_bitrate: int = Field(default=1_500_000, ge=50_000, le=20_000_000)
-    split_s: float = Field(default=0, ge=0, le=86_400, description="longest file in seconds (10 or more); 0: no split")
+    split_s: float = Field(
+        default=0,
+        ge=0,
+        le=86_400,
+        description="longest file in seconds (10 or more); 0: no split",
+        json_schema_extra={"anyOf": [{"const": 0}, {"minimum": 10}]},
+    )
     gaps: Gaps = Gaps()
     naming: Naming = Naming()
     preroll_s: float = Field(
