@@ -22,6 +22,7 @@ from reelroom.domain.scene import Scene
 from reelroom.store import tables
 
 ABSENT_S = 5.0  # a stream that was asked for has so long to come
+LOOK_S = 0.25
 
 
 async def tell_missing_images(
@@ -42,16 +43,18 @@ async def tell_missing_streams(context: Context, row: tables.Recording, wanted: 
 
     When one comes later it is recorded. Nothing is told if this process ends meanwhile.
     """
-    await asyncio.sleep(ABSENT_S)
-    if (await context.recordings.get(row.app, row.id)).state not in ACTIVE:
+    missing = dict.fromkeys(wanted)
+    until = time.monotonic() + ABSENT_S
+    while True:
+        for one in context.streams.all(row.app, row.room):
+            missing.pop(stream_name(one.stream.identity, one.stream.output), None)
+        if not missing or time.monotonic() > until:
+            break
+        await asyncio.sleep(LOOK_S)
+    if not missing or (await context.recordings.get(row.app, row.id)).state not in ACTIVE:
         return
-    here = {stream_name(one.stream.identity, one.stream.output) for one in context.streams.all(row.app, row.room)}
     now = time.time_ns()
-    drafts = [
-        Draft(events.STREAM_MISSING, now, {"stream": stream}, f"stream {stream}")
-        for stream in dict.fromkeys(wanted)
-        if stream not in here
-    ]
+    drafts = [Draft(events.STREAM_MISSING, now, {"stream": stream}, f"stream {stream}") for stream in missing]
     await _tell(context, row, drafts)
 
 
