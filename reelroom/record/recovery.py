@@ -122,8 +122,9 @@ def writers(
                 life = LIFE if segment.output == OUTPUT else ingest
                 state.through.setdefault(life, {}).update(segment.through)
                 writer.media_end_ns = segment.media_end_ns
-                whole_ns = pauses.media_ns(writer.opened.start_ns, segment.end_ns)
-                writer.cuts.restore(segment.end_ns, whole_ns - segment.media_end_ns)
+                if spec.cuts:
+                    whole_ns = pauses.media_ns(writer.opened.start_ns, segment.end_ns)
+                    writer.cuts.restore(segment.end_ns, whole_ns - segment.media_end_ns)
                 for kind, frames in (("video", segment.video_frames), ("audio", segment.audio_frames)):
                     if frames:
                         last[segment.output, kind] = segment
