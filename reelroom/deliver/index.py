@@ -41,6 +41,7 @@ _SAME = select(_file.id).where(
     _file.number == bindparam("number"),
     _file.path == bindparam("path"),
 )
+_COPY = 1_000_000  # numbers of a file's copies are so much higher: no recording has so many parts
 _Identity = tuple[str, str, int, str]  # role, output, number, path: what makes two rows the same file
 
 
@@ -163,6 +164,9 @@ class _Batch:
                     self._add("segment", segment, segment.output, key, "hls", segment.number, rendition="hls")
                 case lines.File() as file:
                     self._add("file", file, file.output, known.names.file(file), file.format, file.sequence)
+                    for copy, key in enumerate(known.names.copies(file), 1):
+                        number = copy * _COPY + file.sequence
+                        self._add("file", file, file.output, key, file.format, number)
                 case lines.Finished() as done:
                     self._become(State.UPLOADING)
                     if done.failed:

@@ -115,11 +115,12 @@ def check_naming(naming: Naming, formats: Iterable[Format], split: bool = False)
         _check_name(where, pattern)
         if Format.HLS in formats and "end" in used(pattern) and not split:
             raise ValueError(f"{where} must not have {{end}} with format hls: a playlist's end is not known yet")
-    for format_, pattern in naming.files.items():
+    again = [("copies", format_, pattern) for format_, patterns in naming.copies.items() for pattern in patterns]
+    for name, format_, pattern in [*(("files", *each) for each in naming.files.items()), *again]:
         if format_ not in EXTENSIONS or format_ == Format.HLS:
-            raise ValueError(f"naming.files has no format {format_!r} of finished files")
-        _parse(f"naming.files.{format_}", pattern, frozenset(VARIABLES))
-        _check_name(f"naming.files.{format_}", pattern)
+            raise ValueError(f"naming.{name} has no format {format_!r} of finished files")
+        _parse(f"naming.{name}.{format_}", pattern, frozenset(VARIABLES))
+        _check_name(f"naming.{name}.{format_}", pattern)
     if abs(naming.utc_offset_s) > MAX_OFFSET_S:
         raise ValueError(f"naming.utc_offset_s must be within {MAX_OFFSET_S} seconds of UTC")
     for where, pattern in (("naming.mixed_file", naming.mixed_file), ("naming.finished", naming.finished)):
@@ -236,6 +237,14 @@ class Names:
 
     def file(self, file: lines.File) -> str:
         """Key of a finished file; parts of a split get `_2`, `_3`... if the pattern has neither number nor time."""
+        own = self._naming.mixed_file if file.source == Source.MIXED else self._naming.finished
+        return self._finished(file, self._naming.files.get(file.format, own))
+
+    def copies(self, file: lines.File) -> list[str]:
+        """Further keys under which a finished file is stored."""
+        return [self._finished(file, own) for own in self._naming.copies.get(file.format, ())]
+
+    def _finished(self, file: lines.File, own: str) -> str:
         values: dict[str, str | int] = {
             "format": file.format,
             "start": file.start_ns,
@@ -245,8 +254,6 @@ class Names:
             "part": f"_{file.sequence}" if file.parts > 1 else "",
         }
         mixed = file.source == Source.MIXED
-        own = self._naming.mixed_file if mixed else self._naming.finished
-        own = self._naming.files.get(file.format, own)
         pattern = own or self._file(file.source)
         # One that says "part" and no kind does not want to hear of it: what has the same name is told apart below. Nor
         # is there a kind to tell where picture and sound are in one file.

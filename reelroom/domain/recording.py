@@ -217,6 +217,7 @@ class Naming(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mixed_segment: str = "mixed_{sequence:05d}"
     mixed_file: str = ""  # of its finished files; "": as `mixed`, which names its playlist
     files: dict[str, str] = field(default_factory=dict)  # of finished files of a format, where it is not the above
+    copies: dict[str, tuple[str, ...]] = field(default_factory=dict)  # ... and under which names they are there again
     utc_offset_s: int = 0  # of times in names: UTC+8 is 28800
     finished: str = ""  # of participants' finished files; "": as `file`
 
@@ -258,6 +259,7 @@ class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     #: Gaps whose time is left out of an output's files, if nothing of it came meanwhile: "left", somebody went and came
     #: back; "mute", somebody fell silent.
     cuts: tuple[str, ...] = ()
+    mute_split_s: float = -1  # of sound alone: who was silent for so long has files of their own then; below 0: nobody
     joined: bool = False  # apart, with HLS: also a multivariant playlist of each participant's picture and sound
     audio_codec: str = "auto"  # "auto": copy where the container takes it; or "aac"
     audio_bitrate: int = 64_000  # of transcoded audio, bit/s, 16_000..320_000
@@ -298,6 +300,8 @@ class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError(f"rejoin_s must be 0 or a positive number of seconds, not {self.rejoin_s}")
         if set(self.cuts) - {"left", "mute"}:
             raise ValueError(f"cuts must be 'left', 'mute' or both, not {self.cuts}")
+        if self.mute_split_s >= 0 and ("mute" not in self.cuts or self.subscription.video is not None):
+            raise ValueError("mute_split_s is for sound alone whose mutes are cut out")
         if self.cuts and (self.gaps != Gaps() or self.merged):
             raise ValueError("a gap that is cut out is not filled, and files with cuts are not merged")
         if self.audio_codec not in ("auto", "aac"):

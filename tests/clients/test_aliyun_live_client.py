@@ -54,6 +54,9 @@ def test_single_streams_with_the_new_client_down_to_files_and_callbacks() -> Non
                 format="MP4", file_path_prefix=["dir1", "dir2"], file_name_pattern="{UserId}-{StartTime}"
             ),
             m.StartRtcCloudRecordingRequestStorageParamsFileInfo(format="HLS", slice_duration=10),
+            m.StartRtcCloudRecordingRequestStorageParamsFileInfo(
+                format="mp4", file_path_prefix=["again"], file_name_pattern="{UserId}"
+            ),
         ]
         request = m.StartRtcCloudRecordingRequest(
             app_id=APP_ID,
@@ -88,10 +91,14 @@ def test_single_streams_with_the_new_client_down_to_files_and_callbacks() -> Non
         ] == ["userA", "userB"]
         names = sorted(done.mp_4file_list)
         assert [re.sub(STARTED_AT, "T", name) for name in names] == [
+            f"again/{task}/userA.mp4",
+            f"again/{task}/userB.mp4",
             f"dir1/dir2/{task}/userA-T.mp4",
             f"dir1/dir2/{task}/userB-T.mp4",
         ]
         root = running.data / "storage" / "aliyun"
+        again, names = names[:2], names[2:]
+        assert [(root / one).read_bytes() for one in again] == [(root / one).read_bytes() for one in names]
         assert probe(root / names[0]).keys() == {"audio", "video"}
         assert probe(root / names[1]).keys() == {"audio"}
         for name in done.hls_file_list:
@@ -104,10 +111,10 @@ def test_single_streams_with_the_new_client_down_to_files_and_callbacks() -> Non
         told = checked(kept.received)
         types = [one["eventType"] for one in told]
         assert types[:3] == ["TaskCreated", "TaskStarting", "TaskRunning"]
-        assert types[-1] == "TaskStopped" and types.count("RecordFileUploaded") == 2
+        assert types[-1] == "TaskStopped" and types.count("RecordFileUploaded") == 4
         assert {(one["appId"], one["channelId"], one["taskId"]) for one in told} == {(APP_ID, "room1024", task)}
         uploaded = [json.loads(one["payload"]) for one in told if one["eventType"] == "RecordFileUploaded"]
-        assert sorted(one["fileName"] for one in uploaded) == names
+        assert sorted(one["fileName"] for one in uploaded) == again + names
 
 
 def test_a_mix_with_the_older_client_whose_layout_changes() -> None:

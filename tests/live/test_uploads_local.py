@@ -158,6 +158,32 @@ async def test_without_hls_only_finished_files_leave(tmp_path: Path) -> None:
         assert [path.name for path in (house.storage / written.spec.id).iterdir()] == ["alice_camera.mp4"]
 
 
+async def test_a_file_may_be_stored_under_several_names_and_is_once_however_often_the_journal_is_read(
+    tmp_path: Path,
+) -> None:
+    naming = Naming(copies={"mp4": ("again/{identity}", "{identity}_{source}")})
+    async with House(tmp_path) as house:
+        written = await house.make(formats=(Format.MP4,), naming=naming)
+        written.begin("alice")
+        written.segment()
+        written.end(files={"001.mp4": b"x"})
+        await house.until_state(written.spec.id)
+        folder = house.storage / written.spec.id
+        names = ["again/alice.mp4", "alice_camera.mp4", "alice_camera_001.mp4"]  # the last one's was taken
+        assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*.mp4")) == names
+    house = await House(tmp_path / "other").open()
+    written = await house.make(formats=(Format.MP4,), naming=naming)
+    written.begin("alice")
+    written.end(files={"001.mp4": b"x"})
+    await house.follower.follow(written.spec.id)
+    before = await rows(house, written.spec.id)
+    async with house.database.transaction() as session:
+        await session.execute(update(Recording).values(journal_offset=0, journal_lines=0, state="recording"))
+    assert await house.follower.follow(written.spec.id) == written.n
+    assert await rows(house, written.spec.id) == before and len(before[0]) == 3
+    await house.database.close()
+
+
 async def test_beside_hls_the_finishers_copies_are_neither_uploaded_nor_told_of(tmp_path: Path) -> None:
     async with House(tmp_path) as house:
         written = await house.make()

@@ -57,6 +57,25 @@ async def test_each_format_has_its_own_folder_and_name_and_hls_is_always_made(se
     assert spec.naming.files == {"mp4": f"dir1/dir2/{task}/{{room}}-{{identity}}", "mp3": f"{task}/dev"}
 
 
+async def test_a_format_that_is_asked_for_again_is_stored_again_under_its_other_name(server: Server) -> None:
+    info = [
+        {"Format": "MP4", "FilePathPrefix": ["a"], "FileNamePattern": "{UserId}"},
+        {"Format": "mp4", "FilePathPrefix": ["b"], "FileNamePattern": "{UserId}"},
+        {"Format": "MP4"},
+    ]
+    storage = {"StorageType": 1, "OSSParams": OSS, "FileInfo": info}
+    task, spec = await started(server, REQUEST | {"StorageParams": storage, "NotifyFileUploadedFormat": ["MP4"]})
+    assert spec.formats == (Format.HLS, Format.MP4)
+    assert spec.naming.files["mp4"] == f"a/{task}/{{identity}}"
+    default = f"{task}/dev_{{room}}_{{identity}}_" + STARTED_NAME
+    assert spec.naming.copies["mp4"] == (f"b/{task}/{{identity}}", default)
+    for wrong in ([info[0], info[0]], [{"Format": "HLS"}, {"Format": "HLS", "FilePathPrefix": ["a"]}]):
+        answer = await server.live(
+            "StartRtcCloudRecording", **wire(REQUEST | {"StorageParams": storage | {"FileInfo": wrong}})
+        )
+        refused(answer, 400, FILES)
+
+
 async def test_camera_and_screen_of_one_user_are_apart_when_names_tell_them(server: Server) -> None:
     both = {"SubscribeUserIdList": [{"UserId": "userA"}, {"UserId": "userA", "SourceType": 1}]}
     _, spec = await started(server, REQUEST | {"SubscribeParams": both})

@@ -15,7 +15,7 @@ from reelroom.dialects.aliyun_live.wire import (
     User,
     UserPane,
 )
-from reelroom.domain.mix import SAMPLE_RATES, Mix, aac_most
+from reelroom.domain.mix import Mix, aac_most
 from reelroom.domain.scene import Fit, Layout, Place, Preset, Scene, Surface
 
 SOURCES = ("camera", "screen")  # by SourceType
@@ -24,6 +24,7 @@ LAST_FRAME = 0  # FrameFillType; 1: black
 HOLD_S = 3.0  # how long the last frame bridges a stream that is interrupted
 DEFAULT_SIZE = (640, 360)
 MAX_PIXELS = 1920 * 1080
+_SAMPLE_RATES = (8_000, 16_000, 32_000, 44_100, 48_000)
 _FITS = (Fit.CROP, Fit.FIT)  # by RenderMode
 _LAYOUT = "MixLayoutParams"
 _CODING = "MixTranscodeParams"
@@ -39,7 +40,7 @@ class Shown:
 
 def mix(coding: Coding, scene: Scene, pictures: bool, slice_s: int) -> Mix:
     """`pictures`: the output has video. AliyunError InvalidParameter.MixTranscodeParams."""
-    if coding.AudioSampleRate not in SAMPLE_RATES:
+    if coding.AudioSampleRate not in _SAMPLE_RATES:
         raise errors.invalid(f"{_CODING}.AudioSampleRate", "must be 8000, 16000, 32000, 44100 or 48000")
     sound = {
         "audio_bitrate": min(coding.AudioBitrate * 1000, aac_most(coding.AudioSampleRate, coding.AudioChannels)),

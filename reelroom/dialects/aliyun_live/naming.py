@@ -40,14 +40,15 @@ def naming(
 ) -> Naming:
     """`both_sources`: somebody's camera and screen are recorded apart, so that names must tell them."""
     patterns: dict[Format, str] = {}
+    copies: dict[str, list[str]] = {}  # of formats that are asked for more than once
     slices = ""
     for number, info in enumerate(infos):
         where = f"{_WHERE}.{number}"
         format_ = FORMATS.get(info.Format)
         if format_ is None:
             raise errors.invalid(f"{where}.Format", "must be HLS, MP4 or MP3")
-        if format_ in patterns:
-            raise errors.not_supported(where, f"a second {info.Format}")
+        if format_ is Format.HLS and format_ in patterns:
+            raise errors.not_supported(where, "a second HLS")
         folder = _folder([*info.FilePathPrefix, task_id(recording)], where)
         default = MIXED_NAME if mixed else SINGLE_NAME
         if both_sources:
@@ -55,7 +56,12 @@ def naming(
         given = info.FileNamePattern or default
         if both_sources and "{SourceType}" not in given:
             raise errors.invalid(f"{where}.FileNamePattern", "must have {SourceType} for a camera and a screen")
-        patterns[format_] = folder + _pattern(given, app_id, mixed, f"{where}.FileNamePattern", sequence=False)
+        pattern = folder + _pattern(given, app_id, mixed, f"{where}.FileNamePattern", sequence=False)
+        if pattern in (patterns.get(format_), *copies.get(format_, ())):
+            raise errors.invalid(where, f"another {info.Format} has the same name")
+        if format_ in patterns:
+            copies.setdefault(str(format_), []).append(pattern)
+        patterns.setdefault(format_, pattern)
         if format_ is not Format.HLS:
             if info.SliceNamePattern or info.SliceDuration:
                 raise errors.invalid(where, "SliceNamePattern and SliceDuration are for the format HLS only")
@@ -74,6 +80,7 @@ def naming(
         mixed=hls,
         mixed_segment=slices,
         files={str(format_): pattern for format_, pattern in patterns.items()},
+        copies={format_: tuple(again) for format_, again in copies.items()},
         utc_offset_s=utc_offset_s,
     )
     try:

@@ -80,7 +80,7 @@ def start(request: StartRequest, app: AppContext, recording: str, now_ns: int) -
     infos, library = _where(request.StorageParams, app)
     both = not mixed and both_sources(users)
     names = naming.naming(infos, recording, request.AppId, mixed, both, settings(app).utc_offset_s)
-    formats = tuple(naming.FORMATS[info.Format] for info in infos)
+    formats = tuple(dict.fromkeys(naming.FORMATS[info.Format] for info in infos))
     if record.StreamType == VIDEO and Format.MP3 in formats:
         raise errors.invalid("StorageParams.FileInfo", "MP3 has no pictures, and RecordParams.StreamType is 2")
     hls = next(info for info in infos if info.Format == "HLS")
