@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from reelroom.control.errors import ControlError
 from reelroom.control.listing import after, next_cursor
@@ -12,6 +12,8 @@ from reelroom.store import tables
 from reelroom.store.db import Database
 
 MAX_NS = (1 << 63) - 1  # what the database's integers hold: the year 2262
+
+_ONE = select(tables.Recording).where(tables.Recording.id == bindparam("id"))
 
 
 class Recorded:
@@ -22,8 +24,7 @@ class Recorded:
 
     async def get(self, app_id: str, id: str) -> tables.Recording:
         """ControlError("not_found") when it is not there or another app's."""
-        async with self._database.reading() as session:
-            row = await session.get(tables.Recording, id)
+        row = await self._database.look(lambda session: session.scalar(_ONE, {"id": id}))
         if row is None or row.app != app_id:
             raise ControlError("not_found", f"no recording {id!r}"[:160])
         return row
@@ -103,17 +104,17 @@ class Recorded:
 
     async def app_of(self, id: str) -> str:
         """Whose recording this is, for those who show a signature instead of a key."""
-        async with self._database.reading() as session:
-            app = await session.scalar(select(tables.Recording.app).where(tables.Recording.id == id))
+        wanted = select(tables.Recording.app).where(tables.Recording.id == id)
+        app = await self._database.look(lambda session: session.scalar(wanted))
         if app is None:
             raise ControlError("not_found", "no such recording")
         return app
 
     async def destinations(self, ids: Iterable[str]) -> dict[str, tables.Destination]:
         """Rows of destinations by id, their credentials sealed."""
-        async with self._database.reading() as session:
-            rows = await session.scalars(select(tables.Destination).where(tables.Destination.id.in_(set(ids))))
-            return {row.id: row for row in rows}
+        query = select(tables.Destination).where(tables.Destination.id.in_(set(ids)))
+        rows = await self._database.look(lambda session: session.scalars(query).all())
+        return {row.id: row for row in rows}
 
     async def events(
         self, app_id: str, id: str, after_seq: int = 0, limit: int = 200

@@ -1,10 +1,13 @@
 """The migrations make exactly the tables that the code uses; sealed credentials open only with their key."""
 
+from pathlib import Path
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from cryptography.fernet import Fernet
-from sqlalchemy import inspect, select, text
+from sqlalchemy import inspect, select, text, update
+from sqlalchemy.orm import Session
 
 from reelroom.store.db import Database, async_url
 from reelroom.store.migrations import upgrade
@@ -72,3 +75,31 @@ def test_sealed_credentials_open_only_with_their_key() -> None:
     with pytest.raises(SecretError):
         box.open(sealed[:-1])
     assert box.derive("a") != box.derive("b")
+
+
+@pytest.mark.parametrize("file", [True, False])
+async def test_a_look_sees_what_was_committed_and_nothing_else(file: bool, tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'r.db'}" if file else "sqlite://")
+    await upgrade(database.engine)
+
+    def apps(session: Session) -> list[str]:
+        return list(session.scalars(select(App.id).order_by(App.id)).all())
+
+    def fails(session: Session) -> None:
+        apps(session)
+        raise LookupError
+
+    assert await database.look(apps) == []
+    async with database.transaction() as session:
+        session.add(App(id="a", secrets=b"x", key_hash="h", defaults={}, created_ns=1))
+        await session.flush()
+        if file:  # in memory there is one connection for everything
+            assert await database.look(apps) == []
+    assert await database.look(apps) == ["a"]
+    with pytest.raises(LookupError):
+        await database.look(fails)
+    await database.run(lambda connection: connection.execute(update(App).values(id="b")))
+    assert await database.look(apps) == ["b"]  # no snapshot is left over
+    row = await database.look(lambda session: session.get(App, "b"))
+    assert row is not None and row.key_hash == "h"  # loaded, without its session
+    await database.close()

@@ -35,7 +35,11 @@ def context(request: Request) -> Context:
     return found
 
 
-ContextDep = Annotated[Context, Depends(context)]
+async def _context(request: Request) -> Context:
+    return context(request)  # FastAPI gives a function that is not async to a thread, on every call
+
+
+ContextDep = Annotated[Context, Depends(_context)]
 
 
 KeyDep = Annotated[HTTPAuthorizationCredentials | None, Depends(_key)]
