@@ -231,6 +231,10 @@ class Intake:
         if track.muted == state.muted:
             return
         track.muted = state.muted
+        if state.muted:
+            track.muted_ns = state.room_ns
+        else:
+            self.outputs.end_muted(track, state.room_ns)
         if track.output is not None and not track.passed_over:
             track.output.note(track, state)
             track.output.refresh()

@@ -34,6 +34,7 @@ class TrackIn:
         "last_seq",
         "live",
         "muted",
+        "muted_ns",
         "needs_key",
         "number",
         "output",
@@ -57,6 +58,7 @@ class TrackIn:
         self.asked_ns = 0  # arrival time of the last request for a key frame
         self.live = True
         self.muted = False
+        self.muted_ns = 0  # room time since when, while it is
         self.announcement = protocol.encode(added)
         self.passed_over = False  # a newer track of its kind has taken its place in the output
         self.fresh = True  # announced on this connection

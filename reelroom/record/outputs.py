@@ -15,6 +15,7 @@ from reelroom.domain.timeline import SECOND, Pauses
 from reelroom.record.closing import Close
 from reelroom.record.output import Output, TrackIn
 from reelroom.record.paths import Paths
+from reelroom.record.segmenter import NEVER
 from reelroom.record.worker import Worker
 from reelroom.rooms.protocol import KEY
 from reelroom.rooms.ring import MAX_AUDIO_NS
@@ -173,6 +174,17 @@ class Outputs:
         if self._spec.rejoin == "anew" or (most_s and output.left_ns and away_ns > most_s * SECOND):
             output.finish(None)
             del self._all[key]
+
+    def end_muted(self, track: TrackIn, room_ns: int) -> None:
+        """A track speaks again: end its output if it was silent for so long that its files are to end there."""
+        output, split_s = track.output, self._spec.mute_split_s
+        if output is None or track.passed_over or split_s < 0 or room_ns - track.muted_ns < split_s * SECOND:
+            return
+        del self._all[self._key(track)]
+        output.finish(None)
+        for each in output.tracks.values():
+            each.output = each.wal = None
+            each.short_until = NEVER
 
     def hello(self, ingest: str) -> None:
         """Frames come from this ingest from now on."""

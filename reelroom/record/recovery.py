@@ -35,7 +35,7 @@ class Found:
     commands: int = 0  # carried out
     outputs: dict[str, lines.OutputOpened] = field(default_factory=dict)
     tracks: dict[int, TrackInfo] = field(default_factory=dict)  # published, of `ingest`
-    muted: set[int] = field(default_factory=set)
+    muted: dict[int, int] = field(default_factory=dict)  # track → since when
     present: set[tuple[str, str]] = field(default_factory=set)
     through: dict[int, int] = field(default_factory=dict)  # track → seq in closed segments, of `ingest`
     mixed: dict[int, int] = field(default_factory=dict)  # the same of the mix's own tracks, whatever the ingest
@@ -67,11 +67,11 @@ def read(entries: Iterable[Entry]) -> Found:
                     found.tracks.pop(info.track, None)
                     if track.reason != "unsubscribed":
                         found.ended[info.track] = (info, track.at_ns, track.reason)
-                    found.muted.discard(info.track)
+                    found.muted.pop(info.track, None)
                 elif change == "muted":
-                    found.muted.add(info.track)
+                    found.muted[info.track] = track.at_ns
                 else:
-                    found.muted.discard(info.track)
+                    found.muted.pop(info.track, None)
             case lines.Participant(identity=identity, session=session, joined=joined):
                 (found.present.add if joined else found.present.discard)((identity, session))
             case lines.Segment(through=through) as segment:
@@ -292,7 +292,7 @@ def adopt(found: Found, paths: Paths, worker: Worker, intake: Intake, now_ns: in
         track = intake.tracks[number] = TrackIn(added)
         track.last_seq = last.get(number, 0)
         track.needs_key = track.video and not track.last_seq  # the others go on where they were
-        track.muted = number in found.muted
+        track.muted, track.muted_ns = number in found.muted, found.muted.get(number, 0)
         track.fresh = False
         if number in gone and number not in found.tracks:
             track.live = False

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 
+import av
 import pytest
 
 from reelroom.domain import lines
@@ -309,6 +310,39 @@ def test_an_absence_is_cut_out_over_a_kill_of_the_recorder_too(fleet: Fleet, ser
     assert opened_ns - segments[-1].media_end_ns > 2_500 * MS
     for kind in ("audio", "video"):
         assert max(b - a for a, b in itertools.pairwise(recording.times(kind))) < 0.15
+
+
+@pytest.mark.parametrize(("split_s", "outputs"), [(-1, 1), (2, 2)])
+def test_a_mute_is_cut_out_of_sound_and_may_begin_another_file(
+    fleet: Fleet, serve, split_s: float, outputs: int
+) -> None:
+    (_, audio) = pair()
+    begins = [time.time_ns() + at * MS for at in (700, 4_000)]
+    spans = [(begins[0], begins[0] + 1_500 * MS), (begins[1], begins[1] + 3_000 * MS)]
+    audio.holes = spans
+    bus = serve([audio])
+    sound = Subscription(video=None)
+    recording = Recording(fleet, cuts=("mute",), mute_split_s=split_s, subscription=sound, formats=(Format.MP3,))
+    recording.start()
+    for begin, end in spans:
+        time.sleep(max(0, begin / 1e9 + 0.5 - time.time()))
+        bus.say(protocol.TrackState(track=2, room_ns=begin, muted=True))
+        time.sleep(max(0, end / 1e9 - 0.1 - time.time()))
+        bus.say(protocol.TrackState(track=2, room_ns=end, muted=False))
+    time.sleep(1.5)
+    recording.stop()
+    recording.sound()
+    opened = recording.lines(lines.OutputOpened)
+    assert len(opened) == outputs
+    last = {line.output: line for line in recording.lines(lines.Segment)}
+    left_out = sum(last[one.output].end_ns - one.start_ns - last[one.output].media_end_ns for one in opened)
+    assert abs(left_out - (1_500 if outputs == 2 else 4_500) * MS) < 100 * MS
+    files = recording.lines(lines.File)
+    assert [file.duration_ns for file in files] == pytest.approx([last[o.output].media_end_ns for o in opened], abs=1e8)
+    for file in files:
+        with av.open(str(recording.where.folder / file.path)) as container:
+            length_ns = sum(1 for packet in container.demux(audio=0) if packet.size) * 1152 * 10**9 // 48_000
+        assert abs(length_ns - file.duration_ns) < 150 * MS
 
 
 def test_audio_and_video_apart_are_two_outputs(fleet: Fleet, serve) -> None:

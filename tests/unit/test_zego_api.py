@@ -291,7 +291,10 @@ async def test_what_is_not_supported_says_so() -> None:
         for body in (
             single(HasWhiteboard=True, Whiteboard=[{"HorizontalRatio": 16, "VerticalRatio": 9}]),
             {**single(), "RecordOutputParams": {"OutputFileFormat": "jpg"}},
-            {**single(StreamType=1, RecordMuteAudio=2), "RecordOutputParams": {"OutputFileFormat": "mp3"}},
+            {
+                **single(StreamType=1, RecordMuteAudio=2, FillBlank=True),
+                "RecordOutputParams": {"OutputFileFormat": "mp3"},
+            },
             mixed(RecordSoundWave=True),
         ):
             answer = await server.call("StartRecord", body)
@@ -451,6 +454,32 @@ async def test_who_comes_back_goes_on_where_they_left_unless_silence_stands_ther
         assert await asked() == ("continue", ("left",), "leave")
         assert await asked(FillBlank=True) == ("continue", (), "silence")
         assert await asked(FillBlank=True, StreamType=2) == ("continue", ("left",), "leave")
+
+
+@pytest.mark.parametrize(
+    ("params", "cuts", "split_s"),
+    [
+        ({}, (), -1),
+        ({"RecordMuteAudio": 1, "RecordMuteAudioSplitThreshold": 0}, (), -1),
+        ({"RecordMuteAudio": 2}, ("mute",), -1),
+        ({"RecordMuteAudio": 2, "RecordMuteAudioSplitThreshold": -5}, ("mute",), -5),
+        ({"RecordMuteAudio": 2, "RecordMuteAudioSplitThreshold": 0}, ("mute",), 0),
+        (
+            {"RecordMuteAudio": 2, "RecordMuteAudioSplitThreshold": 7, "ResumeWithoutInterruption": True},
+            ("left", "mute"),
+            7,
+        ),
+    ],
+)
+async def test_silence_is_skipped_and_may_split(params: dict[str, Any], cuts: tuple[str, ...], split_s: float) -> None:
+    async with serving() as server:
+        mp3 = {"RecordOutputParams": {"OutputFileFormat": "mp3"}}
+        await server.start({**single(StreamType=1, **params), **mp3})
+        spec = server.recorders.specs[-1]
+        assert (spec.cuts, spec.mute_split_s) == (cuts, split_s)
+        for elsewhere in ({**single(StreamType=3, **params), **mp3}, single(StreamType=1, **params)):
+            await server.start(elsewhere)
+            assert "mute" not in server.recorders.specs[-1].cuts
 
 
 async def test_who_leaves_a_mix_keeps_their_view_with_fill_blank() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -40,6 +40,7 @@ from reelroom.domain.recording import (
 )
 
 SINGLE, MIXED = 1, 2  # RecordMode
+SKIP = 2  # RecordMuteAudio
 _FORMATS = {
     "mp4": Format.MP4,
     "flv": Format.FLV,
@@ -63,6 +64,15 @@ class Asked:
     streams: tuple[str, ...] = ()  # that were named
 
 
+class _Interrupted(NamedTuple):
+    """What becomes of streams that go and come back, or fall silent: fields of RecordingSpec. As it is: of a mix."""
+
+    rejoin: str = "continue"
+    gaps: Gaps = Gaps()
+    cuts: tuple[str, ...] = ()
+    mute_split_s: float = -1
+
+
 def start(
     request: StartRequest, *, task: str, app: str, requested_ns: int, settings: ZegoSettings, library: bool = False
 ) -> Asked:
@@ -70,7 +80,7 @@ def start(
     room = naming.room(request.RoomId)
     params, output = request.RecordInputParams, request.RecordOutputParams
     mode = params.RecordMode
-    _check_input(request, settings)
+    _check_input(params, settings)
     format_ = _format(output, params.StreamType)
     hls = parse(HlsParams, _hls_keys(output), OUT) if format_ is Format.HLS else HlsParams()
     config = _mix_config(params) if mode == MIXED else None
@@ -83,8 +93,7 @@ def start(
     )
     picture = format_ in _PICTURES
     apart = params.StreamType == APART and picture
-    blank = params.FillBlank and params.StreamType != VIDEO_ONLY  # it is about sound (section 2.3)
-    resumes = mode == SINGLE and params.ResumeWithoutInterruption and not blank  # what is filled is not cut out
+    interrupted = _Interrupted() if mode == MIXED else _interrupted(params, format_)
     if apart and format_ is Format.HLS and mode == MIXED:
         raise errors.not_supported(f"{IN}.StreamType 4 with hls in RecordMode 2: a mix has one playlist")
     spec = RecordingSpec(
@@ -98,9 +107,10 @@ def start(
         hls=Hls(container="ts", segment_s=float(hls.FragmentSeconds)),
         tracks="apart" if apart and format_ is Format.HLS else "together",
         sound_alone=apart and format_ is not Format.HLS,
-        rejoin="continue" if blank or resumes or mode == MIXED else "anew",
-        gaps=Gaps(audio="silence") if blank and mode == SINGLE else Gaps(),
-        cuts=("left",) if resumes else (),
+        rejoin=interrupted.rejoin,
+        gaps=interrupted.gaps,
+        cuts=interrupted.cuts,
+        mute_split_s=interrupted.mute_split_s,
         audio_codec="aac",
         naming=naming.naming(
             task, naming.folder(output.OutputFolder), config.MixOutputStreamId if config else "", library=library
@@ -120,15 +130,11 @@ def start(
     return Asked(spec, images, kept, tuple(one.StreamId for one in _listed(params)))
 
 
-def _check_input(request: StartRequest, settings: ZegoSettings) -> None:
-    params = request.RecordInputParams
+def _check_input(params: InputParams, settings: ZegoSettings) -> None:
     if params.HasWhiteboard:
         raise errors.not_supported(f"{IN}.HasWhiteboard true")
     if not 300 <= params.MaxRecordTime <= settings.max_record_time:
         raise errors.invalid(f"{IN}.MaxRecordTime must be 300 to {settings.max_record_time} seconds")
-    output = request.RecordOutputParams.OutputFileFormat
-    if params.RecordMode == SINGLE and params.StreamType == AUDIO_ONLY and output == "mp3":
-        _check_mute(params)
 
 
 def _format(output: OutputParams, stream_type: int) -> Format:
@@ -191,8 +197,19 @@ def _listed(params: InputParams) -> list[Stream]:
     return parse(StreamList, {"RecordStreamList": params.RecordStreamList}, IN).RecordStreamList
 
 
-def _check_mute(params: InputParams) -> None:
-    """Of effect with sound only and mp3; sound that a muted sender goes on sending is recorded, which is value 1."""
-    mute = parse(MuteAudio, {"RecordMuteAudio": params.RecordMuteAudio}, IN)
-    if mute.RecordMuteAudio == 2:
-        raise errors.not_supported(f"{IN}.RecordMuteAudio 2")
+def _interrupted(params: InputParams, format_: Format) -> _Interrupted:
+    """Of single streams (sections 2.2 and 2.3)."""
+    blank = params.FillBlank and params.StreamType != VIDEO_ONLY  # it is about sound
+    resumes = params.ResumeWithoutInterruption and not blank  # what is filled is not cut out
+    cuts: tuple[str, ...] = ("left",) if resumes else ()
+    split_s = -1.0
+    if params.StreamType == AUDIO_ONLY and format_ is Format.MP3:
+        names = ("RecordMuteAudio", "RecordMuteAudioSplitThreshold")
+        mute = parse(MuteAudio, {name: getattr(params, name) for name in names}, IN)
+        if mute.RecordMuteAudio == SKIP:
+            if blank:
+                raise errors.not_supported(f"{IN}.RecordMuteAudio 2 with FillBlank true")
+            cuts += ("mute",)
+            split_s = float(mute.RecordMuteAudioSplitThreshold)
+    gaps = Gaps(audio="silence") if blank else Gaps()
+    return _Interrupted("continue" if blank or resumes else "anew", gaps, cuts, split_s)

@@ -153,6 +153,7 @@ class StreamList(Wire):
 
 class MuteAudio(Wire):
     RecordMuteAudio: Annotated[Int, Field(ge=1, le=2)] = 1
+    RecordMuteAudioSplitThreshold: Int = -1  # seconds; below 0: no split
 
 
 class OutputParams(Wire):
