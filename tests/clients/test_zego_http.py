@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,13 +17,14 @@ import pytest
 
 from tests import storage as servers
 from tests.clients.agora_calls import Receiver, receiver
-from tests.clients.zego_calls import Zego, fetch, storage, told, uploaded
+from tests.clients.zego_calls import APP_ID, CALLBACK_SECRET, SERVER_SECRET, Zego, fetch, storage, told, uploaded
 from tests.judge import judge
 from tests.live.calls import call
 from tests.needs import need
 from tests.servers import Server, running
 
 BUCKET = "zego"
+NODE = Path(__file__).parent / "node" / "zego.js"
 ALIBABA_VOD = {
     "Vendor": 5,
     "AlibabaCloudVodParams": {
@@ -296,6 +299,45 @@ async def test_a_mix_is_paused_laid_out_anew_and_uploaded(
     # Side by side at first; then bob large at the bottom and ann in the upper left quarter of a quarter.
     assert first == {"left": True, "right": True}
     assert last == {"left": True, "right": False}
+
+
+async def test_a_node_client_as_the_vendor_documents_it(server: Server, s3: servers.Server, tmp_path: Path) -> None:
+    need("node")
+    given = {
+        "url": server.url,
+        "app": APP_ID,
+        "secret": SERVER_SECRET,
+        "callbackSecret": CALLBACK_SECRET,
+        "storage": storage(s3, BUCKET),
+    }
+    environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    with call(server, tmp_path) as room:
+        await room.join("ann")
+        await room.join("bob", participant=6)
+        done = await asyncio.to_thread(
+            subprocess.run,
+            ["node", str(NODE), json.dumps(given | {"room": room.room})],
+            capture_output=True, text=True, timeout=120, env=environment,
+        )  # fmt: skip
+        await room.end()
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = json.loads(done.stdout)
+    assert (said["wrong"]["Code"], said["unknown"]["Code"]) == (100000005, 300001000)
+    calls = [said[name] for name in ("single", "mixed", "paused", "resumed", "layout", "running", "ended")]
+    assert [one["Code"] for one in (*calls, *said["stopped"])] == [0] * 9 and said["whilePaused"] == 5
+    tasks = [said[name]["Data"]["TaskId"] for name in ("mixed", "single")]  # the newest first
+    for listed in (said["running"], said["ended"]):
+        assert [one["TaskId"] for one in listed["Data"]["TaskidList"]] == tasks
+    single, mixed = said["told"]
+    assert all(event["right"] for event in (*single, *mixed))
+    assert [event["type"] for event in single] == [6, 5, 7, 1]
+    assert single[0]["detail"] == {"stream_id": "nobody"}
+    assert [event["type"] for event in mixed] == [201, 202, 5, 7, 1]
+    for events, data, stream in ((single, said["status"][0], "ann"), (mixed, said["status"][1], "mix")):
+        assert [event["sequence"] for event in events] == list(range(len(events)))
+        (info,), (file,) = events[-1]["detail"]["file_info"], data["RecordFiles"]
+        assert (info["file_id"], info["stream_id"], info["status"]) == (file["FileId"], stream, 3)
+        assert codecs(fetch(s3, BUCKET, f"node/{file['FileId']}", tmp_path)) == {"video": "h264", "audio": "aac"}
 
 
 async def test_who_leaves_a_mix_keeps_their_view_or_gives_it_away(
