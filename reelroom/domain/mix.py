@@ -11,7 +11,7 @@ from reelroom.domain.scene import Scene
 
 VIDEO_CODECS = ("h264", "h265", "vp9", "av1")
 AUDIO_CODECS = ("aac", "opus", "mp3")
-SAMPLE_RATES = (8_000, 16_000, 32_000, 44_100, 48_000)
+SAMPLE_RATES = (8_000, 16_000, 24_000, 32_000, 44_100, 48_000)
 MAX_SIDE = 1920  # pixels; a server that is configured for 4K allows `MAX_SIDE_4K`
 MAX_SIDE_4K = 3840
 MAX_PUSHES = 8

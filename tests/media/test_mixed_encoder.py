@@ -157,7 +157,7 @@ def test_a_block_of_another_shape_is_refused():
 
 
 @pytest.mark.parametrize(("codec", "decoder"), [("aac", "aac"), ("mp3", "mp3float"), ("opus", "libopus")])
-@pytest.mark.parametrize("rate", [8_000, 16_000, 32_000, 44_100, 48_000])
+@pytest.mark.parametrize("rate", [8_000, 16_000, 24_000, 32_000, 44_100, 48_000])
 def test_the_delay_is_what_it_says(codec, decoder, rate):
     if codec == "opus" and rate != 48_000:
         with pytest.raises(ValueError, match="48000"):

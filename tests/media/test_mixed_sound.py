@@ -70,7 +70,7 @@ def clicks(sound: np.ndarray, rate: int = RATE) -> float:
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("rate", [16_000, 32_000, 44_100, 48_000])
+@pytest.mark.parametrize("rate", [16_000, 24_000, 32_000, 44_100, 48_000])
 def test_three_tones_in_three_tones_out(rate, channels):
     mixer = SoundMixer(rate, channels)
     tones = {300: 0.3, 1250: 0.2, 3700: 0.1}

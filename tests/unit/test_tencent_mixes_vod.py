@@ -93,6 +93,15 @@ async def test_a_string_room_and_custom_places(server: Server) -> None:
     await server.ok("StopMCUMixTranscodeByStrRoomId", {"SdkAppId": SDK_APP_ID, "StrRoomId": "a b"})
 
 
+async def test_every_sample_rate_with_as_many_bits_as_it_has_room_for(server: Server) -> None:
+    encode = start()["EncodeParams"]
+    for number, (rate, most) in enumerate(((8_000, 96_000), (24_000, 288_000), (48_000, 500_000))):
+        asked = {**encode, "AudioSampleRate": rate, "AudioBitrate": 500, "VideoBitrate": 1}
+        await server.ok("StartMCUMixTranscode", start(RoomId=number + 1, EncodeParams=asked))
+        mix = server.recorders.specs[-1].mix
+        assert (mix.sample_rate, mix.audio_bitrate, mix.video_bitrate) == (rate, most, 1000)
+
+
 async def test_places_for_the_picture_or_the_sound_alone(server: Server) -> None:
     size = {"ImageWidth": 640, "ImageHeight": 720}
     seen = {**size, "UserId": "seen", "MixInputType": 1}
@@ -128,7 +137,6 @@ async def test_places_for_the_picture_or_the_sound_alone(server: Server) -> None
         ({"OutputParams": {"StreamId": "s"}}, "UnsupportedOperation"),
         ({"OutputParams": {"RecordId": "a b"}}, "InvalidParameter.RecordId"),
         ({"EncodeParams.AudioSampleRate": 47999}, "InvalidParameter.AudioEncodeParams"),
-        ({"EncodeParams.AudioSampleRate": 24000}, "UnsupportedOperation"),
         ({"EncodeParams.AudioChannels": 3}, "InvalidParameter.AudioEncodeParams"),
         ({"EncodeParams.VideoGop": 6}, "InvalidParameter.EncodeParams"),
         ({"EncodeParams.VideoGop": None}, "MissingParameter.VideoEncodeParams"),

@@ -27,7 +27,7 @@ from reelroom.dialects.tencent.wire_mcu import (
     StopMix,
     StopMixByStrRoomId,
 )
-from reelroom.domain.mix import SAMPLE_RATES, Mix, Push
+from reelroom.domain.mix import SAMPLE_RATES, Mix, Push, aac_most
 from reelroom.domain.recording import Format, Hls, Limits, Mode, RecordingSpec, Selection, Source, Subscription
 from reelroom.domain.scene import Fit, Layout, Place, Scene, Surface, Watermark
 from reelroom.store import tables
@@ -35,7 +35,6 @@ from reelroom.store import tables
 log = structlog.get_logger("reelroom.tencent")
 
 IDLE_S = 30.0  # a mix ends when nobody publishes for so long
-RATES = (8_000, 16_000, 24_000, 32_000, 44_100, 48_000)  # that the vendor has, Hz
 VIDEO = ("VideoWidth", "VideoHeight", "VideoBitrate", "VideoFramerate", "VideoGop")
 FLOATING, GRID, SCREEN, PICTURE_IN_PICTURE, CUSTOM = 0, 1, 2, 3, 4  # Template
 _SOURCES = {0: "camera", 1: "screen"}
@@ -91,8 +90,8 @@ class Mixes:
                 height=canvas[1],
                 fps=encode.VideoFramerate or 15,
                 gop_s=float(encode.VideoGop or 2),
-                video_bitrate=max(50_000, (encode.VideoBitrate or 500) * 1000),
-                audio_bitrate=min(max(encode.AudioBitrate * 1000, 16_000), 320_000),
+                video_bitrate=(encode.VideoBitrate or 500) * 1000,
+                audio_bitrate=min(encode.AudioBitrate * 1000, aac_most(encode.AudioSampleRate, encode.AudioChannels)),
                 sample_rate=encode.AudioSampleRate,
                 channels=encode.AudioChannels,
                 scene=shown.scene,
@@ -201,8 +200,6 @@ def _check(request: Start) -> None:
         why = "a mix that is not recorded (this server relays to nobody by itself: give OutputParams.RecordId)"
         raise errors.not_supported(why)
     if encode.AudioSampleRate not in SAMPLE_RATES:
-        if encode.AudioSampleRate in RATES:
-            raise errors.not_supported(f"EncodeParams.AudioSampleRate {encode.AudioSampleRate}")
         message = "EncodeParams.AudioSampleRate must be 48000, 44100, 32000, 24000, 16000 or 8000."
         raise errors.invalid("AudioEncodeParams", message)
     if encode.AudioCodec:

@@ -274,7 +274,7 @@ def audio_config(codec: str, channels: int, rate: int = 48_000) -> AudioConfig:
 
 
 #: Numbers of the sampling frequencies that are recorded (ISO/IEC 14496-3 table 1.18).
-AAC_RATES = {48_000: 3, 44_100: 4, 32_000: 5, 16_000: 8, 8_000: 11}
+AAC_RATES = {48_000: 3, 44_100: 4, 32_000: 5, 24_000: 6, 16_000: 8, 8_000: 11}
 
 
 def audio_specific_config(channels: int, rate: int = 48_000) -> bytes:
