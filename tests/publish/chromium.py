@@ -71,11 +71,13 @@ class Chromium:
     """`async with Chromium() as browser:` one headless Chromium with one page.
 
     `files` is a folder that the page's own server also serves, under `browser.files_url`. The page's origin
-    differs from the recorder's, so WHIP and HLS there need CORS.
+    differs from the recorder's, so WHIP and HLS there need CORS. `beside`: one that is there already, whose browser
+    shows this page too.
     """
 
-    def __init__(self, *, files: Path | None = None) -> None:
+    def __init__(self, *, files: Path | None = None, beside: Chromium | None = None) -> None:
         self.log: list[str] = []
+        self._beside = beside
         handler = functools.partial(_Handler, files=files)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/"
@@ -87,11 +89,9 @@ class Chromium:
     async def __aenter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         try:
-            self._playwright = await async_playwright().start()
-            self._browser = await self._playwright.chromium.launch(
-                executable_path=_EXECUTABLE, headless=True, args=_FLAGS, ignore_default_args=["--mute-audio"]
-            )
-            self._page = await self._browser.new_page()
+            browser = self._beside._browser if self._beside is not None else await self._launch()
+            assert browser is not None
+            self._page = await browser.new_page()
             self._page.on("console", lambda message: self.log.append(message.text))
             self._page.on("pageerror", lambda error: self.log.append(str(error)))
             await self._page.goto(self.url)
@@ -100,7 +100,16 @@ class Chromium:
             raise
         return self
 
+    async def _launch(self) -> Browser:
+        self._playwright = await async_playwright().start()
+        self._browser = await self._playwright.chromium.launch(
+            executable_path=_EXECUTABLE, headless=True, args=_FLAGS, ignore_default_args=["--mute-audio"]
+        )
+        return self._browser
+
     async def __aexit__(self, *_: object) -> None:
+        if self._beside is not None and self._page is not None:
+            await self._page.close()
         if self._browser:
             await self._browser.close()
         if self._playwright:
