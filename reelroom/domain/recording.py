@@ -228,6 +228,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     idle_s: float = 0
     duration_s: float = 0
     tell_idle: bool = False  # say so while nobody publishes, however long that may last
+    pauses_count: bool = False  # as time of the duration; and then nobody is idle in one
     idle_by: str = "tracks"  # idle is who publishes nothing that is wanted; "people": nobody is in the room
 
     def __post_init__(self) -> None:

@@ -50,3 +50,17 @@ def test_an_idle_recording_says_so_every_half_minute_where_it_is_asked_to() -> N
     assert watch.quiet(195 * SECOND, Pauses().pause(190 * SECOND)) is None
     assert watch.quiet(196 * SECOND, Pauses()) == 180 * SECOND
     assert LimitWatch(Limits(), 0).quiet(1 << 60, Pauses()) is None
+
+
+def test_pauses_may_count_and_then_nobody_is_idle_in_one() -> None:
+    watch = LimitWatch(Limits(idle_s=30, duration_s=300, pauses_count=True), 0)
+    paused = Pauses(((10 * SECOND, None),))
+    assert watch.due(200 * SECOND, paused) is None
+    assert watch.due(301 * SECOND, paused) == (StopReason.MAX_DURATION, 300 * SECOND)
+    resumed = Pauses(((10 * SECOND, 100 * SECOND),))
+    assert watch.due(129 * SECOND, resumed) is None
+    assert watch.due(130 * SECOND, resumed) == (StopReason.IDLE, 130 * SECOND)
+    watch.published(1, 131 * SECOND)
+    watch.published(0, 140 * SECOND)
+    assert watch.due(169 * SECOND, resumed) is None
+    assert watch.due(171 * SECOND, resumed) == (StopReason.IDLE, 170 * SECOND)

@@ -20,7 +20,7 @@ from reelroom.dialects.zego.storage import storage
 from reelroom.dialects.zego.wire import StorageKeys, parse
 from reelroom.domain import lines
 from reelroom.domain.mix import Mix
-from reelroom.domain.recording import Format, Source, State
+from reelroom.domain.recording import Format, Limits, Source, State
 from reelroom.domain.rules import Stream
 from reelroom.domain.scene import Fit, Surface
 from reelroom.store import tables
@@ -429,7 +429,7 @@ async def test_defaults_are_the_vendors() -> None:
     async with serving() as server:
         await server.start(single())
         spec = server.recorders.specs[-1]
-        assert (spec.limits.idle_s, spec.limits.duration_s, spec.limits.tell_idle) == (30, 86_400, True)
+        assert spec.limits == Limits(idle_s=30, duration_s=86_400, tell_idle=True, pauses_count=True)
         assert spec.rejoin == "anew" and spec.gaps.audio == "leave" and spec.formats == (Format.MP4,)
         await server.start(single(FillBlank=True))
         spec = server.recorders.specs[-1]

@@ -121,8 +121,7 @@ class Starts:
                     app=app.id,
                     data={"task": task},
                     created_ns=now,
-                    # Pauses do not count as recording time, so a task may take longer than its longest time.
-                    expires_ns=now + (longest_s + 30 * DAY_S) * SECOND_NS,
+                    expires_ns=now + (longest_s + DAY_S) * SECOND_NS,
                 )
             )
 

@@ -115,7 +115,7 @@ def start(
         naming=naming.naming(
             task, naming.folder(output.OutputFolder), config.MixOutputStreamId if config else "", library=library
         ),
-        limits=Limits(idle_s=params.MaxIdleTime, duration_s=params.MaxRecordTime, tell_idle=True),
+        limits=Limits(idle_s=params.MaxIdleTime, duration_s=params.MaxRecordTime, tell_idle=True, pauses_count=True),
         requested_ns=requested_ns,
     )
     kept = {
