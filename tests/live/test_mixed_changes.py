@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -11,9 +12,12 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from reelroom.domain.layout import Pane
-from reelroom.domain.scene import Fit, Layout, Preset
+from reelroom.domain.scene import Fit, Layout, Names, Preset
+from reelroom.record.mixed.labels import label
+from reelroom.record.mixed.planes import empty
 from tests.judge import luma
 from tests.live.calls import Call, call
 from tests.live.mixed import end_mixed, judge_pane, panes, start_mixed
@@ -26,8 +30,11 @@ def server() -> Iterator[Server]:
         yield started
 
 
-def change(people: Call, recording: str, **body: Any) -> None:
+def change(people: Call, recording: str, **body: Any) -> tuple[int, int]:
+    """Between which two wall times it was done."""
+    before_ns = time.time_ns()
     people.api.patch(f"/api/v1/recordings/{recording}", json=body).raise_for_status()
+    return before_ns, time.time_ns()
 
 
 def brightness(path: Path, x: int, y: int) -> list[tuple[float, float]]:
@@ -37,6 +44,15 @@ def brightness(path: Path, x: int, y: int) -> list[tuple[float, float]]:
             (float(frame.pts * frame.time_base), float(luma(frame)[y : y + 8, x : x + 8].mean()))
             for frame in container.decode(video=0)
         ]
+
+
+def alike(path: Path, pane: Pane, image: NDArray[np.uint8]) -> float:
+    """How much the last picture's lower left corner of a pane is like that luma: 1 is the same."""
+    with av.open(str(path)) as container:
+        last = [luma(frame).astype(float) for frame in container.decode(video=0)][-1]
+    bottom = pane.y + pane.height
+    there = last[bottom - image.shape[0] : bottom, pane.x : pane.x + image.shape[1]]
+    return float(np.corrcoef(there.ravel(), image.ravel())[0, 1])
 
 
 def even(path: Path, fps: int = 30) -> None:
@@ -52,30 +68,45 @@ def moving(path: Path, pane: Pane, participant: int, from_s: float, to_s: float)
 
 
 async def test_scenes_change_at_the_time_of_the_call_without_a_cut(server: Server, tmp_path: Path) -> None:
+    names = {"ann": 5, "王小明": 9}
     with call(server, tmp_path) as people:
-        await people.join("ann", participant=5)
-        await people.join("bob", participant=9)
+        for name, participant in names.items():
+            await people.join(name, participant=participant)
         recording = start_mixed(people)
         await asyncio.sleep(2.5)
-        change(people, recording, scene={"background": {"color": "#c0c0c0"}})
+        calls = [change(people, recording, scene={"background": {"color": "#c0c0c0"}})]
         await asyncio.sleep(2)
-        change(people, recording, scene={"layout": {"preset": "vertical", "focus": "bob", "fit": "fit"}})
+        layout = {"preset": "vertical", "focus": "王小明", "fit": "fit"}
+        calls.append(change(people, recording, scene={"layout": layout}))
         await asyncio.sleep(2.5)
+        mark = {"x": 0, "y": 0, "width": 120, "height": 40, "text": "直播", "color": "#000000", "background": "#ffffff"}
+        written = {"size": 40, "color": "#000000", "background": "#ffffff", "opacity": 1}
+        calls.append(change(people, recording, scene={"watermarks": [mark], "names": written}))
+        await asyncio.sleep(1.5)
         timeline, files = await end_mixed(people, recording, tmp_path)
     (output,) = timeline["outputs"]
-    light, moved = [(scene["at_ns"] - output["start_ns"]) / 1e9 for scene in timeline["scenes"]]
+    for scene, (before_ns, after_ns) in zip(timeline["scenes"], calls, strict=True):
+        assert before_ns <= scene["at_ns"] <= after_ns  # what is shown from then on is shown from the call on
+    light, moved, marked = [(scene["at_ns"] - output["start_ns"]) / 1e9 for scene in timeline["scenes"]]
     path = files["mp4"][0]
     even(path)
     corner = brightness(path, 0, 0)
     assert all((value > 128) == (at_s >= light) for at_s, value in corner if at_s < moved)
-    names = {"ann": 5, "bob": 9}
     for name, pane in panes(list(names)).items():
         assert moving(path, pane, names[name], 0.2, moved) > (moved - 0.2) * 25
         assert moving(path, pane, names[name], moved, 60) == 0
-    new = panes(list(names), Layout(preset=Preset.VERTICAL, focus="bob", fit=Fit.FIT))
+    new = panes(list(names), Layout(preset=Preset.VERTICAL, focus="王小明", fit=Fit.FIT))
     for name, pane in new.items():
         assert moving(path, pane, names[name], 0, moved) == 0
         assert moving(path, pane, names[name], moved, moved + 2) >= 50
+        white = brightness(path, pane.x, pane.y + pane.height - 12)  # the label's margin
+        assert all((value > 226) == (at_s >= marked) for at_s, value in white if at_s > moved)
+    assert all((value > 226) == (at_s >= marked) for at_s, value in corner if at_s > moved)
+    sheet = label("王小明", Names(**written), 300)
+    assert sheet is not None
+    drawn = empty(sheet.width, sheet.height)
+    sheet.lay_over(drawn, 0, 0)
+    assert alike(path, new["王小明"], drawn.y) > 0.9
 
 
 async def test_a_pause_is_cut_out_and_the_rest_is_even_and_in_step(server: Server, tmp_path: Path) -> None:
