@@ -117,6 +117,7 @@ class File(Base):
         Index("files_due", "state", "due_ns"),
         Index("files_pending", "recording", "state", "due_ns"),
         Index("files_recording", "recording", "output", "rendition", "number"),
+        Index("files_role", "recording", "role", "output"),  # most of a recording's rows are segments
     )
 
 

@@ -31,7 +31,7 @@ async def test_migrations_make_the_tables_of_the_code() -> None:
     await database.close()
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
 async def test_a_database_of_an_earlier_version_keeps_its_recordings(revision: str) -> None:
     database = Database("sqlite://")
     await upgrade(database.engine, revision)
@@ -40,6 +40,7 @@ async def test_a_database_of_an_earlier_version_keeps_its_recordings(revision: s
         numbers = {column["name"] for column in columns if column["type"].python_type is int}
         values = {column["name"]: 7 if column["name"] in numbers else "x" for column in columns}
         values |= {"id": "r", "app": "a", "spec": "{}", "labels": "{}", "dialect_data": "{}", "destination": None}
+        values |= {name: None for name in ("library", "match") if name in values}
         names = ", ".join(values)
         await connection.execute(text("INSERT INTO apps (id, secrets, key_hash, defaults, created_ns) VALUES "
                                       "('a', x'00', 'h', '{}', 1)"))  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import bindparam, exists, or_, select
+from sqlalchemy.orm import Session
 
 from reelroom.deliver.outbox import NEVER_NS
 from reelroom.dialects.agora.answers import Index
@@ -14,8 +15,24 @@ from reelroom.domain.naming import Names
 from reelroom.domain.recording import Format, RecordingSpec, Source
 from reelroom.store import tables
 from reelroom.store.db import Database
+from reelroom.store.tables import FILES
 
 WAITING = ("pending", "uploading")
+_file = FILES.c
+_mine = _file.recording == bindparam("recording")
+_waits = _mine & _file.state.in_(WAITING)
+_of = FILES.alias("of").c
+_sliced = exists().where(_of.recording == _file.recording, _of.output == _file.output, _of.role == "segment")
+_INDEXES = (
+    select(_file.key, _file.line)
+    .where(_mine, _file.role.in_(bindparam("roles", expanding=True)), or_(_file.role != "playlist", _sliced))
+    .order_by(_file.id)
+)
+_STATES = select(
+    exists().where(_mine, _file.state == "uploaded").label("uploaded"),
+    exists().where(_waits, _file.role != "file", _file.due_ns < NEVER_NS).label("waiting"),
+    exists().where(_waits, _file.error != "").label("failing"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,27 +46,20 @@ class Files:
 
 
 async def listed(database: Database, recording: tables.Recording) -> Files:
-    file = tables.File
-    mine = file.recording == recording.id
     roles = ("playlist", "joined") if recording.dialect_data.get("postponed") else ("playlist", "joined", "file")
-    waits = mine & file.state.in_(WAITING)
-    async with database.reading() as session:
-        sliced = set((await session.scalars(select(file.output).where(mine, file.role == "segment").distinct())).all())
-        indexes = (await session.scalars(select(file).where(mine, file.role.in_(roles)))).all()
-        uploaded = await session.scalar(select(file.id).where(mine, file.state == "uploaded").limit(1))
-        recorded = (waits, file.role != "file", file.due_ns < NEVER_NS)
-        waiting = await session.scalar(select(file.id).where(*recorded).limit(1))
-        failing = await session.scalar(select(file.id).where(waits, file.error != "").limit(1))
-    return Files(
-        [
-            Index(row.key, row.line["identity"], row.line["kind"], row.line["start_ns"])
-            for row in indexes
-            if row.role != "playlist" or row.output in sliced
-        ],
-        uploaded is not None,
-        waiting is not None,
-        failing is not None,
-    )
+
+    def look(session: Session) -> Files:
+        connection = session.connection()
+        indexes = connection.execute(_INDEXES, {"recording": recording.id, "roles": roles})
+        said = connection.execute(_STATES, {"recording": recording.id}).one()
+        return Files(
+            [Index(key, line["identity"], line["kind"], line["start_ns"]) for key, line in indexes],
+            uploaded=bool(said.uploaded),
+            waiting=bool(said.waiting),
+            failing=bool(said.failing),
+        )
+
+    return await database.look(look)
 
 
 def known_name(recording: tables.Recording) -> str | None:

@@ -296,8 +296,7 @@ class Sessions:
         return session
 
     async def _recording(self, app: AppContext, sid: str) -> tables.Recording | None:
-        async with self._context.database.reading() as session:
-            row = await session.get(tables.Recording, sid)
+        row = await self._context.recordings.find(sid)
         return row if row is not None and row.app == app.id else None
 
     async def _running(self, app: AppContext) -> int:
