@@ -6,32 +6,13 @@ import re
 import time
 from typing import Any
 
-from tests.clients.agora_calls import APPID, CUSTOMER, SECRET, publishing, receiver, server, storage_config
+from tests.clients.agora_calls import publishing, receiver, server, storage_config
+from tests.clients.agora_client import mix
 from tests.clients.agora_curl import Curl
 from tests.clients.recorded import corners, probe, red
 from tests.needs import need
-from tests.servers import Server
 
 LATER_S = 60.0  # nothing takes longer, even where others keep the machine busy
-
-
-def client(running: Server) -> Any:
-    from agora_rest_client.core.domain import Domain, EndpointRegion
-    from agora_rest_client.services.cloud_recording.v1.mix_recording import mix_recording_client
-
-    class Here(Domain):
-        def run(self, logger: Any) -> None:  # the original resolves the vendor's hosts, for ever
-            self.set_logger(logger)
-
-        def get_domain_list(self) -> list[str]:
-            return [running.url.removeprefix("http://")]
-
-    class Client(mix_recording_client.MixRecordingClient):  # type: ignore[misc]
-        def get_api_url(self, *args: Any, **named: Any) -> str:
-            return str(super().get_api_url(*args, **named)).replace("https://", "http://", 1)
-
-    builder = Client().with_app_id(APPID).with_credential_basic_auth(CUSTOMER, SECRET)
-    return builder.with_domain(Here(EndpointRegion.US.value, None)).build()
 
 
 def until(look: Any) -> Any:
@@ -47,7 +28,7 @@ def test_a_call_is_mixed_with_the_vendors_client_and_its_layout_changes_in_the_s
     from agora_rest_client.services.cloud_recording.v1.mix_recording import api_start, api_update, api_update_layout
 
     with server(storage="app") as running, publishing(running, "room-7", "41", "57"):
-        agora = client(running)
+        agora = mix(running)
         resource_id = agora.acquire("room-7", "900001", resource_expired_hour=24).resourceId
         transcoding = api_start.api_start.TranscodingConfig(
             width=640, height=360, fps=15, bitrate=500, mixedVideoLayout=1, backgroundColor="#0000FF"

@@ -8,31 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.clients.agora_calls import APPID, CUSTOMER, SECRET, publishing, server, storage_config
+from tests.clients.agora_calls import publishing, server, storage_config
+from tests.clients.agora_client import individual
 from tests.needs import need
 from tests.servers import Server
 
 KINDS = ("audio", "video", "av")  # of streamMode "standard"
-
-
-def client(running: Server, region: str | None = None, secret: str = SECRET) -> Any:
-    """The client as it comes, except that its host names, which are fixed in it, are this server's address."""
-    from agora_rest_client.core.domain import Domain, EndpointRegion
-    from agora_rest_client.services.cloud_recording.v1.individual_recording import individual_recording_client
-
-    class Here(Domain):
-        def run(self, logger: Any) -> None:  # the original resolves the vendor's hosts, for ever
-            self.set_logger(logger)
-
-        def get_domain_list(self) -> list[str]:
-            return [running.url.removeprefix("http://")]
-
-    class Client(individual_recording_client.IndividualRecordingClient):  # type: ignore[misc]
-        def get_api_url(self, *args: Any, **named: Any) -> str:
-            return str(super().get_api_url(*args, **named)).replace("https://", "http://", 1)
-
-    builder = Client().with_app_id(APPID).with_credential_basic_auth(CUSTOMER, secret)
-    return builder.with_domain(Here(EndpointRegion.US.value, region)).build()
 
 
 def test_a_call_is_recorded_with_the_vendors_client() -> None:
@@ -40,7 +21,7 @@ def test_a_call_is_recorded_with_the_vendors_client() -> None:
     from agora_rest_client.services.cloud_recording.v1.individual_recording import api_start, api_update
 
     with server(storage="app") as running, publishing(running, "room-7", "41", "57"):
-        agora = client(running)
+        agora = individual(running)
         resource_id = agora.acquire("room-7", "900001", resource_expired_hour=24).resourceId
         config = api_start.RecordingConfig(channelType=1, streamTypes=2, streamMode="standard", maxIdleTime=60)
         started = agora.start(resource_id, "room-7", "900001", "", storage_config(), recording_config=config)
@@ -110,7 +91,7 @@ def test_errors_and_regions_reach_the_vendors_client() -> None:
     from agora_rest_client.services.cloud_recording.v1.individual_recording import api_start
 
     with server(storage="app") as running:
-        agora = client(running, region="na")
+        agora = individual(running, region="na")
         resource_id = agora.acquire("room-8", "900001").resourceId
 
         def refused(act: Any, status: int, code: int | None) -> str:
@@ -134,5 +115,5 @@ def test_errors_and_regions_reach_the_vendors_client() -> None:
         refused(lambda: agora.stop(resource_id, sid, "room-8", "900001"), 206, 435)
         refused(lambda: agora.stop(resource_id, sid, "room-8", "900001"), 400, 49)
         refused(lambda: agora.query(resource_id, sid), 404, 404)
-        wrong = client(running, secret="wrong")
+        wrong = individual(running, secret="wrong")
         assert "Invalid authentication credentials" in refused(lambda: wrong.acquire("room-8", "1"), 401, None)

@@ -26,24 +26,40 @@ async def delivered(context: Context, row: tables.Recording, identifiers: dict[s
     ServiceError 50 when neither is so in time, 435 when nothing was recorded. What is made after the end is not
     waited for.
     """
-    postpones = bool(row.dialect_data.get("postponed"))
     began = time.monotonic()
-    while True:
-        passed_s = time.monotonic() - began
-        left_s = (BACKUP_AFTER_S if passed_s < BACKUP_AFTER_S else STOP_WAIT_S) - passed_s
-        pause_s = max(min(left_s, POLL_S) if postpones else left_s, 0.0)
-        state = State((await context.recordings.wait(row.app, row.id, ENDED, pause_s)).state)
-        files = await listed(context.database, row)
-        passed_s = time.monotonic() - began
-        uploaded = state in ENDED or (postpones and state not in ACTIVE and not files.waiting)
-        refused = files.failing and state is State.UPLOADING and passed_s >= BACKUP_AFTER_S
-        if uploaded or refused:
+    for limit_s in (BACKUP_AFTER_S, STOP_WAIT_S):
+        state, files = await _wait(context, row, began + limit_s)
+        if state in ENDED or _stored(row, state, files):
+            uploading = "uploaded"
             break
-        if passed_s >= STOP_WAIT_S:
-            raise errors.upload_timeout(**identifiers)
+        if files.failing and state is State.UPLOADING:
+            uploading = "backuped"
+            break
+    else:
+        raise errors.upload_timeout(**identifiers)
     if not files.indexes:
         raise errors.no_recorded_data(**identifiers)
-    return ("uploaded" if uploaded else "backuped"), files
+    return uploading, files
+
+
+async def _wait(context: Context, row: tables.Recording, until_s: float) -> tuple[State, Files]:
+    """The recording's state and files once what was recorded is in storage, or at `until_s` (monotonic)."""
+    while True:
+        left_s = max(until_s - time.monotonic(), 0.0)
+        pause_s = min(left_s, POLL_S) if _postpones(row) else left_s
+        state = State((await context.recordings.wait(row.app, row.id, ENDED, pause_s)).state)
+        files = await listed(context.database, row)
+        if state in ENDED or _stored(row, state, files) or time.monotonic() >= until_s:
+            return state, files
+
+
+def _postpones(row: tables.Recording) -> bool:
+    return bool(row.dialect_data.get("postponed"))
+
+
+def _stored(row: tables.Recording, state: State, files: Files) -> bool:
+    """All but what is made after the end is in storage."""
+    return _postpones(row) and state not in ACTIVE and not files.waiting
 
 
 async def misplaced(context: Context, row: tables.Recording, call: str) -> None:
