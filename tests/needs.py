@@ -61,6 +61,7 @@ _CHECKS: dict[str, Callable[[], str | None]] = {
     "npm": _binary("npm"),
     "aiortc": _module("aiortc"),
     "playwright": _module("playwright"),
+    "schemathesis": _module("schemathesis"),
     "seaweedfs": _script("weed"),
     "agora_rest_client": _module("agora_rest_client"),
     "tencentcloud": _module("tencentcloud"),
