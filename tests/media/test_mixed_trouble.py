@@ -34,7 +34,7 @@ def test_an_encoder_that_hangs_is_left_behind_and_the_next_one_has_one_thread_an
     fleet = Fleet(module="tests.hanging_fleet")
     bus = FakeBus(paths.ingest_socket(fleet.run, 0), pair())
     try:
-        mix = msgspec.structs.replace(SMALL, video_codec="av1")
+        mix = msgspec.structs.replace(SMALL, video_codec="av1", individual=True)
         recording = Recording(fleet, mode=Mode.MIXED, mix=mix)
         recording.start()
         wait(lambda: len(recording.lines(lines.Opened)) == 2, 60)
@@ -53,6 +53,8 @@ def test_an_encoder_that_hangs_is_left_behind_and_the_next_one_has_one_thread_an
         assert len(times) > 15 * 7
         even(times, 1 / 15)
         even(recording.times("audio", "000"), 1024 / 48_000)
+        even(recording.times("video"), 1 / 30)  # of the participant, in the same recorders
+        assert len(bus.subscribes) == 2  # each received everything once, for both
         recording.sound()
     finally:
         bus.close()
