@@ -16,6 +16,7 @@ from reelroom.store.tables import EVENTS, FILES, RECORDINGS
 
 NEVER_NS = (1 << 62) - 1  # due_ns of a row that something else will wake
 ENDED_NS = NEVER_NS + 1  # ... of one that nothing will wake any more
+REFUSALS = 3  # of an object, after which it is told that the rest is delayed
 MAX_LISTED = 1000  # files that a "recording.finished" event names; the API lists the rest
 
 _LOCKED = (
@@ -116,6 +117,22 @@ def settle(connection: Connection, recording: str) -> bool:
     return True
 
 
+def delayed(connection: Connection, recording: str, library: bool) -> bool:
+    """Tell once of a recording whose files are made and kept here, since storage does not take them; True: it is told.
+
+    Not while something has not been tried yet. They are tried on, and when all are there the recording is finished.
+    """
+    file = FILES.c
+    query = select(func.min(file.attempts), func.max(file.attempts)).where(
+        file.recording == recording, file.state.in_(("pending", "uploading")), file.due_ns < NEVER_NS
+    )
+    least, most = connection.execute(query).one()
+    if not least or most < REFUSALS:
+        return False
+    data = _files(connection, recording, library, stored=False)
+    return add_events(connection, recording, [Draft(events.UPLOAD_DELAYED, now_ns(), data, "delayed")]) > 0
+
+
 def file_data(row: Any) -> dict[str, Any]:
     """What events say of a playlist or finished file in storage; `row` has the columns of `files`."""
     line = row.line
@@ -160,12 +177,14 @@ def _media(connection: Connection, recording: str) -> dict[str, dict[str, Any]]:
     return {row.output: {name: getattr(row, name) or 0 for name in names} for row in connection.execute(query)}
 
 
-def _files(connection: Connection, recording: str, library: bool) -> dict[str, Any]:
+def _files(connection: Connection, recording: str, library: bool, *, stored: bool = True) -> dict[str, Any]:
+    """The playlists and finished files in storage; with `stored` False those that are not, too, and which are."""
     file = FILES.c
+    states = ("uploaded",) if stored else ("uploaded", "pending", "uploading")
     wanted = (
         file.recording == recording,
         file.role.in_(("playlist", "index", "joined", "file")),
-        file.state == "uploaded",
+        file.state.in_(states),
     )
     rows = connection.execute(select(FILES).where(*wanted).order_by(file.output, file.id).limit(MAX_LISTED))
     found = rows.all()
@@ -173,6 +192,10 @@ def _files(connection: Connection, recording: str, library: bool) -> dict[str, A
     listed = []
     for row in found:
         said = file_data(row) | ({"media": media_id(recording, row.key)} if library else {})
+        if not stored:
+            if row.role == "playlist" and row.output not in media:
+                continue  # it names nothing, and so never goes there
+            said["stored"] = row.state == "uploaded"
         if row.role == "playlist" and row.output in media:
             said |= media[row.output] | (
                 {"duration_ns": row.line["duration_ns"]} if row.line.get("duration_ns") else {}

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from reelroom.deliver import joined
 from reelroom.deliver.library import register
-from reelroom.deliver.outbox import ENDED_NS, NEVER_NS, add_events, file_data, lock, now_ns, settle
+from reelroom.deliver.outbox import ENDED_NS, NEVER_NS, REFUSALS, add_events, delayed, file_data, lock, now_ns, settle
 from reelroom.deliver.pending import Work, playlist_gap_ns, still_failing, tick_after, wake_playlists
 from reelroom.domain import events
 from reelroom.domain.events import Draft
@@ -77,6 +77,8 @@ def store(connection: Connection, results: Iterable[Result], failing: Collection
         if row.state == "uploading" and settle(connection, recording):
             stored.told.add(recording)
             stored.working.add(recording)
+        elif row.state == "uploading" and one.tries >= REFUSALS and delayed(connection, recording, library):
+            stored.told.add(recording)
     return stored
 
 
@@ -98,6 +100,7 @@ class _Recording:
         self._library = library
         self._stored = stored
         self._pause_max_s = pause_max_s
+        self.tries = 0  # the most often that something was refused
         self._at = now_ns()
         self._drafts: list[Draft] = []
         self._wakes: dict[str, int] = {}  # outputs whose playlists have something to say → highest number
@@ -209,6 +212,7 @@ class _Recording:
     def _failed(self, work: Work, error: str, attempts: int, failing: bool) -> bool:
         pause_s = min(FIRST_PAUSE_S * 2 ** min(attempts - 1, 20), self._pause_max_s) * random.uniform(0.8, 1.0)
         due = self._at + int(pause_s * 1e9)
+        self.tries = max(self.tries, attempts)
         values = {"attempts": attempts, "error": error, "due_ns": due}
         self._connection.execute(update(FILES).where(_file.id == work.row.id).values(**values))
         self._due(due)

@@ -208,10 +208,19 @@ async def test_sound_and_picture_apart_and_hls_in_real_time(
     assert playlist["duration"] >= 4000 and playlist["resolution_width"] == 320
 
 
-async def test_a_vendors_library_is_the_apps_own(server: Server, back: Receiver, tmp_path: Path) -> None:
+async def test_a_vendors_library_is_the_apps_own_and_wrong_keys_are_told_of(
+    server: Server, s3: servers.Server, back: Receiver, tmp_path: Path
+) -> None:
     zego = Zego(server)
     with call(server, tmp_path) as room:
         await room.join("ann")
+        refused = zego.ok(
+            "StartRecord",
+            RoomId=room.room,
+            RecordInputParams={"RecordMode": 1},
+            RecordOutputParams={"CallbackUrl": back.url},
+            StorageParams={**storage(s3, BUCKET), "AccessKeySecret": "not-the-secret"},
+        )["TaskId"]
         tasks = [
             zego.ok(
                 "StartRecord",
@@ -223,9 +232,13 @@ async def test_a_vendors_library_is_the_apps_own(server: Server, back: Receiver,
             for params in (ALIBABA_VOD, TENCENT_VOD)
         ]
         await asyncio.sleep(5)
-        assert [zego("StopRecord", TaskId=task)["Code"] for task in tasks] == [0, 0]
+        assert [zego("StopRecord", TaskId=task)["Code"] for task in (refused, *tasks)] == [0, 0, 0]
         told_of = [(await asyncio.to_thread(uploaded, back, task))[-1]["detail"]["file_info"] for task in tasks]
+        delayed = (await asyncio.to_thread(uploaded, back, refused))[-1]["detail"]
         await room.end()
+    (kept,), (file,) = delayed["file_info"], zego.ok("DescribeRecordStatus", TaskId=refused)["RecordFiles"]
+    assert (delayed["upload_status"], kept["status"], file["Status"]) == (2, 4, 4)
+    assert kept["file_id"] == file["FileId"] and "file_url" not in kept
     for task, (told_file,) in zip(tasks, told_of, strict=True):
         (file,) = zego.ok("DescribeRecordStatus", TaskId=task)["RecordFiles"]
         assert (file["Status"], file["VideoId"]) == (3, told_file["video_id"]) and file["VideoId"].isdigit()

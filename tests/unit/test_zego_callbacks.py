@@ -134,6 +134,16 @@ def test_a_lost_file_makes_the_upload_incomplete() -> None:
     assert body["detail"]["upload_status"] == 2
 
 
+def test_files_that_storage_refuses_are_told_of_and_again_when_it_has_them() -> None:
+    waits = made(events.UPLOAD_DELAYED, {"files": [FILE | {"stored": False}, FILE | {"key": "b.mp4", "stored": True}]})
+    (body,) = bodies(waits, STARTED)
+    kept, stored = sorted(body["detail"]["file_info"], key=lambda one: one["status"], reverse=True)
+    assert (body["event_type"], body["sequence"], body["detail"]["upload_status"]) == (1, 0, 2)
+    assert (kept["status"], stored["status"]) == (4, 3) and "file_url" not in kept and stored["file_url"]
+    (body,) = bodies(made(events.FINISHED, {"files": [FILE]}), STARTED, waits)
+    assert (body["sequence"], body["detail"]["upload_status"], body["detail"]["file_info"][0]["status"]) == (1, 1, 3)
+
+
 def test_a_mix_is_named_by_its_stream_and_kodo_has_no_url() -> None:
     mixed = FILE | {"identity": "", "source": "mixed"}
     (body,) = bodies(made(events.FINISHED, {"files": [mixed]}), stream="mix7", vendor=4, base_url="")

@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy import func, select
 
 from reelroom.deliver.journals import JournalBroken, read
+from reelroom.deliver.outbox import REFUSALS
 from reelroom.dialects.zego import answers
 from reelroom.dialects.zego.answers import Kept
 from reelroom.domain import lines
@@ -25,7 +26,6 @@ from reelroom.domain.recording import ACTIVE, ENDED, Format, RecordingSpec, Stat
 from reelroom.store import tables
 from reelroom.store.db import Database
 
-BACKUP_ATTEMPTS = 3  # a storage that has refused a file so often is told of; the file is kept and tried again
 _REMEMBERED = 2000  # tasks whose journal was read up to somewhere
 
 
@@ -185,7 +185,7 @@ def _status(file: tables.File) -> int:
         return answers.UPLOADED
     if file.state == "deleted":
         return answers.LOST if file.error else answers.UPLOADED
-    return answers.IN_BACKUP if file.attempts >= BACKUP_ATTEMPTS else answers.UPLOADING
+    return answers.IN_BACKUP if file.attempts >= REFUSALS else answers.UPLOADING
 
 
 def _finished(file: tables.File) -> Kept:

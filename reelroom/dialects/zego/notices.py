@@ -58,6 +58,8 @@ class Teller:
                 return self._playlist(event_id, data)
             case events.STOPPED:
                 return self._stopped(data)
+            case events.UPLOAD_DELAYED:
+                return [self._ended(data, whole=False)]
             case events.FINISHED | events.FAILED:
                 return [self._ended(data)]
         return []
@@ -87,17 +89,20 @@ class Teller:
             made.append(Notice(UPLOADING, {}))
         return made
 
-    def _ended(self, data: Mapping[str, Any]) -> Notice:
+    def _ended(self, data: Mapping[str, Any], whole: bool = True) -> Notice:
+        """`whole`: all that there is is in storage; else the rest is on this server, as it would be in a backup."""
         files = [_file(one) for one in data.get("files", ()) if one["role"] in ("playlist", "file")]
         listed = [self._info(kept) for kept in sorted(files, key=lambda kept: (kept.start_ns, kept.key))]
-        return Notice(UPLOADED, {"upload_status": 2 if self._lost else 1, "file_info": listed})
+        return Notice(UPLOADED, {"upload_status": 2 if self._lost or not whole else 1, "file_info": listed})
 
     def _info(self, kept: Kept) -> dict[str, Any]:
         user, stream = answers.names(kept, self._kept["stream"])
         vendor = self._kept.get("vendor")
-        url = {} if vendor in WITHOUT_URL else {"file_url": object_url(self._kept.get("base_url", ""), kept.key)}
-        if vendor == TENCENT_VOD:
-            url = {"file_url": ""}  # made anew, and for a time, whenever somebody asks
+        url = {}
+        if kept.status == answers.UPLOADED and vendor not in WITHOUT_URL:
+            # Of the library they are made anew, and for a time, whenever somebody asks.
+            base_url = "" if vendor == TENCENT_VOD else self._kept.get("base_url", "")
+            url = {"file_url": object_url(base_url, kept.key)}
         return {
             "user_id": user,
             "user_name": user,
@@ -112,7 +117,7 @@ class Teller:
             "resolution_height": kept.height,
             "media_track_type": kept.tracks,
             "begin_timestamp": kept.start_ns // 1_000_000,
-            "status": answers.UPLOADED,
+            "status": kept.status,
         }
 
 
@@ -130,6 +135,7 @@ def _file(data: Mapping[str, Any]) -> Kept:
         width=data.get("width") or 0,
         height=data.get("height") or 0,
         media=data.get("media", ""),
+        status=answers.UPLOADED if data.get("stored", True) else answers.IN_BACKUP,
     )
 
 
@@ -144,6 +150,7 @@ SILENT = frozenset(events.TYPES) - {
     events.IMAGE_MISSING,
     events.STREAM_MISSING,
     events.FILE_UPLOADED,
+    events.UPLOAD_DELAYED,
     events.STOPPED,
     events.FINISHED,
     events.FAILED,
