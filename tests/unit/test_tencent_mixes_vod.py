@@ -145,6 +145,7 @@ async def test_places_for_the_picture_or_the_sound_alone(server: Server) -> None
         ({"LayoutParams": {"Template": 4}}, "MissingParameter.PresetLayoutConfig"),
         ({"LayoutParams": {"Template": 3}}, "InvalidParameter.SmallVideoLayoutParams"),
         ({"LayoutParams": {"MainVideoStreamType": 2}}, "InvalidParameter.MainVideoStreamType"),
+        ({"PublishCdnParams": {"BizId": -1, "PublishCdnUrls": ["rtmp://x/y"]}}, "InvalidParameter.BizId"),
         ({"PublishCdnParams": {"BizId": 1, "PublishCdnUrls": []}}, "MissingParameter.PublishCdnUrls"),
         ({"PublishCdnParams": {"BizId": 1, "PublishCdnUrls": ["http://x"]}}, "InvalidParameter.PublishCdnUrls"),
     ],
@@ -254,7 +255,8 @@ async def test_details_and_deletion(server: Server) -> None:
     assert only["MediaInfoSet"][0]["BasicInfo"] is None
     await server.ok("DescribeMediaInfos", {"FileIds": [id], "Filters": ["mpsAiMediaInfo", "knowledgeBasesInfo"]})
     await server.refused("DescribeMediaInfos", {"FileIds": [id], "Filters": ["all"]}, "InvalidParameterValue.Filters")
-    await server.refused("DescribeMediaInfos", {"FileIds": []}, "InvalidParameterValue.FileIds")
+    await server.refused("DescribeMediaInfos", {"FileIds": []}, "InvalidParameterValue.FileIdsEmpty")
+    await server.refused("DescribeMediaInfos", {"FileIds": ["1"] * 21}, "InvalidParameterValue.FileIdsOverLimit")
     await server.refused("DescribeMediaInfos", {}, "MissingParameter")
     part = {"FileId": id, "DeleteParts": [{"Type": "TranscodeFiles"}]}
     await server.refused("DeleteMedia", part, "UnsupportedOperation")

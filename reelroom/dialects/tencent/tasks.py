@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, case, func, select
+from sqlalchemy.orm import Session
 
 from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
 from reelroom.control.new_recording import NewRecording
+from reelroom.control.recorded import SLICED
 from reelroom.control.recordings import SceneChange
 from reelroom.dialects.tencent import answers, errors, images, mixing, translate, usersig
 from reelroom.dialects.tencent.recordings import CLOUD, DIALECT, active, check_app, mark_stopped, people, told
@@ -36,6 +38,15 @@ from reelroom.domain.recording import ACTIVE, ENDED, State, StopReason
 from reelroom.store import tables
 
 TWICE = "the same UserId entered the room again"  # how a task ends of which somebody else has the name
+
+_ADDED, _REMOVED = events.TRACK["added"], events.TRACK["removed"]
+_event = tables.EVENTS.c
+_FLOWING = select(func.sum(case((_event.type == _ADDED, 1), else_=-1))).where(
+    _event.recording == bindparam("recording"), _event.type.in_((_ADDED, _REMOVED))
+)
+_PLAYLISTS = select(tables.File).where(
+    tables.File.recording == bindparam("recording"), tables.File.role == "playlist", SLICED
+)
 
 
 class Tasks:
@@ -68,7 +79,11 @@ class Tasks:
                     await self._end(app, row.id, TWICE)
             if taken:  # the vendor's room throws out whoever entered first, and that one comes back
                 await self._end(app, task, TWICE)
-        if asked.spec.mix is not None and asked.images and (begun := await self._row(task)) is not None:
+        if (
+            asked.spec.mix is not None
+            and asked.images
+            and (begun := await self._context.recordings.find(task)) is not None
+        ):
             shown = msgspec.convert(begun.spec["mix"], Mix).scene
             await images.tell_missing(self._context, task, asked.spec.mix.scene, shown, asked.images)
         return {"TaskId": task}
@@ -158,13 +173,9 @@ class Tasks:
 
     # what they have in common
 
-    async def _row(self, task: str) -> tables.Recording | None:
-        async with self._context.database.reading() as session:
-            return await session.get(tables.Recording, task)
-
     async def _task(self, app: AppContext, task: str) -> tables.Recording:
         """The recording, for as long as calls may name it (ResourceExpiredHour)."""
-        row = await self._row(task)
+        row = await self._context.recordings.find(task)
         if row is None or row.app != app.id or row.dialect != DIALECT or row.dialect_data.get("kind") != CLOUD:
             raise errors.no_task(task)
         if time.time_ns() >= int(row.dialect_data["expires_ns"]):
@@ -179,14 +190,10 @@ class Tasks:
 
     async def _media(self, task: str) -> tuple[int, Sequence[tables.File]]:
         """How many tracks flow now, and the playlists that have something in them."""
-        event, file = tables.Event, tables.File
-        added, removed = events.TRACK["added"], events.TRACK["removed"]
-        changes = select(event.type, func.count()).where(event.recording == task, event.type.in_((added, removed)))
-        async with self._context.database.reading() as session:
-            counts: dict[str, int] = {
-                str(kind): int(count) for kind, count in await session.execute(changes.group_by(event.type))
-            }
-            tracks = counts.get(added, 0) - counts.get(removed, 0)
-            sliced = select(file.output).where(file.recording == task, file.role == "segment").distinct()
-            found = select(file).where(file.recording == task, file.role == "playlist", file.output.in_(sliced))
-            return tracks, (await session.scalars(found)).all()
+        asked = {"recording": task}
+
+        def look(session: Session) -> tuple[int, Sequence[tables.File]]:
+            flow = session.connection().scalar(_FLOWING, asked)
+            return int(flow or 0), session.scalars(_PLAYLISTS, asked).all()
+
+        return await self._context.database.look(look)

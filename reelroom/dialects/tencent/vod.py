@@ -12,7 +12,14 @@ from reelroom.control.errors import ControlError
 from reelroom.control.library import MediaQuery
 from reelroom.dialects.tencent import answers, errors, translate
 from reelroom.dialects.tencent.settings import sdk_app_id, settings
-from reelroom.dialects.tencent.wire_vod import MAX_RESULTS, DeleteMedia, DescribeMediaInfos, SearchMedia, TimeRange
+from reelroom.dialects.tencent.wire_vod import (
+    MAX_DESCRIBED,
+    MAX_RESULTS,
+    DeleteMedia,
+    DescribeMediaInfos,
+    SearchMedia,
+    TimeRange,
+)
 from reelroom.store import tables
 
 DIALECT = "tencent"
@@ -47,6 +54,10 @@ class Vod:
         return {"TotalCount": min(total, MAX_RESULTS), "MediaInfoSet": self._infos(app, rows, request.Filters, host)}
 
     async def describe(self, app: AppContext, request: DescribeMediaInfos, host: str) -> dict[str, Any]:
+        if not request.FileIds:
+            raise errors.invalid_value("FileIdsEmpty", "FileIds must name a file.")
+        if len(request.FileIds) > MAX_DESCRIBED:
+            raise errors.invalid_value("FileIdsOverLimit", f"FileIds must be at most {MAX_DESCRIBED}.")
         found = await self._mine(app, request.FileIds, request.SubAppId)
         rows = [found[id] for id in dict.fromkeys(request.FileIds) if id in found]
         missing = [id for id in dict.fromkeys(request.FileIds) if id not in found]

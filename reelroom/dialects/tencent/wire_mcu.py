@@ -125,6 +125,7 @@ def code(path: str) -> str:
     known = {
         "RoomId": "RoomId",
         "StrRoomId": "StrRoomId",
+        "PublishCdnParams.BizId": "BizId",
         "OutputParams.StreamId": "StreamId",
         "OutputParams.RecordId": "RecordId",
         "OutputParams.PureAudioStream": "PureAudioStream",

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from reelroom.dialects.tencent.wire import Given, Text, Wire, plain
 
 MAX_RESULTS = 5000
+MAX_DESCRIBED = 20  # files at a time
 Ten = Annotated[list[Given], Field(max_length=10)]
 FileName = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(plain)]  # a FileId
 Hundred = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(plain)]
@@ -66,7 +67,7 @@ class SearchMedia(Wire):
 
 
 class DescribeMediaInfos(Wire):
-    FileIds: Annotated[list[Given], Field(min_length=1, max_length=20)]
+    FileIds: list[Given]  # 1 to MAX_DESCRIBED; none and too many have codes of their own
     SubAppId: Number = 0
     Filters: Annotated[list[Given], Field(max_length=20)] | None = None
 
