@@ -125,7 +125,7 @@ async def test_objects_may_come_with_dots_and_with_zeros_for_what_is_not_set(ser
         "AppId": "dev",
         "ChannelId": "room1024",
         "SubscribeParams.SubscribeUserIdList.2.UserId": "userB",
-        "SubscribeParams.SubscribeUserIdList.10.UserId": "userC",
+        "SubscribeParams.SubscribeUserIdList.10.UserId": "0",
         "SubscribeParams.SubscribeUserIdList.1.UserId": "userA",
         "SubscribeParams.SubscribeUserIdList.1.StreamType": "0",
         "RecordParams.RecordMode": "0",
@@ -143,7 +143,7 @@ async def test_objects_may_come_with_dots_and_with_zeros_for_what_is_not_set(ser
     answer = await server.live("StartRtcCloudRecording", **parameters)
     assert answer.status_code == 200, answer.text
     spec = server.recorders.specs[-1]
-    assert spec.subscription.each[Source.CAMERA].include == ("userA", "userB", "userC")
+    assert spec.subscription.each[Source.CAMERA].include == ("userA", "userB", "0")
     assert spec.split_s == 7200 and spec.naming.files["mp4"].startswith("dir1/")
 
 

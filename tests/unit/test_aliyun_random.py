@@ -6,14 +6,19 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Iterator
+from email.utils import formatdate
 from typing import Any
+from urllib.parse import urlencode
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.aliyun_server import LIVE, RTC, TASK, TEMPLATE, Server, serving, wire
+from reelroom.dialects.aliyun_rtc import mns
+from tests.unit.aliyun_server import ID, LIVE, RTC, SECRET, TASK, TEMPLATE, Server, serving, wire
 
 QUICK = settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 CODE = re.compile(r"[A-Z][A-Za-z]*(\.[A-Za-z]+)*")
@@ -30,10 +35,10 @@ class Driver:
 
 
 @pytest.fixture(scope="module")
-def call() -> Iterator[Driver]:
+def call(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
     with asyncio.Runner() as runner:
         stack = contextlib.AsyncExitStack()
-        server = runner.run(stack.enter_async_context(serving()))
+        server = runner.run(stack.enter_async_context(serving(tmp_path_factory.mktemp("recordings"))))
         yield Driver(runner, server)
         runner.run(stack.aclose())
 
@@ -63,10 +68,13 @@ def valid(draw: st.DrawFn) -> dict[str, Any]:
     people = draw(users([0, 1, 2] if mixed else [0, 1]))
     people[0]["StreamType"] = 0
     formats = draw(st.lists(st.sampled_from(["HLS", "mp4", "Mp3"]), unique=True, max_size=3))
+    formats += ["MP4"] * (bool(formats) and draw(st.integers(0, 2)))
     files = []
-    for format_ in formats:
+    for number, format_ in enumerate(formats):
         info: dict[str, Any] = {"Format": format_}
-        if draw(st.booleans()):
+        if formats.count(format_) > 1 or format_ == "mp4":
+            info["FilePathPrefix"] = [str(number)]
+        elif draw(st.booleans()):
             info["FilePathPrefix"] = draw(st.lists(st.text("abc019", min_size=1, max_size=8), max_size=3))
         if draw(st.booleans()):
             info["FileNamePattern"] = draw(st.sampled_from(["{AppId}_{StartTime}", "x{ChannelId}{UserId}{SourceType}"]))
@@ -74,11 +82,16 @@ def valid(draw: st.DrawFn) -> dict[str, Any]:
             info |= {"SliceDuration": draw(st.integers(10, 30)), "SliceNamePattern": "s{StartTime}_{Sequence}"}
         files.append(info)
     told = draw(st.lists(st.sampled_from(["HLS", *formats]), max_size=2, unique=True))
+    kind = draw(st.sampled_from([0, 0, 1]))  # pictures alone have no MP3, and nobody's sound alone
     request: dict[str, Any] = {
         "AppId": "dev",
         "ChannelId": draw(name),
         "SubscribeParams": {"SubscribeUserIdList": people},
-        "RecordParams": {"RecordMode": int(mixed), "MaxFileDuration": draw(st.integers(180, 7200))},
+        "RecordParams": {
+            "RecordMode": int(mixed),
+            "StreamType": kind,
+            "MaxFileDuration": draw(st.integers(180, 7200)),
+        },
         "StorageParams": {
             "StorageType": 1,
             "OSSParams": {"OSSEndpoint": "oss-cn-shanghai.aliyuncs.com", "OSSBucket": "rec"},
@@ -114,11 +127,30 @@ def valid(draw: st.DrawFn) -> dict[str, Any]:
     return request
 
 
+def dotted(value: Any, name: str) -> dict[str, str]:
+    """As clients send it that have no JSON: with zeros and empty text for what nobody has set."""
+    if isinstance(value, dict):
+        return {key: text for one, inner in value.items() for key, text in dotted(inner, f"{name}.{one}").items()}
+    if isinstance(value, list):
+        return {key: text for n, inner in enumerate(value, 1) for key, text in dotted(inner, f"{name}.{n}").items()}
+    return {name: "" if value is None else str(value)}
+
+
 @QUICK
-@given(request=valid())
-def test_valid_starts_of_live_are_answered(call: Driver, request: dict[str, Any]) -> None:
-    answer = call(LIVE, "StartRtcCloudRecording", wire(request))
+@given(request=valid(), flat=st.booleans())
+def test_valid_starts_of_live_are_answered(call: Driver, request: dict[str, Any], flat: bool) -> None:
+    parameters = wire(request)
+    if flat:
+        parameters = {name: text for one in request for name, text in dotted(request[one], one).items()}
+    answer = call(LIVE, "StartRtcCloudRecording", parameters)
     assert answer.status_code == 200, answer.text
+    task = answer.json()["TaskId"]
+    update = {name: parameters[name] for name in parameters if name.startswith(("SubscribeParams", "MixLayoutParams"))}
+    if request["RecordParams"]["StreamType"] == 1:
+        update = {name: text for name, text in update.items() if name.startswith("Sub")}
+    answer = call(LIVE, "UpdateRtcCloudRecording", {"TaskId": task, **update})
+    assert answer.status_code == 200, answer.text
+    assert call(LIVE, "StopRtcCloudRecording", {"TaskId": task}).json()["TaskId"] == task
 
 
 junk = st.recursive(
@@ -154,14 +186,18 @@ ACTIONS = [
     for action in (
         "AddRecordTemplate", "UpdateRecordTemplate", "DeleteRecordTemplate", "DescribeRecordTemplates",
         "StartRecordTask", "UpdateRecordTask", "StopRecordTask", "DescribeRecordFiles", "CreateRecordIndexFiles",
+        "DescribeRecordTasks", "CreateMPULayout", "ModifyMPULayout", "DeleteMPULayout", "DescribeMPULayoutInfoList",
+        "DescribeMPULayoutInfo", "DescribeMPULayoutList", "DescribeSystemLayoutList",
     )
 ]  # fmt: skip
 ACTIONS += [(LIVE, f"{what}RtcCloudRecording") for what in ("Update", "Stop")]
 ACTIONS += [(LIVE, "DescribeRtcCloudRecordingFiles")]
 NAMES = [
     *TEMPLATE, *TASK, "TemplateId", "DelayStopTime", "MixMode", "UserPanes.1.PaneId", "UserPanes.1.UserId",
-    "UserPanes.1.Images.1.Url", "SubSpecUsers.1", "SubSpecUsers", "Backgrounds.1.X", "Watermarks.1.Alpha",
-    "ClockWidgets.1.FontSize", "TaskIds.1", "StartTime", "EndTime", "PageNum", "PageSize", "SubscribeParams", "a.b.1",
+    "UserPanes.1.Images.1.Url", "UserPanes.1.Texts.1.Text", "UserPanes.1.Texts", "Status", "LayoutId", "AudioMixCount",
+    "Panes.1.PaneId", "Panes.1.Width", "Panes.1.Height", "Panes.1.ZOrder", "Panes", "Backgrounds.1.Url",
+    "SubSpecUsers.1", "SubSpecUsers", "Backgrounds.1.X", "Watermarks.1.Alpha", "ClockWidgets.1.FontSize", "TaskIds.1",
+    "StartTime", "EndTime", "PageNum", "PageSize", "SubscribeParams", "a.b.1",
 ]  # fmt: skip
 
 
@@ -179,6 +215,7 @@ def test_random_parameters_get_answers_or_the_vendors_errors(
     encode=st.sampled_from([0, 1, 52, 53, 54]),
     layouts=st.lists(st.sampled_from([1, 2, 5, 6]), unique=True, min_size=1),
     color=st.integers(0, 0xFFFFFF),
+    pictures=st.lists(st.tuples(fraction, fraction, st.integers(0, 100), st.integers(0, 1)), max_size=4),
     delay=st.integers(1, 86_400),
     mode=st.integers(0, 1),
     task=st.text("abcXYZ019_-", min_size=20, max_size=55),
@@ -190,6 +227,7 @@ def test_valid_templates_and_tasks_of_rtc_are_answered(
     encode: int,
     layouts: list[int],
     color: int,
+    pictures: list[tuple[Any, Any, int, int]],
     delay: int,
     mode: int,
     task: str,
@@ -200,9 +238,15 @@ def test_valid_templates_and_tasks_of_rtc_are_answered(
         "BackgroundColor": str(color), "DelayStopTime": str(delay), "EnableM3u8DateTime": "True",
         **{f"LayoutIds.{n}": str(one) for n, one in enumerate(layouts, 1)},
     }  # fmt: skip
+    named = {f"SubSpecUsers.{n}": one for n, one in enumerate(people, 1)}
+    for n, (x, y, order, shown) in enumerate(pictures, 1):
+        marks = {"X": str(x), "Y": str(y), "ZOrder": str(order)}
+        pane = {f"UserPanes.{n}.Texts.1.{key}": text for key, text in marks.items()}
+        named |= pane | {f"UserPanes.{n}.PaneId": str(n), f"UserPanes.{n}.Texts.1.Text": f"t{n}"}
+        marks |= {"Display": str(shown), "Url": "http://127.0.0.1:9/a.png"}
+        template |= {f"{what}.{n}.{key}": text for what in ("Backgrounds", "Watermarks") for key, text in marks.items()}
     made = call(RTC, "AddRecordTemplate", template)
     assert made.status_code == 200, made.text
-    named = {f"SubSpecUsers.{n}": one for n, one in enumerate(people, 1)}
     started = {"AppId": "dev", "ChannelId": "c", "TaskId": task, "TemplateId": made.json()["TemplateId"]}
     answer = call(RTC, "StartRecordTask", started | named | {"MixMode": str(mode)})
     assert answer.status_code == 200, answer.text
@@ -210,3 +254,89 @@ def test_valid_templates_and_tasks_of_rtc_are_answered(
         assert call(RTC, "StopRecordTask", {"AppId": "dev", "TaskId": task}).status_code == 200
     deleted = call(RTC, "DeleteRecordTemplate", {"AppId": "dev", "TemplateId": started["TemplateId"]})
     assert deleted.status_code == 200
+
+
+@st.composite
+def shapes(draw: st.DrawFn) -> dict[str, str]:
+    flat = {"AppId": "dev", "AudioMixCount": str(draw(st.integers(0, 6))), "Name": draw(name)}
+    count = draw(st.integers(1, 16))
+    major = draw(st.integers(-1, count - 1))
+    for n, pane in enumerate(draw(st.permutations(range(count))), 1):
+        x, y = draw(st.floats(0, 0.9)), draw(st.floats(0, 0.9))
+        values: dict[str, Any] = {
+            "PaneId": pane, "MajorPane": int(pane == major), "X": x, "Y": y, "ZOrder": draw(st.integers(0, 100)),
+            "Width": draw(st.floats(0.001, 1 - x)), "Height": draw(st.floats(0.001, 1 - y)),
+        }  # fmt: skip
+        flat |= {f"Panes.{n}.{key}": str(value) for key, value in values.items()}
+    return flat
+
+
+@QUICK
+@given(shape=shapes(), task=st.text("abcXYZ019_-", min_size=30, max_size=55))
+def test_whatever_layout_can_be_is_made_and_used(call: Driver, shape: dict[str, str], task: str) -> None:
+    made = call(RTC, "CreateMPULayout", shape)
+    assert made.status_code == 200, made.text
+    used = {"LayoutId": str(made.json()["LayoutId"]), "AppId": "dev"}
+    template = {key: value for key, value in TEMPLATE.items() if not key.startswith("LayoutIds")}
+    template |= {"TaskProfile": "16IN_1080P", "LayoutIds.1": used["LayoutId"]}
+    id_ = call(RTC, "AddRecordTemplate", template).json()["TemplateId"]
+    started = {"AppId": "dev", "ChannelId": "c", "TaskId": task, "TemplateId": id_}
+    answer = call(RTC, "StartRecordTask", started)
+    assert answer.status_code == 200, answer.text
+    if "Code" not in answer.json():
+        assert call(RTC, "StopRecordTask", {"AppId": "dev", "TaskId": task}).status_code == 200
+    assert call(RTC, "DeleteRecordTemplate", {"AppId": "dev", "TemplateId": id_}).status_code == 200
+    assert call(RTC, "DeleteMPULayout", used).status_code == 200
+
+
+ACS3 = "ACS3-HMAC-SHA256 Credential={},SignedHeaders={},Signature={}"
+HEADER = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40)
+
+
+@QUICK
+@given(
+    method=st.sampled_from(["GET", "POST", "PUT", "DELETE"]),
+    query=st.dictionaries(st.sampled_from(["Action", "Version", "AccessKeyId", "Signature", "Timestamp", "x"]), TEXTS),
+    authorization=HEADER
+    | st.builds("ACS3-HMAC-SHA256 Credential={},SignedHeaders={},Signature={}".format, *[HEADER] * 3),
+    body=st.binary(max_size=40),
+    kind=st.sampled_from(["application/x-www-form-urlencoded", "application/json", "text/xml", ""]),
+)
+def test_whatever_is_sent_without_a_signature_is_refused_in_the_vendors_words(
+    call: Driver, method: str, query: dict[str, str], authorization: str, body: bytes, kind: str
+) -> None:
+    headers = {"x-acs-action": "StopRecordTask", "authorization": authorization, "content-type": kind}
+    request = call.server.http.request(method, "/", params=query, headers=headers, content=body)
+    answer = call.runner.run(request)
+    assert 400 <= answer.status_code < 500 and "Code" in answer.text, answer.text
+
+
+@QUICK
+@given(
+    method=st.sampled_from(["GET", "POST", "PUT", "DELETE"]),
+    tail=st.sampled_from(["", "/messages"]),
+    query=st.dictionaries(
+        st.sampled_from(
+            ["waitseconds", "numOfMessages", "peekonly", "ReceiptHandle", "receiptHandle", "visibilityTimeout"]
+        ),
+        st.sampled_from(["0", "-1", "31", "", "x", "true", "99999999999999999999", "é"]),  # none waits
+    ),
+    fields=st.dictionaries(
+        st.sampled_from(["MessageBody", "DelaySeconds", "VisibilityTimeout", "x"]), TEXTS, max_size=3
+    ),
+    root=st.sampled_from(["Message", "Queue", "x"]),
+    date=st.sampled_from([None, "", "x", "Mon, 01 Jan 0001 00:00:00 +2300", "Fri, 31 Dec 9999 23:59:59 -2300"]),
+)
+def test_random_calls_of_the_queues_never_are_the_servers_fault(
+    call: Driver, method: str, tail: str, query: dict[str, str], fields: dict[str, str], root: str, date: str | None
+) -> None:
+    children = "".join(f"<{key}>{escape(text)}</{key}>" for key, text in fields.items())
+    body = f"<{root}>{children}</{root}>".encode("utf-8", "replace") if method in ("POST", "PUT") else b""
+    path = f"/queues/q{tail}" + (f"?{urlencode(query)}" if query else "")
+    headers = {"date": formatdate(usegmt=True) if date is None else date, "x-mns-version": "2015-06-06"}
+    signed = mns.signature(SECRET, mns.string_to_sign(method, headers, path))
+    headers["authorization"] = f"MNS {ID}:{signed}"
+    answer = call.runner.run(call.server.http.request(method, path, headers=headers, content=body))
+    assert answer.status_code < 500, answer.text
+    if answer.status_code >= 400:
+        assert ElementTree.fromstring(answer.content).findtext(f"{{{mns.NAMESPACE}}}Code")

@@ -129,8 +129,12 @@ class TaskRequest(Wire):
 
 
 _OBJECTS = ("SubscribeParams", "RecordParams", "StorageParams", "MixTranscodeParams", "MixLayoutParams")
-#: Where 0 is a value of its own and no client's way to say that it has none.
-_ZEROS = frozenset({"RecordMode", "StorageType"})
+#: Numbers of which 0 is the default or out of range: an older client's way to say that it has none.
+_NUMBERS = frozenset(
+    {"StreamType", "SourceType", "MaxFileDuration", "SliceDuration", "AutoCompose", "FrameFillType", "RenderMode"}
+    | {"AudioBitrate", "AudioChannels", "AudioSampleRate", "VideoBitrate", "VideoFramerate", "VideoGop"}
+    | {"VideoWidth", "VideoHeight", "X", "Y", "Width", "Height", "ZOrder"}
+)
 _W = TypeVar("_W", bound=Wire)
 
 
@@ -148,15 +152,12 @@ def parse(model: type[_W], data: dict[str, Any]) -> _W:
 
 
 def _unset(value: Any, name: str = "") -> Any:
-    """An object of dotted names without what an older client sends for members that nobody set: zeros and empty text.
-
-    Zero is either a member's default or out of its range.
-    """
+    """An object of dotted names without what an older client sends for what nobody set: zeros and empty text."""
     if isinstance(value, dict):
         kept = {key: inner for key, old in value.items() if (inner := _unset(old, key)) is not None}
         return kept or None
     if isinstance(value, list):
         return [inner for old in value if (inner := _unset(old)) is not None] or None
-    if name and (value == "" or (value in ("0", "0.0") and name not in _ZEROS)):
+    if name and (value == "" or (value in ("0", "0.0") and name in _NUMBERS)):
         return None
     return value
