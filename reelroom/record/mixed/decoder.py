@@ -13,7 +13,8 @@ import av
 import structlog
 from av.codec.context import Flags
 
-AHEAD_NS = 150_000_000  # how far beyond the last time asked for is decoded: what is decoded is large
+AHEAD_NS = 200_000_000  # how far beyond the last time asked for is decoded: what is decoded is large
+LOW_NS = 40_000_000  # it goes on when no more than this is left: some pictures in one go are less work
 QUEUE_BYTES = 64 << 20  # of frames not decoded yet: more than a ring holds
 HIDDEN_BYTES = 8 << 20  # of frames of a track that is not shown
 HIDDEN_NS = 10_000_000_000  # and their time: decoding more would not be immediate any more
@@ -106,7 +107,7 @@ class PictureDecoder:
                 if self._bytes > QUEUE_BYTES or not self._queue[0].key:
                     self._lose()
                     ask = self._may_ask(room_ns)
-            if self._due(self._now_ns + AHEAD_NS):
+            if self._due(self._now_ns + LOW_NS):
                 self._wake.notify()
         if ask:
             self._on_key_wanted()
@@ -163,7 +164,7 @@ class PictureDecoder:
     def _look(self, room_ns: int) -> None:
         if room_ns > self._now_ns:
             self._now_ns = room_ns
-            if self._due(room_ns + AHEAD_NS):
+            if self._due(room_ns + LOW_NS):
                 self._wake.notify()
 
     def _due(self, room_ns: int) -> bool:
@@ -218,8 +219,9 @@ class PictureDecoder:
         while True:
             with self._lock:
                 self._busy_ns = None
-                while not self._closed and not self._due(self._now_ns + AHEAD_NS):
-                    self._wake.wait()
+                if not self._due(self._now_ns + AHEAD_NS):
+                    while not self._closed and not self._due(self._now_ns + LOW_NS):
+                        self._wake.wait()
                 if self._closed:
                     return
                 frame = self._take()

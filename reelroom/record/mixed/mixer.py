@@ -1,4 +1,4 @@
-"""The mixing thread: renders tick after tick of the recording's media time, half a second behind the room.
+"""The mixing thread: renders tick after tick of the recording's media time, half to three quarters of a second behind.
 
 Tick n is the picture at n/fps of media time, and sound is cut into frames on the same grid, so that pictures are
 evenly apart whatever was paused. A tick is rendered when everything that was sent until then should have come in;
@@ -28,6 +28,7 @@ from reelroom.record.mixed.watchdog import HUNG_NS
 
 log = structlog.get_logger()
 LATENCY_NS = 450_000_000  # a lost packet is sent again within this, a batch of the bus has come
+GROUP_NS = 250_000_000  # ticks of so long are rendered one after the other: a tenth less work than each at its own time
 OVERLOAD_NS = 10 * SECOND
 _ALONE_NS = 5 * SECOND  # so long the mix waits for an ingest that does not answer
 _AUDIO_TICKS = 10  # a second, of a mix without pictures
@@ -204,7 +205,8 @@ class Mixer:
                 if late_ns < 0:
                     self._allowed_ns = OVERLOAD_NS
                     self._tell_resumed()
-                    self._wait(-late_ns / 1e9)
+                    together_ns = min(GROUP_NS, max(0, self._stop_ns - at_ns))
+                    self._wait((together_ns - late_ns) / 1e9)
                     continue
                 if not self._feed.caught_up and not self._alone():
                     self._wait(0.02)
@@ -215,7 +217,7 @@ class Mixer:
             began_ns = time.monotonic_ns()
             self._render(at_ns, pauses)
             now_ns = time.monotonic_ns()
-            self._adapt(self._load.look(now_ns, late_ns, now_ns - began_ns))
+            self._adapt(self._load.look(now_ns, max(0, late_ns - GROUP_NS), now_ns - began_ns))
         self._finish()
 
     def _wait(self, seconds: float) -> None:
