@@ -65,6 +65,15 @@ def codecs(path: Path) -> dict[str, str]:
         return {stream.type: stream.codec_context.name for stream in container.streams}
 
 
+def length_ms(path: Path) -> float:
+    """Of the sound, by its packets."""
+    import av
+
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(audio=0) if packet.size and packet.pts is not None]
+        return float((packets[-1].pts - packets[0].pts) * packets[0].time_base * 1000)
+
+
 async def test_single_streams_come_back_as_files_of_their_own(
     server: Server, s3: servers.Server, back: Receiver, tmp_path: Path
 ) -> None:
@@ -94,6 +103,18 @@ async def test_single_streams_come_back_as_files_of_their_own(
             StorageParams=storage(s3, BUCKET),
         )
         assert again["TaskId"] == task
+        resumed = await asyncio.to_thread(
+            zego.ok,
+            "StartRecord",
+            RoomId=room.room,
+            RecordInputParams={
+                "RecordMode": 1,
+                "RecordStreamList": [{"StreamId": "ann"}],
+                "ResumeWithoutInterruption": True,
+            },
+            RecordOutputParams={"OutputFolder": "resumed"},
+            StorageParams=storage(s3, BUCKET),
+        )
         data = await asyncio.to_thread(zego.wait, task, lambda data: bool(data.get("RecordFiles")))
         assert data["Status"] == 2 and data["RecordEndTimestamp"] == 0
         (now,) = data["RecordFiles"]
@@ -106,6 +127,7 @@ async def test_single_streams_come_back_as_files_of_their_own(
         await asyncio.sleep(4)
         assert zego("StopRecord", TaskId=task)["Code"] == 0
         assert zego("StopRecord", TaskId=task)["Code"] == 300001001
+        assert zego("StopRecord", TaskId=resumed["TaskId"])["Code"] == 0
         events = await asyncio.to_thread(uploaded, back, task)
         await room.end()
     data = zego.ok("DescribeRecordStatus", TaskId=task)
@@ -126,9 +148,16 @@ async def test_single_streams_come_back_as_files_of_their_own(
     assert [event["event_type"] for event in events] == [5, 7, 1]
     assert [event["sequence"] for event in events] == [0, 1, 2]
     assert [one["file_id"] for one in events[-1]["detail"]["file_info"]] == [one["FileId"] for one in files]
+    there = await asyncio.to_thread(
+        zego.wait, resumed["TaskId"], lambda data: all(one["Status"] == 3 for one in data["RecordFiles"])
+    )
+    (whole,) = there["RecordFiles"]  # what the two files have, without what was between them
+    assert abs(whole["Duration"] - sum(one["Duration"] for one in files)) < 700
+    path = fetch(s3, BUCKET, f"resumed/{whole['FileId']}", tmp_path)
+    assert codecs(path) == {"video": "h264", "audio": "aac"} and abs(length_ms(path) - whole["Duration"]) < 100
     now_ms = int(time.time() * 1000)
     listed = zego.ok("DescribeTasks", Status=3, RoomId=room.room, StartTime=now_ms - 3_600_000, EndTime=now_ms)
-    assert [(one["TaskId"], one["Status"]) for one in listed["TaskidList"]] == [(task, 3)]
+    assert [(one["TaskId"], one["Status"]) for one in listed["TaskidList"]] == [(resumed["TaskId"], 3), (task, 3)]
 
 
 async def test_a_killed_recorder_goes_on_with_the_file_of_the_stream_that_came_back(
