@@ -15,7 +15,10 @@ import httpx
 from reelroom.demo.clip import make_clip
 from reelroom.demo.clipfile import Clip
 from reelroom.demo.publisher import AiortcPublisher
+from reelroom.demo.whip import WhipError
 from tests.servers import Server
+
+ATTEMPTS = 40  # half a second apart
 
 
 class Call:
@@ -53,14 +56,25 @@ class Call:
     async def publish(
         self, identity: str, clip: Clip, seconds: float, *, token: Mapping[str, Any] | None = None, **how: Any
     ) -> AiortcPublisher:
-        """Publish a clip that is there already; `how` is the publisher's."""
-        publisher = AiortcPublisher(
-            f"{self.server.url}/whip/{self.room}",
-            self.server.token(self.room, identity, **(token or {})),
-            clip,
-            **how,
-        )
-        await publisher.start()
+        """Publish a clip that is there already; `how` is the publisher's.
+
+        While an ingest that was killed is coming back, it is tried again, as clients do.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            publisher = AiortcPublisher(
+                f"{self.server.url}/whip/{self.room}",
+                self.server.token(self.room, identity, **(token or {})),
+                clip,
+                **how,
+            )
+            try:
+                await publisher.start()
+                break
+            except WhipError as error:
+                await publisher.close(delete=False)
+                if error.status != 503 or attempt == ATTEMPTS:
+                    raise
+                await asyncio.sleep(0.5)
         self.speaking.append((publisher, asyncio.create_task(publisher.run(seconds))))
         return publisher
 
