@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, exists, func, select
 
 from reelroom.control.errors import ControlError
 from reelroom.control.listing import after, next_cursor
@@ -13,6 +13,10 @@ from reelroom.store.db import Database
 
 MAX_NS = (1 << 63) - 1  # what the database's integers hold: the year 2262
 
+MANY = frozenset({"segment", "init"})  # roles of files of which there may be thousands
+_file, _of = tables.FILES.c, tables.FILES.alias("of").c
+#: Of a file: its output has a media segment.
+SLICED = exists().where(_of.recording == _file.recording, _of.output == _file.output, _of.role == "segment")
 _ONE = select(tables.Recording).where(tables.Recording.id == bindparam("id"))
 
 
@@ -73,11 +77,15 @@ class Recorded:
         await self.get(app_id, id)
         file = tables.File
         query = select(file).where(file.recording == id)
-        if wanted := list(roles):
-            query = query.where(file.role.in_(wanted))
+        query = query.order_by(file.output, file.rendition, file.role, file.number)
+        wanted = set(roles)
+        if wanted and not wanted & MANY:
+            query = query.where(file.role.in_(sorted(wanted)))
+            return await self._database.look(lambda session: session.scalars(query).all())
+        if wanted:
+            query = query.where(file.role.in_(sorted(wanted)))
         async with self._database.reading() as session:
-            rows = await session.scalars(query.order_by(file.output, file.rendition, file.role, file.number))
-            return rows.all()
+            return (await session.scalars(query)).all()
 
     async def file(self, app_id: str, id: str, name: str) -> tables.File:
         """One of them by its name in storage, or by its path in the recording's folder."""

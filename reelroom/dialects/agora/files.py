@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import bindparam, exists, or_, select
 from sqlalchemy.orm import Session
 
+from reelroom.control.recorded import SLICED
 from reelroom.deliver.outbox import NEVER_NS
 from reelroom.dialects.agora.answers import Index
 from reelroom.domain.lines import OutputOpened
@@ -21,11 +22,9 @@ WAITING = ("pending", "uploading")
 _file = FILES.c
 _mine = _file.recording == bindparam("recording")
 _waits = _mine & _file.state.in_(WAITING)
-_of = FILES.alias("of").c
-_sliced = exists().where(_of.recording == _file.recording, _of.output == _file.output, _of.role == "segment")
 _INDEXES = (
     select(_file.key, _file.line)
-    .where(_mine, _file.role.in_(bindparam("roles", expanding=True)), or_(_file.role != "playlist", _sliced))
+    .where(_mine, _file.role.in_(bindparam("roles", expanding=True)), or_(_file.role != "playlist", SLICED))
     .order_by(_file.id)
 )
 _STATES = select(

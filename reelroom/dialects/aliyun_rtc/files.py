@@ -41,6 +41,8 @@ async def finished(
     context: Context, rows: Sequence[tables.Recording], from_ns: int | None, until_ns: int | None
 ) -> list[dict[str, Any]]:
     """Files that are in storage as a whole and overlap the time, the newest first."""
+    if not rows:
+        return []
     by_id = {row.id: row for row in rows}
     file = tables.File
     query = select(file).where(file.recording.in_(by_id), file.role.in_(("playlist", "file")), file.state == "uploaded")
