@@ -15,6 +15,9 @@ from starlette.datastructures import Headers
 from reelroom.dialects.dispatch import Call
 from reelroom.dialects.tencent import auth
 from reelroom.dialects.tencent.errors import TencentError
+from reelroom.dialects.tencent.replays import Replays
+from reelroom.store import tables
+from reelroom.store.db import Database
 from tests.unit.tencent_server import SDK_APP_ID, Server, authorization, create, serving
 
 SECRET = "SecretKeyExample"
@@ -124,21 +127,31 @@ def test_the_worked_example_of_the_older_signature() -> None:
         auth.signed(call("GET", query, b""), NOW + 301)
 
 
-def test_copies_are_refused_and_the_same_seconds_calls_are_not() -> None:
-    replays, second = auth.Replays(), 10**9
+async def test_copies_are_refused_and_the_same_seconds_calls_are_not() -> None:
+    database = Database("sqlite://")
+    async with database.engine.begin() as connection:
+        await connection.run_sync(tables.Base.metadata.create_all)
+    replays, second = Replays(database), 10**9
     first = auth.signed(call(authorization=AUTHORIZATION, **{"x-tc-traceid": "a"}), NOW)
     other = auth.signed(call(authorization=AUTHORIZATION, **{"x-tc-traceid": "b"}), NOW)
-    replays.check(first, "DescribeCloudRecording", True, 0)
-    replays.check(first, "DescribeCloudRecording", True, second)  # asked again within the second
-    replays.check(first, "DeleteCloudRecording", False, second)  # the same body, the same signature
-    replays.check(other, "DeleteCloudRecording", False, second)
-    for signed, action, reads, at in (
-        (first, "DeleteCloudRecording", False, second),
-        (first, "DescribeCloudRecording", True, 4 * second),
-        (other, "ModifyCloudRecording", False, 4 * second),
-    ):
-        with pytest.raises(TencentError, match="made before"):
-            replays.check(signed, action, reads, at)
+    await replays.check(first, "dev", "DescribeCloudRecording", True, 0)
+    await replays.check(first, "dev", "DescribeCloudRecording", True, second)  # asked again within the second
+    await replays.check(first, "dev", "DeleteCloudRecording", False, second)  # the same body, the same signature
+    await replays.check(other, "dev", "DeleteCloudRecording", False, second)
+    for again in (replays, Replays(database)):  # and after a restart
+        for signed, action, at in (
+            (first, "DeleteCloudRecording", second),
+            (other, "DeleteCloudRecording", 2 * second),
+            (other, "ModifyCloudRecording", 5 * second),
+        ):
+            with pytest.raises(TencentError, match="made before"):
+                await again.check(signed, "dev", action, False, at)
+    with pytest.raises(TencentError, match="made before"):
+        await replays.check(first, "dev", "DescribeCloudRecording", True, 4 * second)
+    await Replays(database).check(
+        first, "dev", "DeleteCloudRecording", False, 700 * second
+    )  # forgotten: too old anyway
+    await database.close()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""Signatures of Tencent's API: TC3-HMAC-SHA256 and the older HmacSHA1/HmacSHA256 (sections 1.3, 1.4), and replays.
+"""Signatures of Tencent's API: TC3-HMAC-SHA256 and the older HmacSHA1/HmacSHA256 (sections 1.3, 1.4).
 
-Says whose a request is and checks it; knows no apps.
+Says whose a request is and checks it; knows no apps, and remembers no request: `replays.py` does.
 
 The vendor's clients disagree in small things, and all are to be believed: Node signs the host without its port and
 the URL's own path, Java takes the first label of the host for the service.
@@ -13,7 +13,6 @@ import hashlib
 import hmac
 import itertools
 import re
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,8 +21,6 @@ from reelroom.dialects.dispatch import Call
 from reelroom.dialects.tencent import errors
 
 SKEW_S = 300  # how far a request's time may be off
-TOGETHER_NS = 3 * 10**9  # the same signature within so long is the same second's, and may be another call's
-REMEMBERED = 200_000
 
 _AUTHORIZATION = re.compile(
     r"TC3-HMAC-SHA256\s+Credential=(?P<id>[^/,\s]{1,128})/(?P<date>\d{4}-\d\d-\d\d)/(?P<service>[^/,]{1,128})/tc3_request,"
@@ -157,36 +154,3 @@ def legacy_source(method: str, host: str, given: Mapping[str, str], path: str = 
     """What the older signature is made of: all parameters but itself, sorted, not encoded."""
     named = {name.replace("_", "."): value for name, value in given.items() if name != "Signature"}
     return f"{method}{host}{path}?" + "&".join(f"{name}={named[name]}" for name in sorted(named))
-
-
-class Replays:
-    """Which signatures have been seen. Times are monotonic nanoseconds.
-
-    A signature covers neither the action nor a nonce, so that clients make the same one twice within a second: for two
-    actions with the same body, or for one that they repeat. Later than that it is somebody else's copy.
-    """
-
-    def __init__(self) -> None:
-        self._seen: OrderedDict[str, tuple[int, set[tuple[str, str]]]] = OrderedDict()
-
-    def check(self, signed: Signed, action: str, reads: bool, now_ns: int) -> None:
-        """TencentError when this is a copy. `reads`: the action changes nothing, asking twice in a second is usual."""
-        key = f"{signed.secret_id}\n{signed.signature}"
-        known = self._seen.get(key)
-        if known is None:
-            self._forget(now_ns)
-            self._seen[key] = (now_ns, {(action, signed.once)})
-            return
-        first_ns, calls = known
-        again = (action, signed.once) in calls
-        if now_ns - first_ns > TOGETHER_NS or (again and not reads):
-            raise errors.replayed()
-        calls.add((action, signed.once))
-
-    def _forget(self, now_ns: int) -> None:
-        old = now_ns - 2 * (SKEW_S + 1) * 10**9  # by then its timestamp is refused
-        while self._seen:
-            key, (first_ns, _) = next(iter(self._seen.items()))
-            if first_ns > old and len(self._seen) < REMEMBERED:
-                return
-            del self._seen[key]

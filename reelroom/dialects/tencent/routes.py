@@ -24,6 +24,7 @@ from reelroom.dialects.dispatch import Call
 from reelroom.dialects.tencent import auth, errors, wire, wire_cloud, wire_mcu, wire_vod
 from reelroom.dialects.tencent.limits import RateLimit
 from reelroom.dialects.tencent.mcu import Mixes
+from reelroom.dialects.tencent.replays import Replays
 from reelroom.dialects.tencent.settings import settings
 from reelroom.dialects.tencent.tasks import Tasks
 from reelroom.dialects.tencent.vod import Vod
@@ -56,7 +57,7 @@ class Dialect:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.rate = RateLimit()
-        self.replays = auth.Replays()
+        self.replays = Replays(context.database)
         tasks, mixes, vod = Tasks(context), Mixes(context), Vod(context)
         cloud: dict[str, Any] = {"missing": wire_cloud.MISSING, "recording": True}
         mcu: dict[str, Any] = {"missing": wire_mcu.MISSING, "codes": wire_mcu.code}
@@ -122,7 +123,7 @@ class Dialect:
         version = call.headers.get("x-tc-version") or call.parameters.get("Version", "")
         if version != action.version:
             raise errors.no_version(version)
-        self.replays.check(signed, name, action.reads, time.monotonic_ns())
+        await self.replays.check(signed, app.id, name, action.reads, time.time_ns())
         try:
             most = settings(app).requests_per_second
         except ValueError as error:
