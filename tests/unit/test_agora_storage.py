@@ -32,7 +32,8 @@ EVERY = [(vendor, region) for vendor, known in regions.REGIONS.items() for regio
 
 @pytest.mark.parametrize(("vendor", "region"), [*EVERY, (5, 0), (6, 0), (11, 0), (5, 99)])
 def test_every_vendor_and_region_makes_an_operator(vendor: int, region: int) -> None:
-    got = made(vendor=vendor, region=region, extensionParams={"endpoint": "s3.example.internal"})
+    own = {"endpoint": "s3.example.internal"} if vendor == regions.S3_COMPATIBLE else {"endpoint": ""}
+    got = made(vendor=vendor, region=region, extensionParams=own)
     opendal.AsyncOperator(got.service, **got.options)
     assert got.options["endpoint"].startswith("https://")
 
@@ -100,8 +101,9 @@ def test_endpoints_that_are_none(endpoint: str) -> None:
     assert "endpoint" in refused(vendor=11, extensionParams={"endpoint": endpoint})
 
 
-def test_self_built_storage_needs_an_endpoint() -> None:
+def test_self_built_storage_needs_an_endpoint_and_no_other_has_one() -> None:
     assert "required for vendor 11" in refused(vendor=11)
+    assert "vendor 11 only" in refused(vendor=1, extensionParams={"endpoint": "s3.example.internal"})
 
 
 def test_temporary_credentials() -> None:

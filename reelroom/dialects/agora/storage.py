@@ -54,6 +54,8 @@ def storage(config: StorageConfig, where: str, now_s: int) -> Storage:
     if sse and sse not in ("kms", "aes256"):
         raise errors.invalid(f"{where}.extensionParams.sse must be 'kms' or 'aes256', not {sse!r}")
     endpoint = extension.endpoint if extension else None
+    if endpoint and config.vendor != r.S3_COMPATIBLE:
+        raise errors.invalid(f"{where}.extensionParams.endpoint is for vendor 11 only, not {config.vendor}")
     if config.vendor == r.S3_COMPATIBLE and not endpoint:
         raise errors.invalid(f"{where}.extensionParams.endpoint is required for vendor 11")
     try:
@@ -63,7 +65,7 @@ def storage(config: StorageConfig, where: str, now_s: int) -> Storage:
             key=config.accessKey,
             secret=config.secretKey,
             region=region,
-            endpoint=endpoint or "" if config.vendor == r.S3_COMPATIBLE else "",
+            endpoint=endpoint or "",
             token=config.stsToken or "",
         )
     except providers.PlaceError as error:
