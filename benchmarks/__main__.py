@@ -67,7 +67,7 @@ def mixed(
     seconds: Annotated[int, typer.Option(min=5, help="length of each measured window")] = 20,
     participants: Annotated[str, typer.Option(help="numbers of participants")] = "2,4,9,16",
     sizes: Annotated[str, typer.Option(help="heights of the participants' pictures: 720, 360")] = "720,360",
-    recorders: Annotated[str, typer.Option(help="who mixes")] = "reelroom,ffmpeg,gstreamer",
+    recorders: Annotated[str, typer.Option(help="who mixes")] = "reelroom,ffmpeg,gstreamer,floor",
     json: Annotated[bool, typer.Option("--json", help="the figures as JSON")] = False,
 ) -> None:
     """Everybody's H.264 and Opus into one picture of 1280x720 at 30 frames a second and one sound."""

@@ -1,4 +1,5 @@
-"""`./run bench mixed`: this recorder, ffmpeg and GStreamer mix the same stored streams, each in real time.
+"""`./run bench mixed`: this recorder, ffmpeg and GStreamer mix the same stored streams, each in real time; and what
+nobody can do without ("floor").
 
 Holds no mixer. All get H.264 and Opus of everybody at the pace of the clock, draw the same rectangles on a canvas of
 1280x720 at 30 frames a second, and encode with x264 veryfast at 2 Mbit/s without B-frames and AAC at 96 kbit/s.
@@ -38,7 +39,7 @@ SIZES = {720: (1280, 720), 360: (640, 360)}
 X264 = "scenecut=0:rc-lookahead=0:sync-lookahead=0:mbtree=0"
 CLIP_S = 10
 SETTLE_S = 3.0
-RECORDERS = ("reelroom", "ffmpeg", "gstreamer")
+RECORDERS = ("reelroom", "ffmpeg", "gstreamer", "floor")
 
 
 @dataclass(slots=True)
@@ -169,14 +170,44 @@ def _pictures(path: Path) -> int:
         return sum(1 for packet in container.demux(video=0) if packet.size)
 
 
-def _ffmpeg(clips: Sequence[Clip], seconds: int, folder: Path) -> tuple[float, int, int]:
-    inputs = _stored(clips, seconds, folder)
-    places = rectangles(len(inputs))
+def _composed(count: int) -> list[str]:
+    """ffmpeg's filters from its first inputs' pictures to [v]."""
+    places = rectangles(count)
     graph = [f"[{i}:v]scale={w}:{h}:flags=bilinear[v{i}]" for i, (_, _, w, h) in enumerate(places)]
     layout = "|".join(f"{x}_{y}" for x, y, _, _ in places)
-    drawn = "".join(f"[v{i}]" for i in range(len(inputs)))
-    graph.append(f"{drawn}xstack=inputs={len(inputs)}:layout={layout}:fill=black[stack]")
+    drawn = "".join(f"[v{i}]" for i in range(count))
+    graph.append(f"{drawn}xstack=inputs={count}:layout={layout}:fill=black[stack]" if count > 1 else "[v0]null[stack]")
     graph.append(f"[stack]pad={WIDTH}:{HEIGHT}:0:0,fps={FPS},format=yuv420p[v]")
+    return graph
+
+
+_ENCODE = (
+    "-c:v", "libx264", "-preset", "veryfast", "-b:v", str(VIDEO_BITRATE), "-bf", "0", "-g", str(GOP),
+    "-x264-params", X264, "-threads", "2",
+)  # fmt: skip
+
+
+def _floor(clips: Sequence[Clip], seconds: int, folder: Path) -> tuple[float, int, int]:
+    """What nobody can do without: ffmpeg decodes the pictures, and encodes a composed one, each by itself, at full
+    speed. No sound, no scaling, no files."""
+    inputs = _stored(clips, seconds, folder)
+    command = ["ffmpeg", "-v", "error", "-y"]
+    for path in inputs:
+        command += ["-threads", "1", "-i", os.fspath(path)]
+    every = [word for index in range(len(inputs)) for word in ("-map", f"{index}:v")]
+    used = _child([*command, *every, "-t", str(seconds), "-f", "null", "-"], seconds)
+    raw = folder / "composed.yuv"
+    graph = ["-filter_complex", ";".join(_composed(len(inputs))), "-map", "[v]", "-t", str(seconds)]
+    _child([*command, *graph, "-f", "rawvideo", os.fspath(raw)], seconds)
+    out = folder / "out.mp4"
+    picture = ["-f", "rawvideo", "-s", f"{WIDTH}x{HEIGHT}", "-r", str(FPS), "-pix_fmt", "yuv420p", "-i", os.fspath(raw)]
+    used += _child(["ffmpeg", "-v", "error", "-y", *picture, *_ENCODE, os.fspath(out)], seconds)
+    return used / seconds, _pictures(out), seconds * FPS
+
+
+def _ffmpeg(clips: Sequence[Clip], seconds: int, folder: Path) -> tuple[float, int, int]:
+    inputs = _stored(clips, seconds, folder)
+    graph = _composed(len(inputs))
     heard = "".join(f"[{i}:a]" for i in range(len(inputs)))
     graph.append(f"{heard}amix=inputs={len(inputs)}:normalize=0,alimiter[a]")
     out = folder / "out.mp4"
@@ -184,8 +215,7 @@ def _ffmpeg(clips: Sequence[Clip], seconds: int, folder: Path) -> tuple[float, i
     for path in inputs:
         command += ["-re", "-threads", "1", "-i", os.fspath(path)]
     command += ["-filter_complex", ";".join(graph), "-map", "[v]", "-map", "[a]", "-t", str(seconds)]
-    command += ["-c:v", "libx264", "-preset", "veryfast", "-b:v", str(VIDEO_BITRATE), "-bf", "0", "-g", str(GOP)]
-    command += ["-x264-params", X264, "-threads", "2", "-c:a", "aac", "-b:a", str(AUDIO_BITRATE)]
+    command += [*_ENCODE, "-c:a", "aac", "-b:a", str(AUDIO_BITRATE)]
     command += ["-movflags", "+frag_keyframe+empty_moov", os.fspath(out)]
     used = _child(command, seconds)
     return used / seconds, _pictures(out), seconds * FPS
@@ -221,6 +251,7 @@ _MIXERS: dict[str, Callable[[Sequence[Clip], int, Path], tuple[float, int, int]]
     "reelroom": _reelroom,
     "ffmpeg": _ffmpeg,
     "gstreamer": _gstreamer,
+    "floor": _floor,
 }
 
 
