@@ -116,7 +116,10 @@ async def test_a_layer_that_stops_and_comes_back_changes_the_size_and_nothing_el
         await sent_more(browser, "f", 90)
         await browser.unpublish()
         await people.stop(recording)
+        (output,) = people.timeline(recording)["outputs"]
         files = people.fetch(recording, tmp_path)
+    (gap,) = output["gaps"]  # while nobody knows that the layer has stopped; there is none when it comes back
+    assert (gap["kind"], gap["reason"]) == ("video", "layer")
     for path in (*files["mp4"], *files["webm"]):
         verdict = assert_plays(path)
         assert sizes(verdict) == [WHOLE, HALF, WHOLE]
