@@ -1,11 +1,10 @@
-"""ZEGO's request signature (sections 1.2 and 1.3): who asks, whether it is theirs, whether it is new. Holds no apps."""
+"""ZEGO's request signature (sections 1.2 and 1.3): who asks, and whether it is theirs. Holds no apps."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import re
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -15,7 +14,6 @@ VALID_S = 600  # either way from the server's time
 VERSION = "2.0"
 _APP_ID = re.compile(r"[0-9]{1,10}")
 _INT64 = re.compile(r"-?[0-9]{1,19}")
-_REMEMBERED = 1_000_000
 
 
 class Signed(NamedTuple):
@@ -74,21 +72,3 @@ def check(given: Signed, secret: str, now_s: int) -> None:
     wanted = sign(given.app_id, given.nonce, secret, given.timestamp)
     if not secret or not hmac.compare_digest(wanted.encode(), given.signature.encode()):
         raise errors.wrong_signature()
-
-
-class Replays:
-    """The signatures that were used and have not expired yet. In memory: a restart forgets them."""
-
-    def __init__(self) -> None:
-        self._used: OrderedDict[bytes, int] = OrderedDict()  # → Unix second from which it is too old anyway
-
-    def use(self, given: Signed, now_s: int, *, reads: bool = False) -> None:
-        """Note a right signature; ZegoError 100000005 when it was used before, unless the call only `reads`."""
-        while self._used and (len(self._used) > _REMEMBERED or next(iter(self._used.values())) < now_s):
-            self._used.popitem(last=False)
-        mark = hashlib.sha256(f"{given.app}\n{given.timestamp}\n{given.nonce}".encode()).digest()
-        if mark in self._used:
-            if reads:
-                return
-            raise errors.replayed()
-        self._used[mark] = now_s + 2 * VALID_S  # one may come from the future, and is then good for twice as long

@@ -21,6 +21,7 @@ from reelroom.dialects.dispatch import Call
 from reelroom.dialects.zego import auth, errors
 from reelroom.dialects.zego.limits import RateLimit
 from reelroom.dialects.zego.queries import Queries
+from reelroom.dialects.zego.replays import Replays
 from reelroom.dialects.zego.settings import settings
 from reelroom.dialects.zego.starts import Starts
 from reelroom.dialects.zego.tasks import Tasks
@@ -46,7 +47,7 @@ class Dialect:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.rate = RateLimit()
-        self.replays = auth.Replays()
+        self.replays = Replays(context.database)
         starts, tasks, queries = Starts(context), Tasks(context), Queries(context)
 
         async def describe(app: AppContext, app_id: str, body: dict[str, Any], host: str) -> Data:
@@ -129,7 +130,7 @@ class Dialect:
         except ValueError:
             raise errors.unreadable_app() from None
         if chosen.replays == "refuse":
-            self.replays.use(given, now_s, reads=call.query["Action"] in _READING)
+            await self.replays.use(given, app.id, now_s, reads=call.query["Action"] in _READING)
         return app, number
 
 
