@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
+import signal
 import subprocess
 import threading
 import time
@@ -35,6 +37,9 @@ def test_a_session_with_curl_into_s3_with_signed_notifications() -> None:
             time.sleep(4)
             status, answer = curl.call("query")
             assert (status, answer["serverResponse"]["status"]) == (200, 4)
+            assert curl.start(storage(f"127.0.0.1:{s3.port}"))[0] == 201
+            os.kill(running.recorders()[curl.sid], signal.SIGKILL)
+            _until(ncs, 12)
             began = time.monotonic()
             status, stopped = curl.call("stop")
             assert status == 200, stopped
@@ -58,11 +63,15 @@ def _get(s3: servers.Server, path: str) -> bytes:
     return subprocess.run([*command, f"{s3.url}/{path}"], capture_output=True, check=True).stdout
 
 
-def _check_notices(ncs: Receiver, sid: str, stem: str) -> None:
-    deadline = time.monotonic() + 20
-    while not any(notice["eventType"] == 11 for notice in ncs.notices()):
+def _until(ncs: Receiver, kind: int) -> None:
+    deadline = time.monotonic() + 40
+    while not any(notice["eventType"] == kind for notice in ncs.notices()):
         assert time.monotonic() < deadline, [notice["eventType"] for notice in ncs.notices()]
         time.sleep(0.1)
+
+
+def _check_notices(ncs: Receiver, sid: str, stem: str) -> None:
+    _until(ncs, 11)
     for headers, body in ncs.received:
         for name, algorithm in (("Agora-Signature", hashlib.sha1), ("Agora-Signature-V2", hashlib.sha256)):
             assert headers[name] == hmac.new(CALLBACK_SECRET.encode(), body, algorithm).hexdigest()
@@ -71,6 +80,9 @@ def _check_notices(ncs: Receiver, sid: str, stem: str) -> None:
     assert kinds[:3] == [13, 40, 30]
     assert kinds[-3:] == [33, 31, 11]
     assert {4, 41, 42, 43, 44} <= set(kinds)
+    details = {notice["eventType"]: notice["payload"]["details"] for notice in notices}
+    assert (details[3]["status"], details[3]["recordingMode"]) == (4, 0)  # a start of what has been started
+    assert details[12]["newUid"] == 900001  # another recorder went on
     assert [notice["payload"]["sequence"] for notice in notices] == list(range(len(notices)))
     assert {notice["payload"]["sid"] for notice in notices} == {sid}
     assert len({notice["noticeId"] for notice in notices}) == len(notices)
