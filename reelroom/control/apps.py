@@ -28,7 +28,10 @@ PUBLIC = {
     "zego": "app_id",
 }
 #: Credentials that an app need not have; an empty value takes one away.
-OPTIONAL = {"aliyun": frozenset({"security_token"})}  # of temporary (STS) credentials
+OPTIONAL = {
+    "aliyun": frozenset({"security_token"}),  # of temporary (STS) credentials
+    "tencent": frozenset({"token", "callback_key"}),  # the same; without a key callbacks are not signed
+}
 _RELOAD_S = 1.0  # how often at most an unknown credential makes us look for apps added meanwhile
 
 #: What `--dev` makes. Known to everybody, hence loopback only.
@@ -269,7 +272,7 @@ def _merged(known: dict[str, dict[str, str]], given: dict[str, dict[str, str]]) 
             raise ControlError("invalid", f"no dialect {dialect!r}", f"credentials.{dialect}")
         optional = OPTIONAL.get(dialect, frozenset())
         if unknown := fields.keys() - DEV[dialect].keys() - optional:
-            has = ", ".join([*DEV[dialect], *sorted(optional)])
+            has = ", ".join(dict.fromkeys([*DEV[dialect], *sorted(optional)]))
             raise ControlError("invalid", f"{dialect} has {has}", f"credentials.{dialect}.{min(unknown)}")
         merged[dialect] |= fields
         for name in optional:

@@ -66,7 +66,6 @@ def test_whatever_is_signed_cannot_be_changed(change: dict[str, Any]) -> None:
         ({"authorization": AUTHORIZATION, "x-tc-timestamp": "soon"}, NOW, "AuthFailure.SignatureFailure"),
         ({"authorization": AUTHORIZATION}, NOW + 301, "AuthFailure.SignatureExpire"),
         ({"authorization": AUTHORIZATION}, NOW - 301, "AuthFailure.SignatureExpire"),
-        ({"authorization": AUTHORIZATION, "x-tc-token": "sts"}, NOW, "AuthFailure.TokenFailure"),
     ],
 )
 def test_what_cannot_be_right_is_refused(headers: dict[str, str], now: int, code: str) -> None:
@@ -259,3 +258,15 @@ async def test_a_multipart_body(server: Server) -> None:
     for wrong in ("", "--b0--\r\n", "x", part("SdkAppId", "[", "application/json") + "--b0--\r\n", part("a", "1")):
         answer = await sent(wrong)
         assert answer["Error"]["Code"] in ("InvalidParameter", "UnknownParameter", "MissingParameter.SdkAppId"), wrong
+
+
+async def test_temporary_credentials_come_with_their_token(server: Server) -> None:
+    async def code(**headers: str) -> str:
+        request = {"SdkAppId": SDK_APP_ID, "TaskId": "none"}
+        return str((await server.call("DescribeCloudRecording", request, **headers))["Error"]["Code"])
+
+    assert await code(**{"X-TC-Token": "sts"}) == "AuthFailure.TokenFailure"
+    (await server.apps.list())[0].secrets["tencent"]["token"] = "sts"
+    assert await code(**{"X-TC-Token": "sts"}) == "ResourceNotFound"
+    assert await code(**{"X-TC-Token": "other"}) == "AuthFailure.TokenFailure"
+    assert await code() == "AuthFailure.TokenFailure"

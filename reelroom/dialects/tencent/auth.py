@@ -43,6 +43,7 @@ class Signed:
     secret_id: str
     signature: str
     timestamp_s: int
+    token: str  # of temporary credentials; "": none
     once: str  # names this one request among those of the same second
     _candidates: tuple[str, ...]  # what may have been signed
     _tc3: tuple[str, str] | None  # date and service; None: the older signature
@@ -86,8 +87,6 @@ def _tc3(call: Call, now_s: float) -> Signed:
     found = _AUTHORIZATION.fullmatch(call.headers.get("authorization", ""))
     if found is None:
         raise errors.no_signature("Authorization must be TC3-HMAC-SHA256 with Credential, SignedHeaders, Signature")
-    if call.headers.get("x-tc-token"):
-        raise errors.token_not_supported()
     stamp = call.headers.get("x-tc-timestamp", "")
     timestamp = _check_time(stamp, now_s)
     if datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d") != found["date"]:
@@ -99,6 +98,7 @@ def _tc3(call: Call, now_s: float) -> Signed:
         secret_id=found["id"],
         signature=found["signature"].lower(),
         timestamp_s=timestamp,
+        token=call.headers.get("x-tc-token", ""),
         once=call.headers.get("x-tc-traceid", "")[:128],
         _candidates=_to_sign(call, stamp, found, names),
         _tc3=(found["date"], found["service"]),
@@ -137,12 +137,11 @@ def _legacy(call: Call, now_s: float) -> Signed:
     if not _NONCE.fullmatch(given.get("Nonce", "")):
         raise errors.no_signature("Nonce must be a positive number")
     host = call.headers.get("host", "")
-    if given.get("Token"):
-        raise errors.token_not_supported()
     return Signed(
         secret_id=given["SecretId"],
         signature=given["Signature"],
         timestamp_s=_check_time(given.get("Timestamp", ""), now_s),
+        token=given.get("Token", ""),
         once=given["Nonce"],
         _candidates=tuple(dict.fromkeys(legacy_source(call.method, host, given, path) for path in ("/", call.path))),
         _tc3=None,

@@ -44,9 +44,8 @@ def unknown_secret_id() -> TencentError:
     return TencentError("AuthFailure.SecretIdNotFound", "The SecretId is not found, please ensure that it is correct.")
 
 
-def token_not_supported() -> TencentError:
-    message = "Temporary credentials are not supported: leave the token out and use the app's SecretId and SecretKey."
-    return TencentError("AuthFailure.TokenFailure", message)
+def wrong_token() -> TencentError:
+    return TencentError("AuthFailure.TokenFailure", "The token is not the one that belongs to the SecretId.")
 
 
 def limit_exceeded(action: str, per_second: float) -> TencentError:

@@ -6,6 +6,7 @@ the vendor's clients see no error otherwise (section 1.5).
 
 from __future__ import annotations
 
+import hmac
 import json
 import re
 import time
@@ -117,6 +118,9 @@ class Dialect:
             raise errors.unknown_secret_id()
         if not signed.matches(app.secrets["tencent"]["secret_key"]):
             raise errors.wrong_signature()
+        mine = app.secrets["tencent"].get("token", "")
+        if not hmac.compare_digest(mine.encode(), signed.token.encode("utf-8", "surrogatepass")):
+            raise errors.wrong_token()
         if not _ACTION.fullmatch(name) or name not in self.actions:
             raise errors.no_action(name)
         action = self.actions[name]
