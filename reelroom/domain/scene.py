@@ -310,8 +310,11 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     border: Border = field(default_factory=Border)
     names: Names | None = None
     watermarks: tuple[Watermark, ...] = ()
+    voices: int = 0  # how many are heard at once, 0..MAX_PANES: those who spoke last; 0: everybody
 
     def __post_init__(self) -> None:
+        if not 0 <= self.voices <= MAX_PANES:
+            raise ValueError(f"voices must be 0 to {MAX_PANES}, not {self.voices}")
         if len(self.watermarks) > MAX_WATERMARKS:
             raise ValueError(f"a scene has at most {MAX_WATERMARKS} watermarks")
         if len(self.backdrops) > MAX_WATERMARKS or any(backdrop.clock for backdrop in self.backdrops):

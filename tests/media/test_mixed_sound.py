@@ -293,6 +293,30 @@ def test_who_speaks_is_told_by_the_header_or_by_what_is_heard():
     assert ended[1] == pytest.approx(START + 100 * PACKET, abs=2 * PACKET)
 
 
+def test_of_many_voices_those_are_heard_who_spoke_last_without_a_click():
+    mixer = SoundMixer(RATE, 1)
+    mixer.most = 2
+    hertz = (300, 500, 700)
+    for track, tone_hz in enumerate(hertz, 1):
+        mixer.add(track, "opus", 48_000, 2)
+        begin = (0, 0, 150)[track - 1]  # the third one speaks from the third second on
+        for index, packet in enumerate(encoded(tone(tone_hz, 8, 0.2))):
+            level = QUIET if index < begin or (track == 1 and index >= 100) else 20
+            mixer.put(track, START + index * PACKET, packet, level)  # all of them make a noise all the time
+    sound = mixed(mixer, 7)[0]
+
+    def heard(from_s: float, to_s: float) -> list[bool]:
+        part = sound[round(from_s * RATE) : round(to_s * RATE)]
+        return [level_at(part, tone_hz, RATE) > 0.15 for tone_hz in hertz]
+
+    assert heard(0.5, 2.5) == [True, True, False]
+    assert heard(4.5, 6.5) == [False, True, True]  # the first has been silent for longest
+    assert clicks(sound) < 0.02
+    mixer.most = 0
+    everybody = mixed(mixer, 0.8, begin_s=7)[0]
+    assert all(level_at(everybody[RATE // 4 :], tone_hz, RATE) > 0.15 for tone_hz in hertz)
+
+
 def test_a_moment_of_noise_is_not_speech():
     mixer = voice()
     packets = encoded(tone(300, 2, 0.1))

@@ -266,7 +266,9 @@ async def test_custom_layouts_are_made_changed_listed_used_and_deleted(server: S
     assert (await server.rtc("DeleteMPULayout", AppId="dev", LayoutId=str(id_))).status_code == 200
     answer = await server.rtc("DeleteMPULayout", AppId="dev", LayoutId=str(id_))
     refused(answer, 400, "InvalidLayoutID.Malformed")
-    layout = (await recording(server)).spec.mix.scene.layout  # a task keeps the one that it began with
+    scene = (await recording(server)).spec.mix.scene
+    assert scene.voices == 0  # of layout 1 everybody is heard
+    layout = scene.layout  # a task keeps the one that it began with
     people = [Person(f"u{n}", "camera", n, True) for n in range(2)]
     assert [(pane.identity, pane.width) for pane in arrange(layout, 1000, 1000, people, 0)] == [
         ("u1", 1000),
@@ -276,6 +278,25 @@ async def test_custom_layouts_are_made_changed_listed_used_and_deleted(server: S
     system = (await server.rtc("DescribeSystemLayoutList", PageSize="100")).json()
     assert [one["LayoutId"] for one in system["Layouts"]["Layout"]] == [*range(1, 12), 13]
     assert system["TotalNum"] == 12
+
+
+async def test_as_many_are_heard_as_the_custom_layouts_say(server: Server) -> None:
+    ids = []
+    for count in ("2", "3", "0"):
+        answer = await server.rtc("CreateMPULayout", **{**LAYOUT, "AudioMixCount": count})
+        ids.append(str(answer.json()["LayoutId"]))
+    one = {key: value for key, value in LAYOUT.items() if not key.startswith("Panes.2")}
+    single = str((await server.rtc("CreateMPULayout", **{**one, "AudioMixCount": "1"})).json()["LayoutId"])
+    for number, (chosen, voices) in enumerate((([ids[0]], 2), ([ids[1], single], 3), ([ids[2], single], 0))):
+        listed = {f"LayoutIds.{n}": chosen[n - 1] if n <= len(chosen) else "" for n in (1, 2)}
+        changed = {key: value for key, value in listed.items() if value}
+        base = {key: value for key, value in TEMPLATE.items() if not key.startswith("LayoutIds")}
+        made = (await server.rtc("AddRecordTemplate", **{**base, **changed})).json()["TemplateId"]
+        task = f"voices-{number}"
+        await started(server, made, TaskId=task)
+        spec = (await recording(server)).spec
+        assert spec.mix.scene.voices == voices
+        assert (await server.rtc("StopRecordTask", AppId="dev", TaskId=task)).status_code == 200
 
 
 BAD_LAYOUT = "InvalidLayoutID.Malformed"

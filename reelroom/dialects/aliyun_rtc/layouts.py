@@ -70,6 +70,7 @@ class Shape(NamedTuple):
     panes: tuple[_Rect, ...]
     z: tuple[int, ...] = ()  # of each; (): later ones are in front where they overlap
     major: int | None = None  # the PaneId of the main pane, which is taken first
+    voices: int = 0  # AudioMixCount: how many are heard at once; 0: all
 
 
 _THIRDS = (0.00625, 0.3375, 0.6688)
@@ -157,6 +158,12 @@ def layout(shapes: Sequence[Shape], crop: bool, pins: Sequence[Pin]) -> Layout:
         screen_fit=fit,
         max_panes=max(table.cells for table in tables),
     )
+
+
+def voices(shapes: Sequence[Shape]) -> int:
+    """How many are heard at once where these layouts take turns: as many as the one that lets most; 0: all."""
+    most = [shape.voices for shape in shapes]
+    return 0 if 0 in most else max(most)
 
 
 def _table(shape: Shape) -> Table:

@@ -43,7 +43,7 @@ class MpuLayouts:
     async def shapes(self, app: AppContext, ids: Collection[int]) -> dict[int, Shape]:
         """Those of `ids` that are custom layouts of the app."""
         found = await self._kept(app, [one for one in ids if one >= _FIRST_ID])
-        return {id_: _shape(kept["Panes"]) for id_, kept in found.items()}
+        return {id_: _shape(kept) for id_, kept in found.items()}
 
     async def create(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         request = parse(LayoutCreate, given)
@@ -175,11 +175,13 @@ def _checked(panes: Sequence[MpuPane]) -> list[dict[str, Any]]:
     return [pane.model_dump(mode="json") for pane in ordered]
 
 
-def _shape(panes: Sequence[Mapping[str, Any]]) -> Shape:
+def _shape(kept: Mapping[str, Any]) -> Shape:
+    panes: list[dict[str, Any]] = kept["Panes"]
     return Shape(
         panes=tuple((one["X"], one["Y"], one["Width"], one["Height"]) for one in panes),
         z=tuple(one["ZOrder"] for one in panes),
         major=next((one["PaneId"] for one in panes if one["MajorPane"]), None),
+        voices=kept["AudioMixCount"],
     )
 
 

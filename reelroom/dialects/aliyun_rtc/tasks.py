@@ -150,7 +150,7 @@ class Tasks:
             for row in await self._active(app, request.TaskId):
                 _check_change(msgspec.convert(row.spec, RecordingSpec), spec)
                 change = None
-                if spec.mix is not None and spec.subscription.video is not None:
+                if spec.mix is not None:
                     scene = spec.mix.scene
                     change = SceneChange(lambda _, scene=scene: scene, images)  # type: ignore[misc]
                 await self._context.recordings.change(app.id, row.id, spec.subscription, change)

@@ -145,7 +145,7 @@ def spec(
                 **sound,  # type: ignore[arg-type]
             )
         else:
-            mix = Mix(**sound)  # type: ignore[arg-type]
+            mix = Mix(**sound, scene=Scene(voices=layouts.voices(shapes)))  # type: ignore[arg-type]
     made = RecordingSpec(
         id=recording,
         app=app.id,
@@ -226,6 +226,7 @@ def scene(template: TemplateRequest, task: UpdateTask, shapes: Sequence[Shape], 
         backdrops=backdrops(template, images),
         placeholder=Surface(color="#000000"),
         watermarks=watermarks(template, images),
+        voices=layouts.voices(shapes),
     )
 
 

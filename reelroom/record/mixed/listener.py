@@ -206,6 +206,10 @@ class Listener:
         self._leaving.set()
 
     @property
+    def leaves(self) -> bool:
+        return self._leaving.is_set()
+
+    @property
     def gone(self) -> bool:
         return self._leaving.is_set() and not self._runs
 

@@ -72,6 +72,8 @@ class MixedRecording:
         self._scenes: list[tuple[int, Scene]] = [(0, spec.mix.scene)]
         wanted = spec.subscription
         self._sound = SoundMixer(self._mix.sample_rate, self._mix.channels) if wanted.audio is not None else None
+        if self._sound is not None:
+            self._sound.most = self._mix.scene.voices
         self.feed = Feed(
             wanted,
             self._decoder if wanted.video is not None else None,
@@ -179,6 +181,8 @@ class MixedRecording:
     def show(self, at_ns: int, scene: Scene) -> None:
         """Another scene from then on."""
         self._scenes.append((at_ns, scene))
+        if self._sound is not None:
+            self._sound.most = scene.voices
 
     def stop(self, at_ns: int) -> None:
         if self._mixer is not None:

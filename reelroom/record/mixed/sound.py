@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reelroom.record.mixed.limiter import Limiter
 from reelroom.record.mixed.listener import FADE, RATE, Listener, to_ticks
 from reelroom.record.mixed.resample import Converter, Sound
 
+_STAY_NS = 1_000_000_000  # who is heard among many stays so long after the last word
 _SEAMLESS_NS = 50_000  # so far a call may be from where the one before ended, and still go on there
 
 
@@ -23,6 +26,8 @@ class SoundMixer:
         self._lock = threading.Lock()
         self._voices: dict[int, Listener] = {}
         self._leaving: list[Listener] = []
+        self.most = 0  # so many voices are heard at once; 0: all
+        self._muted: list[Listener] = []  # the others, when there are more
         self._next_ns = -1  # where the next call goes on
         self._rest_ns = 0.0  # and what is too little for a nanosecond
         self._tick = 0  # of what is summed next
@@ -91,14 +96,43 @@ class SoundMixer:
         self._limiter = Limiter(self._rate, self._channels)
         self._convert = Converter(RATE, self._rate, self._channels) if self._rate != RATE else None
 
+    def _gains(self, voices: Sequence[Listener], count: int) -> dict[int, NDArray[np.float32]]:
+        """By how much those are heard who are not heard as they are, by id. Whoever leaves is faded out anyway."""
+        before, staying = self._muted, [voice for voice in voices if not voice.leaves]
+        self._muted = self._too_many(staying) if self.most and len(staying) > self.most else []
+        ramp = np.linspace(0, 1, min(FADE, count), dtype=np.float32)
+        gains: dict[int, NDArray[np.float32]] = {}
+        for voice in staying if before or self._muted else ():
+            was, now = voice not in before, voice not in self._muted
+            if not (was and now):
+                gain = gains[id(voice)] = np.full(count, now, np.float32)
+                if was is not now:
+                    gain[: len(ramp)] = ramp if now else ramp[::-1]
+        return gains
+
+    def _too_many(self, voices: Sequence[Listener]) -> list[Listener]:
+        """All but those who spoke last, and of those who have not, the first; who is heard and spoke just now stays."""
+        since_ns = max(0, max(voice.spoke_ns for voice in voices) - _STAY_NS)
+        order = {id(voice): number for number, voice in enumerate(voices)}
+
+        def rank(voice: Listener) -> tuple[bool, bool, int, int]:
+            lately = voice.spoke_ns > since_ns
+            return lately and voice not in self._muted, lately, voice.spoke_ns, -order[id(voice)]
+
+        return sorted(voices, key=rank, reverse=True)[self.most :]
+
     def _sum(self, count: int) -> None:
         with self._lock:
             voices = [*self._voices.values(), *self._leaving]
         mono = np.zeros(count, np.float32)
         both: Sound | None = None
+        gains = self._gains(voices, count)
         for voice in voices:
+            gain = gains.get(id(voice))
             for offset, sound in voice.read(self._tick, count):
                 size = sound.shape[1]
+                if gain is not None:
+                    sound = sound * gain[offset : offset + size]
                 if sound.shape[0] == 1:
                     mono[offset : offset + size] += sound[0]
                 else:
