@@ -12,6 +12,7 @@ from reelroom.control.errors import ControlError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 MAX_URL = 2048
+RESOLVE_S = 5.0  # name servers that do not answer hold up no call for longer
 _URL = re.compile(r"[!-\[\]-~]+")  # of what else there is, readers of URLs make different things
 
 #: The last four bytes are the IPv4 address that is reached: RFC 4291 (compatible), 2765 (translated), 6052 (NAT64).
@@ -76,8 +77,9 @@ async def resolve(url: str, allow_private: bool, where: str = "") -> list[str]:
     if parts.username is not None or parts.password is not None:
         raise wrong("must not carry a user name or password")
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
+        async with asyncio.timeout(RESOLVE_S):
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:  # TimeoutError is an OSError
         raise Unresolved("invalid", f"host {host!r} cannot be resolved", where) from error
     addresses = list(dict.fromkeys(str(info[4][0]).partition("%")[0] for info in found))
     for address in addresses:

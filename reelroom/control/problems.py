@@ -10,6 +10,8 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from reelroom.control.capacity import Overloaded
@@ -33,6 +35,7 @@ STATUS = {
 }
 _KINDS = {400: "invalid", 422: "invalid", **{status: kind for kind, status in STATUS.items() if status != 422}}
 _KINDS[503] = "unavailable"
+_KINDS[416] = "range-not-satisfiable"  # its phrase is another in other versions of Python
 _MAX_ERRORS = 20
 
 
@@ -88,6 +91,11 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     return problem(error.status_code, kind, str(error.detail), headers)
 
 
+async def _away(request: Request, error: Exception) -> JSONResponse:
+    log.error("the database is away", path=request.url.path, error=repr(error)[:300])
+    return problem(503, "unavailable", "the database does not answer: try again", {"Retry-After": "1"})
+
+
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     number = uuid.uuid4().hex
     log.error("unexpected", path=request.url.path, incident=number, exc_info=error)
@@ -99,4 +107,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ControlError, _control)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
+    for away in (OperationalError, InterfaceError, PoolTimeout, ConnectionError):
+        app.add_exception_handler(away, _away)
     app.add_exception_handler(Exception, _unexpected)

@@ -9,7 +9,7 @@ import socket
 from urllib.parse import parse_qsl, urlsplit
 
 from reelroom.control.errors import ControlError
-from reelroom.control.guard import MAX_URL, refusal
+from reelroom.control.guard import MAX_URL, RESOLVE_S, Unresolved, refusal
 from reelroom.domain.mix import Push
 
 _PORTS = {"rtmp": 1935, "rtmps": 443}  # srt has none of its own
@@ -52,9 +52,10 @@ async def check_push(push: Push, allow_private: bool, where: str) -> None:
     elif parts.path.strip("/") == "":
         raise wrong("needs an application and a stream's name after the host")
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        async with asyncio.timeout(RESOLVE_S):
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise wrong(f"host {host!r} cannot be resolved") from error
+        raise Unresolved("invalid", f"host {host!r} cannot be resolved", where) from error
     for info in found:
         address = ipaddress.ip_address(str(info[4][0]).partition("%")[0])
         if reason := refusal(address, allow_private):

@@ -74,6 +74,12 @@ class Queues:
             raise ControlError("invalid", f"must be 1 to {MAX_VISIBILITY_S} seconds", "visibility_s")
         if not 60 <= retention_s <= MAX_RETENTION_S:
             raise ControlError("invalid", f"must be 60 to {MAX_RETENTION_S} seconds", "retention_s")
+        try:
+            return await self._settled(app, name, visibility_s, retention_s)
+        except IntegrityError:  # somebody else has made it meanwhile
+            return await self._settled(app, name, visibility_s, retention_s)
+
+    async def _settled(self, app: str, name: str, visibility_s: int, retention_s: int) -> tables.Queue:
         async with self._database.transaction() as session:
             row = await session.get(tables.Queue, (app, name), with_for_update=True)
             if row is None:

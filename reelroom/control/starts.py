@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import msgspec
 from sqlalchemy import Delete, bindparam, select
@@ -20,7 +21,7 @@ from reelroom.control.pushes import check_push
 from reelroom.control.queues import is_queue
 from reelroom.control.recorders import Recorders
 from reelroom.deliver.storage import local_root
-from reelroom.domain.mix import Push
+from reelroom.domain.mix import Mix, Push
 from reelroom.domain.recording import ACTIVE, RecordingSpec, State
 from reelroom.store import tables
 from reelroom.store.db import Database
@@ -82,6 +83,17 @@ class Starts:
                 self._capacity.release(spec.id)
         return row, replayed
 
+    async def check(self, new: NewRecording) -> None:
+        """ControlError when `new` could not be started, whatever is in its room: for templates. Fetches no image."""
+        check(new, self._settings)
+        await self._destination(replace(new, must_resolve=False))
+        await self._check_callback(new)
+        if new.spec.mix is not None:
+            try:
+                await self._check_pushes(new.spec.mix)
+            except Unresolved:
+                pass  # it is to be found when it starts
+
     async def _begin(self, new: NewRecording, digest: str) -> tuple[tables.Recording, bool]:
         destination = await self._destination(new)
         try:
@@ -124,8 +136,7 @@ class Starts:
         spec = new.spec
         if spec.mix is None:
             return spec
-        for number, push in enumerate(spec.mix.pushes):
-            await check_push(push, self._settings.allow_private, f"mix.pushes.{number}.url")
+        await self._check_pushes(spec.mix)
         scene = spec.mix.scene
         if not scene.images():
             return spec
@@ -157,14 +168,22 @@ class Starts:
         )
         return destinations.row(new.app.id, checked, self._box)
 
+    async def _check_callback(self, new: NewRecording) -> None:
+        if new.callback is None or is_queue(new.callback.url, "callback.url"):
+            return
+        try:
+            await check_url(new.callback.url, self._settings.allow_private, "callback.url")
+        except Unresolved:
+            pass  # name servers may be away. Each delivery looks the name up, checks it again, and is retried
+
+    async def _check_pushes(self, mix: Mix) -> None:
+        for number, push in enumerate(mix.pushes):
+            await check_push(push, self._settings.allow_private, f"mix.pushes.{number}.url")
+
     async def _row(self, new: NewRecording, spec: RecordingSpec) -> tables.Recording:
         callback = None
         if new.callback is not None:
-            try:
-                if not is_queue(new.callback.url, "callback.url"):
-                    await check_url(new.callback.url, self._settings.allow_private, "callback.url")
-            except Unresolved:
-                pass  # name servers may be away. Each delivery looks the name up, checks it again, and is retried
+            await self._check_callback(new)
             callback = self._box.seal(
                 {
                     "url": new.callback.url,

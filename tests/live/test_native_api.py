@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -149,6 +149,12 @@ async def playlist_grows(api: httpx.AsyncClient, anybody: httpx.AsyncClient, rec
     assert named
     part = await anybody.get(urljoin(url, named[0]), headers={"Range": "bytes=0-99"})
     assert (part.status_code, len(part.content)) == (206, 100)
+    for asked, status in (("bytes=9-2", 200), ("lines=1-2", 200), ("bytes=0-1,99999999-", 206), ("bytes=-5", 206)):
+        ranged = await anybody.get(urljoin(url, named[0]), headers={"Range": asked})
+        assert ranged.status_code == status, asked
+    beyond = await anybody.get(urljoin(url, named[0]), headers={"Range": "bytes=99999999-"})
+    problem(beyond, 416, "range-not-satisfiable")
+    assert beyond.headers["content-range"].startswith("bytes */")
     head = await anybody.head(urljoin(url, named[0]))
     assert (head.status_code, head.content) == (200, b"")
     assert int(head.headers["content-length"]) > 100
@@ -278,6 +284,15 @@ async def test_malformed_requests_are_problems_too(api: httpx.AsyncClient) -> No
     assert (await api.get("/api/v1/nothing")).headers["content-type"] == PROBLEM
     problem(await api.get("/api/v1/recordings/../../etc/passwd"), 404, "not-found")
     problem(await api.get("/api/v1/recordings/%2e%2e"), 422, "invalid")
+    text = {"Content-Type": "text/plain"}
+    problem(await api.post("/api/v1/recordings", content=b"{}", headers=text), 415, "unsupported-media-type")
+    nobody = {"Authorization": "Bearer nobody's"}  # is told so before anything is read of the body
+    for content in (b"{", b" " * 1_000_000, b'{"room": 5}'):
+        problem(await api.post("/api/v1/recordings", content=content, headers=json_ | nobody), 401, "unauthorized")
+    for query in ("rom=x", "limit=1&limit=2", "from=1700000000", "name=%00", "limit=0"):
+        answer = await api.get(f"/api/v1/recordings?{query}")
+        problem(answer, 400 if "%00" in query else 422, "invalid")
+    problem(await api.get(f"/api/v1/recordings/{'0' * 32}/events?after={10**30}"), 422, "invalid")
     answer = await api.put("/api/v1/recordings")
     assert answer.status_code == 405 and answer.headers["content-type"] == PROBLEM
 
@@ -303,7 +318,9 @@ async def test_whip_keeps_to_its_rfc(server: Server, anybody: httpx.AsyncClient)
     assert options.status_code == 204
     assert options.headers["accept-post"] == "application/sdp"
     assert options.headers["access-control-allow-origin"] == "*"
-    assert "PATCH" in options.headers["access-control-allow-methods"]
+    assert options.headers["access-control-allow-methods"] == options.headers["allow"] == "POST, OPTIONS"
+    of_session = await anybody.options("/whip/rules/0-0000", headers={"Origin": "https://x.example"})
+    assert of_session.headers["access-control-allow-methods"] == "PATCH, DELETE, OPTIONS"
     problem(await anybody.post("/whip/rules", content="v=0", headers={"Content-Type": "application/sdp"}), 401,
             "unauthorized")  # fmt: skip
     for wrong, status in (("/whip/other", 403), ("/whep/rules/ann", 403)):
@@ -332,6 +349,15 @@ async def test_whip_keeps_to_its_rfc(server: Server, anybody: httpx.AsyncClient)
     ):
         problem(answer, 404, "not-found")
     problem(await anybody.delete(session), 401, "unauthorized")
+
+
+async def test_a_token_for_every_room_is_made_for_who_says_so(api: httpx.AsyncClient) -> None:
+    def asked(room: str, **more: object) -> Awaitable[httpx.Response]:
+        return api.post(f"/api/v1/rooms/{room}/tokens", json={"identity": "ann", **more})
+
+    assert problem(await asked("*"), 422, "invalid")["where"] == "any_room"
+    assert problem(await asked("r", any_room=True), 422, "invalid")["where"] == "any_room"
+    assert (await asked("*", any_room=True)).status_code == 201
 
 
 async def stranger_token(server: Server, room: str, identity: str) -> str:

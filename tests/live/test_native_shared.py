@@ -42,7 +42,7 @@ def refused(answer: httpx.Response, status: int, kind: str) -> dict[str, Any]:
 SECRETS = {
     "destination": {
         "service": "s3",
-        "options": {"bucket": "b", "access_key_id": "AK-hidden", "secret_access_key": "SK-hidden"},
+        "options": {"bucket": "b", "region": "r", "access_key_id": "AK-hidden", "secret_access_key": "SK-hidden"},
     },
     "callback": {"url": "https://example.com/", "secret": "cb-hidden"},
     "mode": "mixed",
@@ -73,7 +73,7 @@ def test_a_template_shows_no_secret(api: httpx.Client) -> None:
     template = made(api, "templates", name="secrets", recording=SECRETS)
     for text in (json.dumps(template), api.get("/api/v1/templates").text):
         assert "hidden" not in text
-    assert template["recording"]["destination"]["options"] == {"bucket": "b"}
+    assert template["recording"]["destination"]["options"] == {"bucket": "b", "region": "r"}
     api.delete(f"/api/v1/templates/{template['id']}").raise_for_status()
 
 
@@ -89,6 +89,16 @@ def test_a_template_shows_no_secret(api: httpx.Client) -> None:
         {"name": "n", "recording": {"library": {"tags": ["a", "a"]}}},
         {"name": "n", "recording": {"library": {"name": "{nothing}"}}},
         {"name": "n", "recording": {"library": {"retention_days": -1}}},
+        {"name": "n", "recording": {"library": {}, "destination": {"service": "fs"}}},
+        {"name": "n", "recording": {"naming": {"file": "{nobody}"}}},
+        {"name": "n", "recording": {"preroll_s": 50}},
+        {"name": "n", "recording": {"destination": {"service": "memory"}}},
+        {"name": "n", "recording": {"callback": {"url": "http://169.254.169.254/"}}},
+        {"name": "n", "recording": {"mode": "mixed", "mix": {"width": 3840}}},
+        {
+            "name": "n",
+            "recording": {"mode": "mixed", "mix": {"pushes": [{"id": "p", "url": "rtmp://169.254.1.1/a/b"}]}},
+        },
     ],
 )
 def test_a_template_that_could_start_nothing_is_refused(api: httpx.Client, body: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
+from sqlalchemy.exc import OperationalError
 
 from reelroom.config import Settings
 from reelroom.control import timeline
@@ -95,6 +96,18 @@ async def test_methods_that_a_path_has_not_are_refused_with_those_that_it_has(
             assert set(refused.headers["allow"].split(", ")) == known, path
             asked = await client.options(url, headers={"Origin": "https://x.example"})
             assert set(asked.headers["access-control-allow-methods"].split(", ")) == known, path
+
+
+async def test_a_database_that_is_away_is_said_to_be(document: dict[str, Any]) -> None:
+    class Apps:
+        async def by_key(self, key: str) -> None:
+            raise OperationalError("select", {}, OSError("nobody listens"))
+
+    app = make_app(SimpleNamespace(settings=Settings(dev=True), apps=Apps()))  # type: ignore[arg-type]
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://x") as client:
+        answer = await client.get("/api/v1/rooms", headers={"Authorization": "Bearer k"})
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:reelroom:unavailable")
+    assert answer.headers["retry-after"] == "1" and "nobody listens" not in answer.text
 
 
 ANN = TrackInfo(track=1, identity="ann", source=Source.CAMERA, codec="h264", clock_rate=90_000, session="s")

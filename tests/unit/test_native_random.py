@@ -154,7 +154,7 @@ def test_valid_starts_are_translated(body: dict[str, Any]) -> None:
 def test_a_template_starts_what_the_body_would(body: dict[str, Any]) -> None:
     room = body.pop("room")
     shape = wire.RecordingShape.model_validate(body)
-    kept = json.loads(json.dumps(templates._body(APP, shape)))
+    kept = json.loads(json.dumps(templates.kept(shape)))
     assert said(templates.new_recording(APP, kept, room, 1, None)) == said(shape.in_room(APP, room, 1, None))
     over = wire.CreateRecording.model_validate({"room": room}).over(kept)
     assert said(over.in_room(APP, room, 1, None)) == said(shape.in_room(APP, room, 1, None))

@@ -8,8 +8,9 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from reelroom.control.errors import ControlError
 from reelroom.control.openapi import refuses
-from reelroom.control.tokens import MAX_TTL_S, mint
+from reelroom.control.tokens import ANY_ROOM, MAX_TTL_S, mint
 from reelroom.dialects.native.auth import AppDep, ContextDep, KeyRoute
 from reelroom.dialects.native.shapes import IN_PATH, Body, Identity
 from reelroom.dialects.native.wire import iso
@@ -65,6 +66,9 @@ class TokenRequest(Body):
     permissions: list[Literal["publish", "watch"]] = Field(["publish", "watch"], min_length=1, max_length=2)
     ttl_s: int = Field(6 * 3600, ge=1, le=MAX_TTL_S)
     source: Literal["camera", "screen"] | None = Field(None, description="what its video must be")
+    any_room: bool = Field(
+        False, description='that "*" is meant as every room: a room\'s name may come from a stranger'
+    )
 
 
 class Token(BaseModel):
@@ -115,6 +119,8 @@ async def remove_participant(room: Name, identity: Name, ctx: ContextDep, app: A
 
 @router.post("/{room}/tokens", status_code=201, summary="A token to publish or watch with")
 async def make_token(room: Name, wanted: TokenRequest, app: AppDep) -> Token:
+    if (room == ANY_ROOM) != wanted.any_room:
+        raise ControlError("invalid", 'any_room is given with the room "*", and only with it', "any_room")
     token = mint(
         app, room, wanted.identity, tuple(dict.fromkeys(wanted.permissions)), wanted.ttl_s, wanted.source or ""
     )

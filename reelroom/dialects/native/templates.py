@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSche
 
 from reelroom.control import destinations
 from reelroom.control.apps import AppContext
+from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
 from reelroom.control.new_recording import NewRecording
 from reelroom.control.openapi import header, like, refuses
@@ -89,9 +90,14 @@ def _masked(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}/…"
 
 
-def _body(app: AppContext, shape: wire.RecordingShape) -> dict[str, Any]:
+async def _body(ctx: Context, app: AppContext, shape: wire.RecordingShape) -> dict[str, Any]:
     """The shape as it is kept, once a start with it could be."""
-    shape.in_room(app, "room", time.time_ns(), None)
+    await ctx.starts.check(shape.in_room(app, "room", time.time_ns(), None))
+    return kept(shape)
+
+
+def kept(shape: wire.RecordingShape) -> dict[str, Any]:
+    """What `new_recording` makes a start of."""
     return shape.model_dump(mode="json", exclude_unset=True)
 
 
@@ -102,7 +108,7 @@ def _body(app: AppContext, shape: wire.RecordingShape) -> dict[str, Any]:
     responses={201: {"headers": {"Location": header("where it is")}}, **refuses(409)},
 )
 async def create(wanted: NewTemplate, ctx: ContextDep, app: AppDep, response: Response) -> ShownTemplate:
-    made = await ctx.templates.create(app.id, DIALECT, wanted.name, _body(app, wanted.recording))
+    made = await ctx.templates.create(app.id, DIALECT, wanted.name, await _body(ctx, app, wanted.recording))
     response.headers["Location"] = f"/api/v1/templates/{made.id}"
     return _shown(made)
 
@@ -125,7 +131,7 @@ async def get(id: Id, ctx: ContextDep, app: AppDep) -> ShownTemplate:
 
 @router.patch("/{id}", summary="Change a template, for what starts from now on", responses=refuses(404))
 async def change(id: Id, wanted: ChangedTemplate, ctx: ContextDep, app: AppDep) -> ShownTemplate:
-    body = None if wanted.recording is None else _body(app, wanted.recording)
+    body = None if wanted.recording is None else await _body(ctx, app, wanted.recording)
     return _shown(await ctx.templates.change(app.id, DIALECT, id, wanted.name, body))
 
 

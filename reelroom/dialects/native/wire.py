@@ -65,6 +65,9 @@ class Subscription(Body):
     audio: bool | Selection = True
     video: bool | Selection = True
     sources: list[Literal["microphone", "camera", "screen", "screen_audio"]] | None = Field(default=None, max_length=4)
+    layer: Literal["high", "low"] = Field(
+        default="high", description="of pictures that come in several sizes the largest that flows, or the smallest"
+    )
 
     def to_domain(self) -> domain.Subscription:
         def one(value: bool | Selection) -> domain.Selection | None:
@@ -73,7 +76,8 @@ class Subscription(Body):
             return domain.Selection() if value else None
 
         sources = None if self.sources is None else tuple(domain.Source(name) for name in self.sources)
-        return domain.Subscription(audio=one(self.audio), video=one(self.video), sources=sources)
+        audio, video = one(self.audio), one(self.video)
+        return domain.Subscription(audio=audio, video=video, sources=sources, layer=self.layer)
 
 
 class Hls(Body):
