@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import structlog
@@ -24,6 +24,7 @@ from reelroom.store.tables import EVENTS, FILES, RECORDINGS
 
 log = structlog.get_logger("reelroom.progress")
 
+AT_ONCE = 20  # recordings in one transaction
 WHOLE = 10_000  # `share` of an upload that is complete
 _S = 1_000_000_000
 _LISTED = ("playlist", "joined", "file")
@@ -70,10 +71,11 @@ class Progress:
     async def look(self) -> None:
         """Tell what is due now."""
         due = await self._database.run(self._due, reading=True)
-        if not due:
-            return
-        for recording in await self._database.run(lambda connection: _tell(connection, due)):
-            self._told(recording)
+        todo = list(due.items())
+        while todo:
+            some, todo = dict(todo[:AT_ONCE]), todo[AT_ONCE:]
+            for recording in await self._database.run(partial(_tell, due=some)):
+                self._told(recording)
 
     async def _run(self) -> None:
         while True:
