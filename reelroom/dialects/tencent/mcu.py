@@ -16,12 +16,11 @@ from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
 from reelroom.control.new_recording import NewRecording
 from reelroom.control.recordings import SceneChange
-from reelroom.dialects.tencent import errors, layouts, mixing, naming, streams
+from reelroom.dialects.tencent import errors, mixing, naming, streams
+from reelroom.dialects.tencent.mcu_scene import CUSTOM, FLOATING, GRID, SCREEN, scene
 from reelroom.dialects.tencent.recordings import DIALECT, MCU, active, check_app, mark_stopped, people
 from reelroom.dialects.tencent.settings import sdk_app_id, settings
 from reelroom.dialects.tencent.wire_mcu import (
-    EncodeBody,
-    LayoutParamsBody,
     StartMix,
     StartMixByStrRoomId,
     StopMix,
@@ -29,15 +28,12 @@ from reelroom.dialects.tencent.wire_mcu import (
 )
 from reelroom.domain.mix import SAMPLE_RATES, Mix, Push, aac_most
 from reelroom.domain.recording import Format, Hls, Limits, Mode, RecordingSpec, Selection, Source, Subscription
-from reelroom.domain.scene import Fit, Layout, Place, Scene, Surface, Watermark
 from reelroom.store import tables
 
 log = structlog.get_logger("reelroom.tencent")
 
 IDLE_S = 30.0  # a mix ends when nobody publishes for so long
 VIDEO = ("VideoWidth", "VideoHeight", "VideoBitrate", "VideoFramerate", "VideoGop")
-FLOATING, GRID, SCREEN, PICTURE_IN_PICTURE, CUSTOM = 0, 1, 2, 3, 4  # Template
-_SOURCES = {0: "camera", 1: "screen"}
 #: Which track of a StreamType a MixInputType leaves out: 1 is the picture alone, 2 the sound alone.
 _TRACKS = {0: {1: Source.MICROPHONE, 2: Source.CAMERA}, 1: {1: Source.SCREEN_AUDIO, 2: Source.SCREEN}}
 Start = StartMix | StartMixByStrRoomId
@@ -214,93 +210,3 @@ def _check(request: Start) -> None:
     cdn = request.PublishCdnParams
     if cdn is not None and not cdn.PublishCdnUrls:
         raise errors.missing("PublishCdnParams.PublishCdnUrls", "PublishCdnUrls")
-
-
-def scene(given: LayoutParamsBody, encode: EncodeBody, width: int, height: int) -> mixing.Shown:
-    """What LayoutParams and the background of EncodeParams show on a canvas of that size."""
-    images = mixing.Images()
-    marks = []
-    mark = given.WaterMarkParams
-    if mark is not None:
-        if not mark.WaterMarkUrl:
-            raise errors.not_supported("LayoutParams.WaterMarkParams.WaterMarkId: give WaterMarkUrl")
-        mixing.inside(
-            mark.LocationX, mark.LocationY, mark.WaterMarkWidth, mark.WaterMarkHeight, "LayoutParams.WaterMarkParams",
-            width, height,
-        )  # fmt: skip
-        marks.append(
-            Watermark(
-                x=mark.LocationX,
-                y=mark.LocationY,
-                width=mark.WaterMarkWidth,
-                height=mark.WaterMarkHeight,
-                image=images.add(mark.WaterMarkUrl, "LayoutParams.WaterMarkParams.WaterMarkUrl"),
-            )
-        )
-    hold = given.PureAudioHoldPlaceMode
-    made = Scene(
-        layout=_layout(given, width, height),
-        background=Surface(
-            color=f"#{encode.BackgroundColor:06x}",
-            image=images.add(encode.BackgroundImageUrl, "EncodeParams.BackgroundImageUrl"),
-        ),
-        placeholder=Surface(color=""),
-        without_picture=given.Template in (PICTURE_IN_PICTURE, CUSTOM)
-        or (hold == 1 or (hold == 0 and given.Template != SCREEN)),
-        hold_s=mixing.HOLD_S,
-        hold_bare=True,
-        watermarks=tuple(marks),
-    )
-    return mixing.Shown(made, images.sources)
-
-
-def _layout(given: LayoutParamsBody, width: int, height: int) -> Layout:
-    fit = None if given.RenderMode is None else layouts.MCU_FITS[given.RenderMode]
-    if given.Template == CUSTOM:
-        return _preset(given, width, height)
-    focus = given.MainVideoUserId
-    source = _SOURCES[given.MainVideoStreamType] if focus else ""
-    if given.Template == PICTURE_IN_PICTURE:
-        return _small(given, focus, source, fit or Fit.CROP, width, height)
-    return layouts.mcu(given.Template, fit, focus, source, bool(given.MainVideoRightAlign))
-
-
-def _small(given: LayoutParamsBody, focus: str, source: str, fit: Fit, width: int, height: int) -> Layout:
-    small = given.SmallVideoLayoutParams
-    if small is None or not focus:
-        what = "Template 3 needs MainVideoUserId and SmallVideoLayoutParams."
-        raise errors.invalid("SmallVideoLayoutParams", what)
-    wide, high = small.ImageWidth or width // 4, small.ImageHeight or height // 4
-    if small.LocationX + wide > width or small.LocationY + high > height:
-        raise errors.invalid("SmallVideoLayoutParams", "SmallVideoLayoutParams reaches beyond the canvas.")
-    large = mixing.Box(0, 0, 1, 1, 0).finished(fit=fit, identity=focus, source=source)
-    over = mixing.pixels(small.LocationX, small.LocationY, wide, high, width, height, z=1)
-    return layouts.custom(
-        [large, over.finished(fit=fit, identity=small.UserId, source=_SOURCES[small.StreamType])], keep_absent=False
-    )
-
-
-def _preset(given: LayoutParamsBody, width: int, height: int) -> Layout:
-    if not given.PresetLayoutConfig:
-        raise errors.missing("LayoutParams.PresetLayoutConfig", "PresetLayoutConfig")
-    rank = layouts.ranks([each.ZOrder for each in given.PresetLayoutConfig])
-    places: list[Place] = []
-    for number, each in enumerate(given.PresetLayoutConfig):
-        where = f"LayoutParams.PresetLayoutConfig.{number}"
-        if each.MixInputType and not each.UserId:
-            raise errors.not_supported(f"{where}.MixInputType other than 0 of a place without UserId")
-        if each.PlaceImageId:
-            raise errors.not_supported(f"{where}.PlaceImageId")
-        if not each.ImageWidth or not each.ImageHeight:
-            raise errors.invalid("PresetLayoutConfig", f"{where} must have an ImageWidth and ImageHeight above 0.")
-        if each.LocationX + each.ImageWidth > width or each.LocationY + each.ImageHeight > height:
-            raise errors.invalid("PresetLayoutConfig", f"{where} reaches beyond the canvas.")
-        box = mixing.pixels(
-            each.LocationX, each.LocationY, each.ImageWidth, each.ImageHeight, width, height, rank[each.ZOrder]
-        )
-        source = _SOURCES[each.StreamType] if each.UserId else ""
-        places.append(box.finished(fit=layouts.MCU_FITS[each.RenderMode], identity=each.UserId, source=source))
-    pinned = [(place.identity, place.source) for place in places if place.identity]
-    if len(set(pinned)) != len(pinned):
-        raise errors.invalid("PresetLayoutConfig", "PresetLayoutConfig has two places for the same user and stream.")
-    return layouts.custom(places, keep_absent=bool(given.PlaceHolderMode))
