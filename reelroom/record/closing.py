@@ -235,6 +235,8 @@ class OutputWriter:
             if info is None:
                 break  # a log announces each track before its frames: what follows is not to be trusted
             kind = info.kind
+            if room_ns < start and info.kind == "audio":
+                continue  # it came after the output had begun without it; pictures need those before them
             media = pauses.media_ns(start, room_ns) if spans else room_ns - start
             if cut:
                 media = self.cuts.place(kind, room_ns, media, pauses)

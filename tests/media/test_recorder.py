@@ -61,6 +61,22 @@ def test_records_from_the_key_frame_before_the_start_to_the_stop(fleet: Fleet, s
     assert recording.lines(lines.Gap) == []
 
 
+def test_sound_from_before_the_first_picture_that_comes_after_the_output_has_begun_is_left_out(
+    fleet: Fleet, serve
+) -> None:
+    now = time.time_ns() + 500 * MS
+    serve([camera(1, "alice", now), microphone(2, "alice", now - 300 * MS, delay_ns=1000 * MS)])
+    recording = Recording(fleet, preroll_s=1)
+    recording.start()
+    time.sleep(3.5)
+    recording.stop()
+    recording.sound()
+    even(recording.times("video"), 1 / 30)
+    times = recording.times("audio")
+    even(times, 0.02)
+    assert 0 <= times[0] < 0.021
+
+
 def test_kill_minus_nine_loses_and_repeats_no_frame(fleet: Fleet, serve) -> None:
     serve(pair())
     recording = Recording(fleet)
