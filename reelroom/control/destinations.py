@@ -25,6 +25,7 @@ _NAMES = {
     "region": re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}"),
     "account_name": re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}"),
 }
+_SAYABLE = re.compile("[^\x00-\x1f\x7f\ud800-\udfff]*")  # in a header, a path, a signature
 #: These put the bucket in front of the endpoint's host; s3 does if asked to.
 _HOSTED = frozenset({"oss", "cos", "obs", "tos"})
 
@@ -123,6 +124,8 @@ async def check(
             raise ControlError("invalid", f"{destination.service} takes {known}", f"{where}.options.{name[:64]}")
         if not isinstance(value, str) or len(value) > MAX_OPTION:
             raise ControlError("invalid", f"must be a string of at most {MAX_OPTION}", f"{where}.options.{name}")
+        if not _SAYABLE.fullmatch(value):
+            raise ControlError("invalid", "must be text without control characters", f"{where}.options.{name}")
         if name in service.fixed and value != service.fixed[name]:
             raise ControlError("invalid", f"must be {service.fixed[name]!r}", f"{where}.options.{name}")
     if missing := [name for name in sorted(service.required) if not given.get(name)]:

@@ -92,3 +92,11 @@ async def test_a_name_that_leads_elsewhere_by_now_is_refused_when_it_is_used(nam
     names["example.test"] = "169.254.169.254"
     with pytest.raises(ControlError, match="metadata"):
         await check_again(checked.service, checked.options, allow_private=True)
+
+
+@pytest.mark.parametrize("value", ["\ud800", "a\0b", "a\r\nX-Header: b", "\x7f"])
+async def test_no_option_has_characters_that_cannot_be_sent(value: str) -> None:
+    for name in ("access_key_id", "session_token", "root"):
+        with pytest.raises(ControlError) as refused:
+            await check(DestinationSpec("s3", S3 | {"region": "r", name: value}), Path("/nowhere"), allow_private=True)
+        assert refused.value.where == f"destination.options.{name}"
