@@ -204,10 +204,12 @@ class RemoteTrack:
     ) -> None:
         """A frame of any layer; those of the chosen one go to the sink."""
         lost = layer.stream.lost_in_gap if after_gap else 0
+        chosen = layer is self.active or self.active is None
         taken = self._take(layer, data, key, rtp, room_ns, after_gap, rotation, lost)
         if self.low is not None:
+            chosen |= layer is self.low.active
             taken |= self.low._take(layer, data, key, rtp, room_ns, after_gap, rotation, lost)
-        if taken and after_gap:
+        if taken and (after_gap or not chosen):  # told, or from before anybody looked at this layer
             layer.stream.lost_in_gap = 0
 
     def _take(

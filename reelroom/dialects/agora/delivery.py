@@ -68,7 +68,9 @@ async def misplaced(context: Context, row: tables.Recording, call: str) -> None:
         return
     files = await listed(context.database, row)
     key = known_name(row) or next((index.key for index in files.indexes), "")
-    data = {"call": call, "state": row.state, "uploaded": files.uploaded, "key": key}
+    leaving = row.dialect_data.get("stopped") and row.state in ACTIVE  # the recorder has not said so yet
+    state = str(State.FINISHING) if leaving else row.state
+    data = {"call": call, "state": state, "uploaded": files.uploaded, "key": key}
     at = time.time_ns()
     draft = Draft(events.MISPLACED, at, data, f"misplaced {at}")
 
