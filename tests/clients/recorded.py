@@ -16,9 +16,9 @@ def probe(path: Path) -> dict[str, str]:
     return {line.split("|")[1]: line for line in sorted(set(lines))}
 
 
-def corners(path: Path) -> list[tuple[int, int, int]]:
-    """The colour of the picture's upper left corner, ten times a second."""
-    crop = "fps=10,crop=8:8:0:0,scale=1:1:flags=area,format=rgb24"
+def corners(path: Path, place: str = "0:0") -> list[tuple[int, int, int]]:
+    """The colour of the picture's upper left corner, ten times a second; or of another place, as FFmpeg's X:Y."""
+    crop = f"fps=10,crop=8:8:{place},scale=1:1:flags=area,format=rgb24"
     command = ["ffmpeg", "-v", "error", "-i", str(path), "-vf", crop, "-f", "rawvideo", "-"]
     raw = subprocess.run(command, capture_output=True, check=True).stdout
     return [(raw[n], raw[n + 1], raw[n + 2]) for n in range(0, len(raw), 3)]

@@ -15,7 +15,7 @@ import pytest
 
 from reelroom.dialects.aliyun_rtc import mns
 from tests.clients.aliyun_calls import APP_ID, KEY, SECRET, host, publishing, receiver, rtc, server, until
-from tests.clients.recorded import probe
+from tests.clients.recorded import corners, probe
 from tests.needs import need
 from tests.servers import Server
 
@@ -102,8 +102,21 @@ def test_a_task_waits_goes_on_when_people_come_back_and_leaves_files_and_message
 
         with publishing(running, "room-1", "u1"):
             until(lambda: [one for one in recordings() if one["state"] == "recording"])
+            left = m.CreateMPULayoutRequestPanes(pane_id=0, x=0.0, y=0.0, width=0.5, height=1.0)
+            mine = m.CreateMPULayoutRequest(app_id=APP_ID, name="left", audio_mix_count=6, panes=[left])
+            layout = client.create_mpulayout(mine).body.layout_id
+            kept = client.describe_mpulayout_info_list(m.DescribeMPULayoutInfoListRequest(app_id=APP_ID)).body.layouts
+            assert [(one.layout_id, one.panes.panes[0].width) for one in kept.layout] == [(layout, 0.5)]
+            text = m.UpdateRecordTaskRequestUserPanesTexts(text="你好", x=0.0, y=0.8, font_size=40)
+            pane = m.UpdateRecordTaskRequestUserPanes(pane_id=0, user_id="u1", texts=[text])
             update = m.UpdateRecordTaskRequest(
-                app_id=APP_ID, channel_id="room-1", task_id="task-001", template_id=made, layout_ids=[2], crop_mode=1
+                app_id=APP_ID,
+                channel_id="room-1",
+                task_id="task-001",
+                template_id=made,
+                layout_ids=[layout],
+                crop_mode=1,
+                user_panes=[pane],
             )
             client.update_record_task(update)
         with publishing(running, "room-1", "u1"):  # within DelayStopTime: the same recording
@@ -134,6 +147,11 @@ def test_a_task_waits_goes_on_when_people_come_back_and_leaves_files_and_message
             streams = probe(root / key)
             assert "640|360" in streams["video"] and streams.keys() == {"audio", "video"}
             assert file["Duration"] > 0
+        # In the later one there are pictures in the left pane, and the background at the right of it.
+        newest = next(file["Url"] for file in found["RecordFiles"] if file["Url"].endswith(".mp4"))
+        later = root / newest.removeprefix(base)
+        sides = zip(corners(later, "100:20"), corners(later, "500:20"), strict=True)
+        assert any(max(left) > 40 and max(right) < 20 for left, right in sides)
         told = messages(running)
         assert {one["Url"] for one in told} == {file["Url"] for file in found["RecordFiles"]}
         assert {(one["Event"], one["TaskId"], one["AppId"]) for one in told} == {("FileCreated", "task-001", APP_ID)}
