@@ -127,7 +127,7 @@ class Frame:
 
 @dataclass
 class Sink:
-    """Takes everything down, by mid."""
+    """Takes everything down, by the track's name: the mid, of the smallest layer "MID low"."""
 
     frames: dict[str, list[Frame]] = field(default_factory=dict)
     gaps: list[tuple[str, int, int, int]] = field(default_factory=list)  # by loss
@@ -146,16 +146,16 @@ class Sink:
         rotation: int,
     ) -> None:
         taken = Frame(data, key, rtp, room_ns, level, after_gap, track.codec.name, rotation)
-        self.frames.setdefault(track.section.mid, []).append(taken)
+        self.frames.setdefault(track.name, []).append(taken)
 
     def codec_changed(self, track: RemoteTrack) -> None:
-        self.codecs.append((track.section.mid, track.codec.name))
+        self.codecs.append((track.name, track.codec.name))
 
     def gap(self, track: RemoteTrack, from_ns: int, to_ns: int, packets: int, reason: str) -> None:
         if reason == "layer":
-            self.switches.append((track.section.mid, from_ns, to_ns))
+            self.switches.append((track.name, from_ns, to_ns))
         else:
-            self.gaps.append((track.section.mid, from_ns, to_ns, packets))
+            self.gaps.append((track.name, from_ns, to_ns, packets))
 
     def numbers(self, mid: str) -> list[int]:
         return [number_of(frame.data) for frame in self.frames.get(mid, [])]

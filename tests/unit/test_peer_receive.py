@@ -184,6 +184,41 @@ def test_simulcast_records_the_highest_layer_that_flows() -> None:
     assert set(seen) == {320, 640}, "the smallest, which began a moment earlier, is told of nowhere"
 
 
+@pytest.mark.parametrize("loss", [0.0, 0.05])
+def test_the_smallest_layer_is_told_beside_the_largest_from_the_start_and_in_step(loss: float) -> None:
+    world = World()
+    peer, link, sink = publish(world, offer_text(rids=("q", "f")))
+    link.loss, link.answer_nacks = loss, False
+    sizes = {"q": (160, 90), "f": (640, 360)}
+    layers = {rid: camera(link, 1000 + n, rid=rid) for n, rid in enumerate(sizes)}
+
+    def send(rid: str, number: int) -> None:
+        width, height = sizes[rid]
+        layers[rid].timestamp = 3000 * number
+        link.send_frame(layers[rid], vp8_payloads(vp8(number, key=not number % 15, width=width, height=height)), 3000)
+
+    peer.tracks["v"].want_low()
+    for number in range(150):
+        for rid in sizes:
+            world.at(START_NS + 2 * S + number * S // 30, lambda rid=rid, number=number: send(rid, number))
+    world.run(9 * S)
+    shown = {name: {number: frame.room_ns for number, frame in zip(sink.numbers(name), frames, strict=True)}
+             for name, frames in sink.frames.items()}  # fmt: skip
+    assert set(shown) == {"v", "v low"}
+    from reelroom.rtc.depacketize.parameters import vp8_header
+
+    for name, rid in (("v", "f"), ("v low", "q")):
+        assert {vp8_header(f.data).width for f in sink.frames[name] if f.key} == {sizes[rid][0]}
+        assert list(shown[name].values()) == sorted(set(shown[name].values()))
+    if loss:
+        assert {gap[0] for gap in sink.gaps} == {"v", "v low"}  # each is told of its own losses
+    else:
+        assert list(shown["v"]) == list(shown["v low"]) == list(range(150))
+        assert sink.gaps == []
+    for number in shown["v"].keys() & shown["v low"].keys():
+        assert abs(shown["v"][number] - shown["v low"][number]) < 20 * MS
+
+
 def test_a_codec_change_in_the_middle_begins_anew_at_a_key_frame() -> None:
     world = World()
     _, link, sink = publish(world)
