@@ -20,10 +20,11 @@ from reelroom.control.apps import AppContext
 from reelroom.control.errors import ControlError
 from reelroom.control.new_recording import NewRecording
 from reelroom.control.tokens import Grant, verify
-from reelroom.dialects.native import content, templates, wire
+from reelroom.dialects.native import content, mixed, templates, wire
 from reelroom.dialects.native.mixed import ChangeScene
 from reelroom.dialects.native.rooms import TokenRequest
 from reelroom.domain import events
+from reelroom.domain import scene as domain
 from reelroom.domain.recording import Format, RecordingSpec
 from reelroom.domain.scene import Fit, Preset
 
@@ -158,6 +159,18 @@ def test_a_template_starts_what_the_body_would(body: dict[str, Any]) -> None:
     assert said(templates.new_recording(APP, kept, room, 1, None)) == said(shape.in_room(APP, room, 1, None))
     over = wire.CreateRecording.model_validate({"room": room}).over(kept)
     assert said(over.in_room(APP, room, 1, None)) == said(shape.in_room(APP, room, 1, None))
+
+
+@MANY
+@given(scenes, scenes)
+def test_a_change_is_what_it_names_over_what_was_there(before: dict[str, Any], change: dict[str, Any]) -> None:
+    def scene(body: dict[str, Any]) -> domain.Scene:
+        return mixed.Scene.model_validate(body).to_domain(mixed.Images(), "scene")
+
+    asked = mixed.ChangeScene.model_validate(change).to_domain()
+    assert asked.edit(scene(before)) == scene(before | change)
+    focused = mixed.ChangeScene.model_validate({"focus": "ann"}).to_domain().edit(scene(before))
+    assert focused.layout == msgspec.structs.replace(scene(before).layout, focus="ann")
 
 
 #: JSON as `json.loads` reads it from a request: halves of surrogates, NaN and numbers beyond all others among it.

@@ -109,7 +109,7 @@ async def list_recordings(
     ctx: ContextDep,
     app: AppDep,
     room: Annotated[str | None, Query(max_length=128, pattern=NO_CONTROL)] = None,
-    state: Annotated[list[State] | None, Query(description="may be repeated")] = None,
+    state: Annotated[list[State] | None, Query(max_length=len(State), description="may be repeated")] = None,
     from_: Annotated[Time | None, Query(alias="from", description="created at or after")] = None,
     to: Annotated[Time | None, Query(description="created before")] = None,
     name: Annotated[str, Query(max_length=256, pattern=NO_NUL, description="its name begins with this")] = "",
