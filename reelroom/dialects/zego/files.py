@@ -55,10 +55,9 @@ class Files:
         """The files of a task, those that are being recorded among them. `url`: an object's address by its key."""
         active = State(row.state) in ACTIVE and not stopped
         file = tables.File
-        async with self._database.reading() as session:
-            query = select(file).where(file.recording == row.id, file.role.in_(("playlist", "file")))
-            found = (await session.scalars(query)).all()
-            sizes = await self._segments(session, row.id) if any(one.role == "playlist" for one in found) else {}
+        query = select(file).where(file.recording == row.id, file.role.in_(("playlist", "file")))
+        found = await self._database.look(lambda session: session.scalars(query).all())
+        sizes = await self._segments(row.id) if any(one.role == "playlist" for one in found) else {}
         listed = []
         for one in found:
             if one.role == "file":
@@ -70,7 +69,7 @@ class Files:
             listed += await self._unfinished(row, made, active)
         return [kept._replace(url=url(kept.key)) for kept in listed]
 
-    async def _segments(self, session: Any, recording: str) -> dict[str, Any]:
+    async def _segments(self, recording: str) -> dict[str, Any]:
         """Of each output's playlist: bytes, media time, size of the picture."""
         file = tables.File
         line = file.line
@@ -85,7 +84,8 @@ class Files:
             .where(file.recording == recording, file.role == "segment")
             .group_by(file.output)
         )
-        return {one.output: one for one in await session.execute(query)}
+        async with self._database.reading() as session:  # there may be thousands
+            return {one.output: one for one in await session.execute(query)}
 
     async def _unfinished(self, row: tables.Recording, made: set[tuple[str, str]], active: bool) -> list[Kept]:
         """What the journal says is being recorded and is no file yet."""
@@ -124,6 +124,8 @@ class Files:
         if len(self._journals) > _REMEMBERED:
             self._journals.popitem(last=False)
         path = self._recordings / recording / "journal.jsonl"
+        if not _grown(path, journal.offset):
+            return journal.outputs
         # On a copy: two calls at a time read the same lines, and one may end in the middle.
         fresh = replace(journal, outputs=dict(journal.outputs))
         try:
@@ -132,6 +134,13 @@ class Files:
             return journal.outputs
         self._journals[recording] = fresh
         return fresh.outputs
+
+
+def _grown(path: Path, offset: int) -> bool:
+    try:
+        return path.stat().st_size > offset
+    except FileNotFoundError:
+        return False
 
 
 def _follow(path: Path, journal: _Journal) -> None:
