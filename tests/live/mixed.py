@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import av
+
 from reelroom.demo.barcode import Rect
 from reelroom.domain.layout import Pane, Person, arrange
 from reelroom.domain.scene import Fit, Layout
 from reelroom.record.verify import verify
-from tests.judge import Verdict, ffmpeg_says, judge
+from tests.judge import Verdict, ffmpeg_says, judge, luma
 from tests.live.calls import Call
 
 #: Small, so that a loaded machine keeps up.
@@ -58,6 +60,15 @@ def whole(pane: Pane, size: tuple[int, int] = (320, 180)) -> Rect:
     scale = max(scales) if pane.fit is Fit.CROP else min(scales)
     width, height = width * scale, height * scale
     return pane.x + (pane.width - width) / 2, pane.y + (pane.height - height) / 2, width, height
+
+
+def brightness(path: Path, x: int, y: int) -> list[tuple[float, float]]:
+    """Time and mean luma of the 8 × 8 pixels from there, picture by picture."""
+    with av.open(str(path)) as container:
+        return [
+            (float(frame.pts * frame.time_base), float(luma(frame)[y : y + 8, x : x + 8].mean()))
+            for frame in container.decode(video=0)
+        ]
 
 
 def judge_pane(path: Path, pane: Pane, participant: int, size: tuple[int, int] = (320, 180), **more: Any) -> Verdict:

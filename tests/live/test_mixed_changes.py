@@ -20,7 +20,7 @@ from reelroom.record.mixed.labels import label
 from reelroom.record.mixed.planes import empty
 from tests.judge import luma
 from tests.live.calls import Call, call
-from tests.live.mixed import end_mixed, judge_pane, panes, start_mixed
+from tests.live.mixed import brightness, end_mixed, judge_pane, panes, start_mixed
 from tests.servers import Server, running
 
 
@@ -35,15 +35,6 @@ def change(people: Call, recording: str, **body: Any) -> tuple[int, int]:
     before_ns = time.time_ns()
     people.api.patch(f"/api/v1/recordings/{recording}", json=body).raise_for_status()
     return before_ns, time.time_ns()
-
-
-def brightness(path: Path, x: int, y: int) -> list[tuple[float, float]]:
-    """Time and mean luma of the 8 × 8 pixels from there, picture by picture."""
-    with av.open(str(path)) as container:
-        return [
-            (float(frame.pts * frame.time_base), float(luma(frame)[y : y + 8, x : x + 8].mean()))
-            for frame in container.decode(video=0)
-        ]
 
 
 def alike(path: Path, pane: Pane, image: NDArray[np.uint8]) -> float:

@@ -16,7 +16,7 @@ from reelroom.domain import lines
 from reelroom.record import journal
 from reelroom.record.paths import Paths
 from tests.live.calls import call, kill_recorder
-from tests.live.mixed import end_mixed, judge_pane, panes, start_mixed
+from tests.live.mixed import brightness, end_mixed, judge_pane, panes, start_mixed
 from tests.servers import Server, running
 
 NAMES = {"ann": 5, "bob": 9}
@@ -36,6 +36,8 @@ async def test_a_killed_recorder_goes_on_mixing_where_it_stopped(
         for name, participant in NAMES.items():
             await people.join(name, participant=participant)
         recording = start_mixed(people, hls={"segment_s": 2})
+        scene = {"background": {"color": "#c0c0c0"}}
+        people.api.patch(f"/api/v1/recordings/{recording}", json={"scene": scene}).raise_for_status()
         for wait_s in (4.3, 2.7):
             await asyncio.sleep(wait_s)
             killed.append(time.time_ns())
@@ -51,6 +53,9 @@ async def test_a_killed_recorder_goes_on_mixing_where_it_stopped(
     (output,) = timeline["outputs"]
     assert output["gaps"] == []
     assert {kind: len(paths) for kind, paths in files.items()} == {"hls": 1, "mp4": 1}
+    (scene,) = timeline["scenes"]
+    changed_s = (scene["at_ns"] - output["start_ns"]) / 1e9
+    assert all(value > 128 for at_s, value in brightness(files["mp4"][0], 0, 0) if at_s >= changed_s)
     for path in (*files["mp4"], *files["hls"]):
         for name, pane in panes(list(NAMES)).items():
             verdict = judge_pane(path, pane, NAMES[name])
