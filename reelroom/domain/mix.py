@@ -65,6 +65,7 @@ class Mix(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     channels: int = 2  # 1 or 2
     at_once: bool = False  # begins with the recording, not with the room's first frame
     wait_s: float = 0  # ... or, if there is none by then, so many seconds later, 0..86400; 0: with the frame only
+    loudness: str = ""  # how loud everybody was each second, in a file beside, by "stream_id" or "user_id"; "": none
     individual: bool = False  # also keep every participant's own streams, as in the mode "individual"
     formats: tuple[str, ...] | None = None  # what the mix becomes; None: the recording's formats, as everything else
     scene: Scene = field(default_factory=Scene)  # at the start
@@ -78,6 +79,8 @@ class Mix(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"mix.fps must be 1 to 60 frames a second, not {self.fps}")
         if not 1 / self.fps - 1e-9 <= self.gop_s <= 30:
             raise ValueError(f"mix.gop_s must be a frame's time to 30 seconds, not {self.gop_s}")
+        if self.loudness not in ("", "stream_id", "user_id"):
+            raise ValueError(f"mix.loudness must be 'stream_id', 'user_id' or empty, not {self.loudness!r}")
         if not 0 <= self.wait_s <= 86_400:
             raise ValueError(f"mix.wait_s must be 0 to 86400 seconds, not {self.wait_s}")
         if self.video_codec not in VIDEO_CODECS:

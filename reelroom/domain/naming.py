@@ -84,6 +84,7 @@ EXTENSIONS: dict[str, str] = {
     "mp3": ".mp3",
     "opus": ".ogg",
     "m4a": ".m4a",
+    "sw": ".sw",
 }
 SEGMENT_EXTENSIONS: dict[str, str] = {"fmp4": ".m4s", "ts": ".ts", "webm": ".webm"}
 

@@ -10,6 +10,7 @@ from reelroom.domain.recording import RecordingSpec
 from reelroom.record import journal as journals
 from reelroom.record.closing import Patiently
 from reelroom.record.journal import Journal
+from reelroom.record.mixed import loudness
 from reelroom.record.paths import Paths
 
 log = structlog.get_logger()
@@ -30,6 +31,9 @@ def finish(where: Paths, spec: RecordingSpec, journal: Journal, patiently: Patie
             else:
                 log.error("file not made", recording=spec.id, failure=str(made))
                 failed.append(str(made))
+        if (heard := loudness.make(where, spec, found)) is not None:
+            files += 1
+            patiently(lambda: journal.append([heard]))
         return files, tuple(failed)
 
     files, failed = patiently(make)

@@ -310,6 +310,7 @@ async def test_a_mix_is_paused_laid_out_anew_and_uploaded(
             RecordInputParams={
                 "RecordMode": 2,
                 "MixConfig": {
+                    "RecordSoundWave": True,
                     "MixOutputStreamId": "mix7",
                     "MixOutputVideoConfig": {"Width": 640, "Height": 360, "Fps": 15, "Bitrate": 500_000},
                     "MixOutputBackgroundImage": f"{s3.url}/there-is-no-such-image",
@@ -337,6 +338,12 @@ async def test_a_mix_is_paused_laid_out_anew_and_uploaded(
     assert (file["user_id"], file["stream_id"], file["resolution_width"]) == ("mix7", "mix7", 640)
     path = fetch(s3, BUCKET, f"mixed/{file['file_id']}", tmp_path)
     assert codecs(path) == {"video": "h264", "audio": "aac"}
+    wave = fetch(s3, BUCKET, f"mixed/{file['file_id'].removesuffix('mp4')}sw", tmp_path)
+    seconds = [json.loads(line) for line in wave.read_text().splitlines()]
+    assert [one["time"] for one in seconds] == list(range(1, len(seconds) + 1))
+    assert abs(len(seconds) - file["duration"] / 1000) <= 1
+    heard = seconds[len(seconds) // 2]["sound_wave"]
+    assert sorted(one["stream_id"] for one in heard) == ["ann", "bob"] and all(one["volume"] > 20 for one in heard)
     first, last = corners(path)
     # Side by side at first; then bob large at the bottom and ann in the upper left quarter of a quarter.
     assert first == {"left": True, "right": True}

@@ -298,7 +298,6 @@ async def test_what_is_not_supported_says_so() -> None:
                 **single(StreamType=1, RecordMuteAudio=2, FillBlank=True),
                 "RecordOutputParams": {"OutputFileFormat": "mp3"},
             },
-            mixed(RecordSoundWave=True),
         ):
             answer = await server.call("StartRecord", body)
             assert answer["Code"] == 300000004 and "not supported" in answer["Message"], answer
@@ -443,7 +442,10 @@ async def test_defaults_are_the_vendors() -> None:
         assert (mix.fps, mix.audio_bitrate, mix.video_bitrate, mix.at_once) == (15, 48_000, 1_130_000, False)
         assert mix.scene.background.color == "#000000" and mix.scene.hold_s > 86_400 and mix.wait_s == 0
         await server.start(mixed(ClearInputStreamTimeout=2500))
-        assert server.recorders.specs[-1].mix.wait_s == 2.5
+        assert server.recorders.specs[-1].mix.wait_s == 2.5 and server.recorders.specs[-1].mix.loudness == ""
+        for asked, key in ((0, "stream_id"), (1, "user_id")):
+            await server.start(mixed(RecordSoundWave=True, SoundWaveType=asked))
+            assert server.recorders.specs[-1].mix.loudness == key
 
 
 async def test_who_comes_back_goes_on_where_they_left_unless_silence_stands_there() -> None:

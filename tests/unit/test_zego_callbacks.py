@@ -101,7 +101,8 @@ def test_a_recorder_that_never_began() -> None:
 
 def test_the_end_lists_all_files() -> None:
     stopped = made(events.STOPPED, {"reason": "requested", "message": ""}, "x")
-    (body,) = bodies(made(events.FINISHED, {"files": [FILE]}), STARTED, ADDED, stopped)
+    wave = FILE | {"format": "sw", "key": FILE["key"] + ".sw"}
+    (body,) = bodies(made(events.FINISHED, {"files": [FILE, wave]}), STARTED, ADDED, stopped)
     assert body["sequence"] == 2
     (info,) = body["detail"]["file_info"]
     assert body["detail"]["upload_status"] == 1

@@ -72,7 +72,7 @@ def mixes(draw: st.DrawFn) -> dict[str, Any]:
             MixOutputBackgroundColor=colors,
             IsAlwaysMix=st.booleans(),
             SoundWaveType=st.sampled_from([0, 1]),
-            RecordSoundWave=st.just(False),
+            RecordSoundWave=st.booleans(),
             ClearInputStreamTimeout=st.integers(0, 86_400_000),
             MixOutputBackgroundImage=st.just(IMAGE),
             MixOutputWatermarkImage=st.just(IMAGE),
@@ -143,6 +143,8 @@ def starts(draw: st.DrawFn) -> dict[str, Any]:
         params["MixConfig"] = draw(mixes())
     body: dict[str, Any] = {"RoomId": draw(ids), "RecordInputParams": params}
     body["StorageParams"] = draw(places(format_))
+    if body["StorageParams"]["Vendor"] in (5, 6):
+        params.get("MixConfig", {}).pop("RecordSoundWave", None)  # which their libraries do not take
     body["RecordOutputParams"] = {"OutputFileFormat": format_} | draw(
         some(
             OutputFolder=st.from_regex(r"/?([a-z{}%]{1,8}/){0,3}[a-z]{0,5}", fullmatch=True).filter(

@@ -13,6 +13,7 @@ INITIALISING, RECORDING, ENDED, ABNORMAL, PAUSED = range(1, 6)  # Status of a ta
 BEING_RECORDED, UPLOADING, UPLOADED, IN_BACKUP, LOST = range(1, 6)
 AUDIO, VIDEO, BOTH = 1, 2, 3  # MediaTrackType
 _KINDS = {"audio": AUDIO, "video": VIDEO, "av": BOTH}
+SOUND_WAVE = "sw"  # a file beside the others that no list names
 OUTPUT_FORMATS = {"opus": "ogg"}  # formats that ZEGO calls otherwise
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 from reelroom.deliver.journals import JournalBroken, read
 from reelroom.deliver.outbox import REFUSALS
 from reelroom.dialects.zego import answers
-from reelroom.dialects.zego.answers import Kept
+from reelroom.dialects.zego.answers import SOUND_WAVE, Kept
 from reelroom.domain import lines
 from reelroom.domain.media import AUDIO_ONLY
 from reelroom.domain.naming import Names
@@ -55,7 +55,8 @@ class Files:
         """The files of a task, those that are being recorded among them. `url`: an object's address by its key."""
         active = State(row.state) in ACTIVE and not stopped
         file = tables.File
-        query = select(file).where(file.recording == row.id, file.role.in_(("playlist", "file")))
+        mine = (file.recording == row.id, file.role.in_(("playlist", "file")), file.format != SOUND_WAVE)
+        query = select(file).where(*mine)
         found = await self._database.look(lambda session: session.scalars(query).all())
         sizes = await self._segments(row.id) if any(one.role == "playlist" for one in found) else {}
         listed = []

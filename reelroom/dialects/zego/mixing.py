@@ -22,6 +22,7 @@ IMAGE_BYTES = 5 * 1024 * 1024
 HOLD_S = 172_800.0  # the last picture stays as long as the task
 CLOCK = "%Y-%m-%d %H:%M"
 MARGIN = 8  # pixels
+SOUND_WAVES = {0: "stream_id", 1: "user_id"}  # SoundWaveType
 BACKGROUND, WATERMARK, DEFAULT, OF_A_VIEW = range(1, 5)  # image_type of a callback
 
 
@@ -61,8 +62,6 @@ def mix(
     `clock_offset`: minutes from UTC.
     """
     where = "RecordInputParams.MixConfig"
-    if config.RecordSoundWave:
-        raise errors.not_supported(f"{where}.RecordSoundWave true")
     images = Images()
     if stream_type == AUDIO_ONLY:
         video, scene = NO_PICTURE, Scene()
@@ -79,6 +78,7 @@ def mix(
         audio_bitrate=config.MixOutputAudioConfig.Bitrate,
         at_once=config.IsAlwaysMix,
         wait_s=config.ClearInputStreamTimeout / 1000,
+        loudness=SOUND_WAVES[config.SoundWaveType] if config.RecordSoundWave else "",
         scene=scene,
     )
     return made, images.sources

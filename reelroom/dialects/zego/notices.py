@@ -91,7 +91,8 @@ class Teller:
 
     def _ended(self, data: Mapping[str, Any], whole: bool = True) -> Notice:
         """`whole`: all that there is is in storage; else the rest is on this server, as it would be in a backup."""
-        files = [_file(one) for one in data.get("files", ()) if one["role"] in ("playlist", "file")]
+        said = [one for one in data.get("files", ()) if one["role"] in ("playlist", "file")]
+        files = [_file(one) for one in said if one["format"] != answers.SOUND_WAVE]
         listed = [self._info(kept) for kept in sorted(files, key=lambda kept: (kept.start_ns, kept.key))]
         return Notice(UPLOADED, {"upload_status": 2 if self._lost or not whole else 1, "file_info": listed})
 

@@ -55,6 +55,8 @@ class Starts:
         asked = translate.start(
             request, task=task, app=app.id, requested_ns=now, settings=chosen, library=where.library
         )
+        if where.library and asked.spec.mix is not None and asked.spec.mix.loudness:
+            raise errors.invalid(f"RecordSoundWave: Vendor {where.vendor} takes no such file")
         async with self._locks.of(app, "start"):
             if chosen.max_recordings and await self._running(app) >= chosen.max_recordings:
                 raise errors.too_many_tasks()

@@ -268,6 +268,11 @@ class Feed:
         """Whether every picture that came in until `at_ns` has been decoded."""
         return all(decoder.ready(at_ns) for decoder in self._eyes.values())
 
+    def volumes(self) -> list[tuple[str, str, int]]:
+        """Identity, "camera" or "screen", and how loud they were since the last call, of everybody with sound."""
+        heard = self._sound.volumes() if self._sound is not None else {}
+        return [(*seen.place, heard[seen.serial]) for seen in self._all if seen.heard and seen.serial in heard]
+
     def spoke(self, at_ns: int) -> dict[str, int]:
         """Identity → when they last spoke, from microphones."""
         if self._sound is None:

@@ -6,6 +6,7 @@ All methods are for the main thread. Owns no bus, no journal and no outputs but 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 
 from msgspec import Struct
@@ -22,6 +23,7 @@ from reelroom.record.mixed.encoder import PictureEncoder
 from reelroom.record.mixed.feed import Feed
 from reelroom.record.mixed.frames import OUTPUT, Resume
 from reelroom.record.mixed.images import Images
+from reelroom.record.mixed.loudness import Log, Meter
 from reelroom.record.mixed.mixer import Mixer, Stages
 from reelroom.record.mixed.output import MixedOutput
 from reelroom.record.mixed.push import Push
@@ -82,6 +84,10 @@ class MixedRecording:
             send,
             gaps_of="" if spec.mix.individual else OUTPUT,
         )
+        self._loudness = Log(paths, self._mix.loudness) if self._mix.loudness and self._sound is not None else None
+        self._volumes: deque[tuple[int, list[tuple[str, str, int]]]] = deque()  # of seconds that are not kept yet
+        if self._loudness is not None and self._sound is not None:
+            self._sound.meter = Meter()
         self._output = MixedOutput(paths, spec, worker, lambda: self._pauses)
         self._pushes = tuple(
             Push(push, spec.mix, video=wanted.video is not None, audio=wanted.audio is not None)
@@ -140,6 +146,7 @@ class MixedRecording:
             raise mixer.error
         self._output.take(mixer, now_ns)
         self._output.tick(now_ns)
+        self._keep_volumes()
         if self._output.opened is not None:
             self.feed.begun(self._output.opened.start_ns)
         self.feed.ask_for_keys(now_ns)
@@ -159,6 +166,11 @@ class MixedRecording:
         self._worker.lines(
             [lines.Notice(code="mix_hung", message=message, output=OUTPUT, about=about, at_ns=self._now())]
         )
+
+    def _keep_volumes(self) -> None:
+        while self._loudness is not None and self._volumes:
+            self._loudness.add(*self._volumes[0])
+            self._volumes.popleft()
 
     def _tell_of_pushes(self) -> None:
         for push in self._pushes:
@@ -200,6 +212,7 @@ class MixedRecording:
             mixer.abandon()
             if not giving_up:
                 self._output.take(mixer, now_ns)
+                self._keep_volumes()
             if not whole and not giving_up:
                 self._tell_lost(mixer.at_ns, before_ns, "overload")
         self._output.finish(before_ns, giving_up)
@@ -254,8 +267,12 @@ class MixedRecording:
                 lambda: PictureEncoder(self._mix, self._hardware, hung=self._hung),
             )
         if self._sound is not None:
-            sound = SoundStage(self._mix, self._sound, lambda: SoundEncoder(self._mix))
+            told = self._passed if self._loudness is not None else None
+            sound = SoundStage(self._mix, self._sound, lambda: SoundEncoder(self._mix), told)
         return Stages(picture, sound)
+
+    def _passed(self, second: int) -> None:
+        self._volumes.append((second, self.feed.volumes()))
 
     def _resumed_ns(self, resume: Resume) -> int:
         """About where it goes on; of sound alone not after that."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from reelroom.record.mixed.limiter import Limiter
 from reelroom.record.mixed.listener import FADE, RATE, Listener, to_ticks
+from reelroom.record.mixed.loudness import Meter
 from reelroom.record.mixed.resample import Converter, Sound
 
 _STAY_NS = 1_000_000_000  # who is heard among many stays so long after the last word
@@ -35,6 +36,7 @@ class SoundMixer:
         self._fade = FADE * sample_rate // RATE
         self._convert: Converter | None = None
         self._limiter = Limiter(sample_rate, channels)
+        self.meter: Meter | None = None
 
     def add(self, track: int, codec: str, clock_rate: int, channels: int) -> None:
         """From now on there may be packets of it. Raises ValueError for a codec or rate that is not mixed."""
@@ -89,6 +91,13 @@ class SoundMixer:
         with self._lock:
             return {track: min(voice.spoke_ns, now_ns) for track, voice in self._voices.items() if voice.spoke_ns}
 
+    def volumes(self) -> dict[int, int]:
+        """How loud each track was since the last call, 0..100; `meter` is there."""
+        assert self.meter is not None
+        heard = self.meter.take()
+        with self._lock:
+            return {track: heard.get(id(voice), 0) for track, voice in self._voices.items()}
+
     def _begin(self, from_ns: int) -> None:
         self._next_ns, self._rest_ns = from_ns, 0.0
         self._tick = to_ticks(from_ns)
@@ -131,6 +140,8 @@ class SoundMixer:
             gain = gains.get(id(voice))
             for offset, sound in voice.read(self._tick, count):
                 size = sound.shape[1]
+                if self.meter is not None:
+                    self.meter.heard(id(voice), sound)
                 if gain is not None:
                     sound = sound * gain[offset : offset + size]
                 if sound.shape[0] == 1:
@@ -142,6 +153,8 @@ class SoundMixer:
         with self._lock:
             self._leaving = [voice for voice in self._leaving if not voice.gone]
         self._tick += count
+        if self.meter is not None:
+            self.meter.passed(count)
         if both is not None:
             total: Sound = both + mono
         else:

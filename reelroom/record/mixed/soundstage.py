@@ -23,7 +23,14 @@ _WARM_UP = 3  # frames that an encoder hears again when it goes on in the middle
 class SoundStage:
     """Frame k of the sound holds the samples from k * `frame_samples` of media time on, and has the number k + 1."""
 
-    def __init__(self, mix: Mix, sound: SoundMixer, encoder: Callable[[], SoundEncoder]) -> None:
+    def __init__(
+        self,
+        mix: Mix,
+        sound: SoundMixer,
+        encoder: Callable[[], SoundEncoder],
+        each_second: Callable[[int], None] | None = None,
+    ) -> None:
+        """`each_second` is called with each whole second of media time that has been mixed."""
         self._rate = mix.sample_rate
         self._channels = mix.channels
         self._mixer = sound
@@ -37,11 +44,14 @@ class SoundStage:
         self._skip = self._shift  # the first that come out hold nothing
         self._last = 0  # `seq` of the last frame that came out
         self._times: dict[int, int] = {}
+        self._each_second = each_second
+        self._second = 0  # of media time that has been told
 
     def begin(self, seq: int) -> None:
         """Go on behind frame `seq`."""
         self._last = seq
         self._next = max(0, seq - _WARM_UP)
+        self._second = seq * self._samples // self._rate
 
     @property
     def begins_ns(self) -> int:
@@ -84,6 +94,7 @@ class SoundStage:
         self._skip = self._shift
         self._next = first
         self._last = min(self._last, first)
+        self._second = min(self._second, first * self._samples // self._rate)
 
     def _frame(self, samples: int, start_ns: int, pauses: Pauses) -> list[Made]:
         block: NDArray[np.float32] = np.zeros((self._channels, self._samples), np.float32)
@@ -100,6 +111,11 @@ class SoundStage:
             done += piece
         self._fed.append(self._next)
         self._next += 1
+        second = self._next * self._samples // self._rate
+        if second > self._second:
+            self._second = second
+            if self._each_second is not None:
+                self._each_second(second)
         return self._out(self._encoder.encode(block))
 
     def _whole(self, samples: int, room_ns: int, pauses: Pauses) -> int:
