@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reelroom.dialects.agora.callbacks import render, signatures
+from reelroom.dialects.agora.callbacks import PAUSES_S, render, signatures
 from reelroom.dialects.agora.notices import About, notices
 from reelroom.domain import events
 
@@ -172,6 +172,12 @@ def test_trouble_with_storage() -> None:
     assert of(events.UPLOAD_FAILING, error="timed out")[0][1]["warnCode"] == 32
     assert of(events.UPLOAD_FAILING, error="gone", lost=True)[0][1]["errorCode"] == 47
     assert of(events.UPLOAD_RECOVERED)[0][1]["warnCode"] == 31
+
+
+def test_a_notice_is_sent_again_at_once_and_then_ever_later_for_a_day() -> None:
+    assert PAUSES_S[:4] == (0, 5, 10, 20)
+    assert list(PAUSES_S) == sorted(PAUSES_S)
+    assert 86_400 <= sum(PAUSES_S) < 90_000 + 3600
 
 
 def test_progress_of_uploads() -> None:

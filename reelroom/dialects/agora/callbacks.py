@@ -18,9 +18,11 @@ from reelroom.store import tables
 PRODUCT = 3  # Cloud Recording
 SCENE = "rtc_record"
 RECORDED_FIRST, TRANSCODED_LATER = "postpone_transcode::rtc_record", "postpone_transcode::transcode"
+#: Sent again at once and then after growing pauses, as by the vendor; for a day, where the vendor gives up after three.
+PAUSES_S = (0.0, *(min(5.0 * 2**n, 3600.0) for n in range(33)))
 PROGRESS_S = 60.0  # event 33 comes so often (deliver/progress.py)
 
-__all__ = ["PROGRESS_S", "SILENT", "render", "signatures"]
+__all__ = ["PAUSES_S", "PROGRESS_S", "SILENT", "render", "signatures"]
 
 
 def signatures(body: bytes, secret: str) -> dict[str, str]:
