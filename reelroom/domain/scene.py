@@ -300,6 +300,7 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     backdrops: tuple[Watermark, ...] = ()  # images and texts on the background, behind all panes
     placeholder: Surface = field(default_factory=lambda: Surface(color="#202020"))  # of a pane without a picture
     placeholders: dict[str, Surface] = field(default_factory=dict)  # by identity
+    bare: Surface | None = None  # instead of a placeholder, of those who are there and send no picture; None: as others
     without_picture: bool = True  # participants who send no picture have a pane too
     hold_s: float = 0.0  # how long their last picture stays when they stop sending, 0..172800; then the placeholder
     hold_bare: bool = False  # ... and it stays on where the placeholder has no image
@@ -333,7 +334,8 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def images(self) -> frozenset[str]:
         """Names of all image files that it needs."""
         own = (pane.placeholder for pane in self.layout.panes if pane.placeholder is not None)
-        surfaces = (self.background, self.placeholder, *self.placeholders.values(), *own)
+        bare = () if self.bare is None else (self.bare,)
+        surfaces = (self.background, self.placeholder, *self.placeholders.values(), *own, *bare)
         overlays = (overlay.mark for pin in self.layout.pins for overlay in pin.overlays)
         marks = (*self.watermarks, *self.backdrops, *overlays)
         return frozenset({s.image for s in surfaces} | {mark.image for mark in marks}) - {""}
@@ -366,6 +368,7 @@ class Scene(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             background=surface(self.background),
             backdrops=marks(self.backdrops),
             placeholder=surface(self.placeholder),
+            bare=None if self.bare is None else surface(self.bare),
             placeholders={
                 identity: found for identity, old in self.placeholders.items() if (found := own(old)) is not None
             },

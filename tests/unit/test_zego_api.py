@@ -496,6 +496,7 @@ async def test_who_leaves_a_mix_keeps_their_view_with_fill_blank() -> None:
         await server.start(mixed({"FillBlank": True, "FillFrame": green}))
         scene = server.recorders.specs[-1].mix.scene
         assert (scene.leavers, scene.hold_s, scene.placeholder.color) == ("stay", 0, "#00ff00")
+        assert scene.bare == Surface(color="#00ff00")
         image = "http://127.0.0.1:1/x.png"
         for mode, events in ((1, 0), (3, 1)):  # the image is for mode 3 only
             task = await server.start(
@@ -582,7 +583,7 @@ async def test_images_are_stretched_over_their_views(monkeypatch: pytest.MonkeyP
     async with serving() as server:
         await server.start(mixed(blank, **own, DefaultMixStreamBackgroundImage="http://x/d.png"))
         scene = server.recorders.specs[-1].mix.scene
-        assert scene.placeholder.fit == Fit.STRETCH and scene.placeholder.image
+        assert scene.placeholder.fit == Fit.STRETCH and scene.placeholder.image and scene.bare == Surface(color="")
         first, second = scene.layout.panes
         assert first.placeholder == Surface(color="", image="ab" * 32, fit=Fit.STRETCH)
         assert second.placeholder is None  # its image is not to be had, so that the usual one is shown

@@ -94,6 +94,7 @@ def _scene(
     where: str,
 ) -> Scene:
     fill = parse(FillFrame, fill_frame or {}, "RecordInputParams.FillFrame")
+    filled = color(fill.FrameFillColor) if fill.FrameFillMode == FILL else ""
     waits = fill_blank and fill.FrameFillMode == DO_NOT_FILL
     default = config.DefaultMixStreamBackgroundImage if waits else None
     watermarks = []
@@ -120,9 +121,11 @@ def _scene(
             image=images.add(config.MixOutputBackgroundImage, f"{where}.MixOutputBackgroundImage"),
             fit=Fit.STRETCH,
         ),
-        # A view without a picture is seen through to the canvas, unless it is to be filled.
+        # A view without a picture is seen through to the canvas, unless it is to be filled. Images are for streams that
+        # are not there, not for those whose camera is off.
+        bare=Surface(color=filled),
         placeholder=Surface(
-            color=color(fill.FrameFillColor) if fill.FrameFillMode == FILL else "",
+            color=filled,
             image=images.add(default, f"{where}.DefaultMixStreamBackgroundImage"),
             fit=Fit.STRETCH,
         ),

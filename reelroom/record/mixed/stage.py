@@ -115,11 +115,16 @@ class Stage:
                 shown.append(person._replace(width=width, height=height, spoke_ns=spoke_ns))
         speaker = self._speaker.choose(shown, at_ns) if layout.follow_speaker else ""
         self._panes = arrange(layout, self._mix.width, self._mix.height, shown, at_ns, speaker)
+        here = {(person.identity, person.source) for person in people}
+        if scene.bare is not None:
+            self._panes = tuple(
+                pane._replace(placeholder=scene.bare) if (pane.identity, pane.source) in here else pane
+                for pane in self._panes
+            )
         sending = {(person.identity, person.source) for person in shown if person.picture}
         panes = {(pane.identity, pane.source) for pane in self._panes}
         self._seen = [place for place in panes if place in sending]
         if scene.leavers != "hold":
-            here = {(person.identity, person.source) for person in people}
             away = [place for place in panes if place not in here]
             own = {identity for identity, surface in scene.placeholders.items() if surface.image}
             panes_own = {(p.identity, p.source) for p in self._panes if p.placeholder and p.placeholder.image}
