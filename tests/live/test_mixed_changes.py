@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from reelroom.demo.clip import beep_hz
 from reelroom.domain.layout import Pane
 from reelroom.domain.scene import Fit, Layout, Names, Preset
 from reelroom.record.mixed.labels import label
@@ -21,6 +22,7 @@ from reelroom.record.mixed.planes import empty
 from tests.judge import luma
 from tests.live.calls import Call, call
 from tests.live.mixed import brightness, end_mixed, judge_pane, panes, start_mixed
+from tests.onset import envelope
 from tests.servers import Server, running
 
 
@@ -50,6 +52,19 @@ def even(path: Path, fps: int = 30) -> None:
     """The picture's frames are exactly as far apart as they should be, from the first to the last."""
     times = [time_s for time_s, _ in brightness(path, 0, 0)]
     assert np.abs(np.array(times) - np.arange(len(times)) / fps).max() < 0.0005
+
+
+def loudest_click(path: Path, *participants: int) -> float:
+    """The largest bend in the sound beside everybody's beeps. Tones of -30 dB have 0.00003, cut off hard 0.02."""
+    with av.open(str(path)) as container:
+        rate = container.streams.audio[0].rate
+        sound = np.concatenate([frame.to_ndarray().mean(axis=0) for frame in container.decode(audio=0)])
+    bends = np.abs(np.diff(sound, 2))
+    around = np.ones(rate // 25)
+    for participant in participants:
+        beeps = envelope(sound, rate, beep_hz(participant)) > 0.01  # in the 30 ms that begin there
+        bends[np.flatnonzero(np.convolve(beeps, around)[: len(bends)] > 0.5)] = 0
+    return float(bends.max())
 
 
 def moving(path: Path, pane: Pane, participant: int, from_s: float, to_s: float) -> int:
@@ -209,6 +224,7 @@ async def test_who_leaves_and_comes_back_differently_has_a_pane_again(
     bob = judge_pane(path, panes(["bob"])["bob"], 9)
     assert len(bob.shown) > 20  # alone for a while, and larger
     assert judge_pane(path, both["bob"], 9).missing_beeps == []
+    assert loudest_click(path, 5, 9) < 0.002
     assert {gap["reason"] for gap in timeline["outputs"][0]["gaps"] if gap["identity"] == "ann"} <= {
         "left",
         "reconnect",
