@@ -152,6 +152,25 @@ class Queues:
                 return []
             await asyncio.sleep(min(left, _POLL_S))
 
+    async def peek(self, app: str, name: str, limit: int = 1) -> Sequence[Received]:
+        """What would be received next, without receiving it: receipts are empty, or an earlier receiver's."""
+        await self.get(app, name)
+        message = tables.Message
+        mine = message.app == app, message.queue == name, message.visible_ns <= now_ns()
+        async with self._database.reading() as session:
+            rows = await session.scalars(select(message).where(*mine).order_by(message.id).limit(limit))
+            return [_received(row) for row in rows]
+
+    async def depth(self, app: str, name: str) -> tuple[int, int]:
+        """How many messages could be received now, and how many are hidden: somebody has them."""
+        message = tables.Message
+        mine = message.app == app, message.queue == name
+        now = message.visible_ns <= now_ns()
+        async with self._database.reading() as session:
+            count = select(func.count()).select_from(message)
+            here = await session.scalar(count.where(*mine, now)) or 0
+            return here, await session.scalar(count.where(*mine, ~now)) or 0
+
     async def remove(self, app: str, name: str, receipt: str) -> None:
         """The message was dealt with. ControlError("not_found") when somebody else has it by now, or it is gone."""
         async with self._database.transaction() as session:

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 
-from reelroom.dialects.aliyun_rtc import mns
+from reelroom.dialects.aliyun_rtc import mns, mns_xml
 from tests.clients.aliyun_calls import APP_ID, KEY, SECRET, host, publishing, receiver, rtc, server, until
 from tests.clients.recorded import corners, probe
 from tests.needs import need
@@ -41,7 +41,7 @@ def messages(running: Server) -> list[dict[str, Any]]:
         answer = queue(running, "GET", "/queues/files/messages")
         if answer.status_code == 404:
             return found
-        names = {"m": mns.NAMESPACE}
+        names = {"m": mns_xml.NAMESPACE}
         root = ElementTree.fromstring(answer.content)
         found.append(json.loads(base64.b64decode(root.findtext("m:MessageBody", "", names))))
         receipt = root.findtext("m:ReceiptHandle", "", names)

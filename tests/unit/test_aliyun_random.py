@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reelroom.dialects.aliyun_rtc import mns
+from reelroom.dialects.aliyun_rtc import mns, mns_xml
 from tests.unit.aliyun_server import ID, LIVE, RTC, SECRET, TASK, TEMPLATE, Server, serving, wire
 
 QUICK = settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
@@ -339,4 +339,4 @@ def test_random_calls_of_the_queues_never_are_the_servers_fault(
     answer = call.runner.run(call.server.http.request(method, path, headers=headers, content=body))
     assert answer.status_code < 500, answer.text
     if answer.status_code >= 400:
-        assert ElementTree.fromstring(answer.content).findtext(f"{{{mns.NAMESPACE}}}Code")
+        assert ElementTree.fromstring(answer.content).findtext(f"{{{mns_xml.NAMESPACE}}}Code")

@@ -15,7 +15,7 @@ import httpx
 import msgspec
 import pytest
 
-from reelroom.dialects.aliyun_rtc import callbacks, layouts, mns, templates
+from reelroom.dialects.aliyun_rtc import callbacks, layouts, mns, mns_xml, templates
 from reelroom.domain.layout import Person, arrange
 from reelroom.domain.lines import Change, ChangeScene, OutputOpened, Segment, Stop
 from reelroom.domain.recording import Format, Mode, Source
@@ -452,7 +452,7 @@ async def test_a_consumer_receives_puts_off_and_deletes(server: Server) -> None:
     assert sent.status_code == 201
     await server.queues.send("dev", "q", b"second")
     answer = await client("GET", "/queues/q/messages?numOfMessages=16&waitseconds=1")
-    name = {"m": mns.NAMESPACE}
+    name = {"m": mns_xml.NAMESPACE}
     found = ElementTree.fromstring(answer.content).findall("m:Message", name)
     assert [one.findtext("m:MessageBody", namespaces=name) for one in found] == ["aGk=", "second"]
     first, second = [one.findtext("m:ReceiptHandle", namespaces=name) for one in found]
@@ -464,6 +464,41 @@ async def test_a_consumer_receives_puts_off_and_deletes(server: Server) -> None:
     answer = await client("GET", "/queues/q/messages", secret="wrong")
     assert (answer.status_code, "SignatureDoesNotMatch" in answer.text) == (403, True)
     assert (await client("DELETE", "/queues/q")).status_code == 204
+
+
+async def test_messages_come_and_go_by_the_dozen_and_a_queue_tells_of_itself(server: Server) -> None:
+    client, name = Mns(server), {"m": mns_xml.NAMESPACE}
+    made = await client("PUT", "/queues/q", "<Queue><VisibilityTimeout>7</VisibilityTimeout></Queue>")
+    assert made.headers["location"] == "http://aliyun/queues/q"
+    sent = "".join(f"<Message><MessageBody>m{n}</MessageBody><Priority>8</Priority></Message>" for n in range(3))
+    answer = await client("POST", "/queues/q/messages", f"<Messages>{sent}</Messages>")
+    assert len(ElementTree.fromstring(answer.content).findall("m:Message/m:MessageId", name)) == 3
+    answer = await client("GET", "/queues/q/messages?peekonly=true&numOfMessages=16")
+    peeked = ElementTree.fromstring(answer.content)
+    assert [one.text for one in peeked.findall("m:Message/m:MessageBody", name)] == ["m0", "m1", "m2"]
+    assert peeked.findall("m:Message/m:ReceiptHandle", name) == []
+    answer = await client("GET", "/queues/q/messages?numOfMessages=2")
+    receipts = [one.text for one in ElementTree.fromstring(answer.content).findall("m:Message/m:ReceiptHandle", name)]
+    assert "<MessageBody>m2</MessageBody>" in (await client("GET", "/queues/q/messages?peekonly=true")).text
+
+    async def attributes() -> list[str | None]:
+        root = ElementTree.fromstring((await client("GET", "/queues/q")).content)
+        fields = ("ActiveMessages", "InactiveMessages", "VisibilityTimeout", "MessageRetentionPeriod")
+        return [root.findtext(f"m:{field}", namespaces=name) for field in fields]
+
+    assert await attributes() == ["1", "2", "7", "345600"]
+    change = "<Queue><MessageRetentionPeriod>60</MessageRetentionPeriod></Queue>"
+    assert (await client("PUT", "/queues/q?metaoverride=true", change)).status_code == 204
+    assert await attributes() == ["1", "2", "7", "60"]
+    assert (await client("PUT", "/queues/other?metaoverride=true", change)).status_code == 404
+    handles = "".join(f"<ReceiptHandle>{receipt}</ReceiptHandle>" for receipt in [*receipts, "gone"])
+    answer = await client("DELETE", "/queues/q/messages", f"<ReceiptHandles>{handles}</ReceiptHandles>")
+    failed = ElementTree.fromstring(answer.content)
+    assert answer.status_code == 404
+    assert [one.text for one in failed.findall("m:Error/m:ReceiptHandle", name)] == ["gone"]
+    assert await attributes() == ["1", "0", "7", "60"]
+    for body in ("<ReceiptHandles/>", "<Messages/>"):
+        assert (await client("DELETE", "/queues/q/messages", body)).status_code == 400
 
 
 UTF16 = "<!DOCTYPE x><Message><MessageBody>eA==</MessageBody></Message>".encode("utf-16")

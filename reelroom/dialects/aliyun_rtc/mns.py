@@ -13,9 +13,6 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any
-from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 import structlog
 from fastapi import APIRouter, Request
@@ -24,27 +21,19 @@ from starlette.responses import Response
 from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
-from reelroom.control.queues import Received
+from reelroom.deliver.queues import MAX_BODY
+from reelroom.dialects.aliyun_rtc import mns_xml as xml
+from reelroom.dialects.aliyun_rtc.mns_xml import MnsError
 
 log = structlog.get_logger("reelroom.mns")
 
-NAMESPACE = "http://mns.aliyuncs.com/doc/v1/"
+MAX_BATCH = 16
 XML = "text/xml;charset=utf-8"
 SKEW_S = 15 * 60
 VERSION = "2015-06-06"
 _METHODS = ["GET", "PUT", "POST", "DELETE"]
 
 router = APIRouter(include_in_schema=False)
-
-
-class MnsError(Exception):
-    """`<Error>` with one of the service's codes."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(f"{status} {code}: {message}")
-        self.status = status
-        self.code = code
-        self.message = message
 
 
 def string_to_sign(method: str, headers: Mapping[str, str], resource: str) -> str:
@@ -98,7 +87,7 @@ async def _messages(context: Context, app: AppContext, request: Request, name: s
     receipt = request.query_params.get("ReceiptHandle") or request.query_params.get("receiptHandle") or ""
     if request.method == "DELETE":
         if not receipt:
-            raise MnsError(400, "InvalidArgument", "ReceiptHandle is needed; several at a time are not supported.")
+            return await _delete_many(context, app, request, name)
         await queues.remove(app.id, name, receipt)
         return _answer(204, "")
     if request.method == "PUT":
@@ -107,34 +96,39 @@ async def _messages(context: Context, app: AppContext, request: Request, name: s
             raise MnsError(400, "InvalidArgument", "receiptHandle and visibilityTimeout are needed.")
         held = await queues.postpone(app.id, name, receipt, hidden)
         fields = {"ReceiptHandle": held.receipt, "NextVisibleTime": held.visible_ns // 10**6}
-        return _answer(200, _document("ChangeVisibility", _elements(fields)))
+        return _answer(200, xml.document("ChangeVisibility", xml.elements(fields)))
     if request.method == "POST":
         return await _send(context, app, request, name)
-    if request.query_params.get("peekonly") == "true":
-        raise MnsError(400, "InvalidArgument", "peekonly is not supported: receive the message.")
     count = _number(request, "numOfMessages", 1, 16)
     wait_s = _number(request, "waitseconds", 0, 30) or 0
-    found = await queues.receive(app.id, name, limit=count or 1, wait_s=wait_s)
+    peeked = request.query_params.get("peekonly") == "true"
+    if peeked:
+        found = await queues.peek(app.id, name, count or 1)
+    else:
+        found = await queues.receive(app.id, name, limit=count or 1, wait_s=wait_s)
     if not found:
         raise MnsError(404, "MessageNotExist", "Message not exist.")
     if count is None:
-        return _answer(200, _document("Message", _message(found[0])))
-    listed = "".join(f"<Message>{_message(one)}</Message>" for one in found)
-    return _answer(200, _document("Messages", listed))
+        return _answer(200, xml.document("Message", xml.message(found[0], peeked)))
+    listed = "".join(f"<Message>{xml.message(one, peeked)}</Message>" for one in found)
+    return _answer(200, xml.document("Messages", listed))
 
 
-async def _fields(request: Request, root_name: str) -> dict[str, str]:
-    """The children of the body's root, those that have a text."""
-    raw = await request.body()
-    if b"<!" in raw or b"\0" in raw:  # no declarations, so no entities; in UTF-16 they would look otherwise
-        raise MnsError(400, "MalformedXML", "The XML you provided is not well formed.")
-    try:
-        root = ElementTree.fromstring(raw)  # noqa: S314
-    except ElementTree.ParseError:
-        raise MnsError(400, "MalformedXML", "The XML you provided is not well formed.") from None
-    if root.tag.rpartition("}")[2] != root_name:
-        raise MnsError(400, "InvalidArgument", f"The body must be one {root_name}.")
-    return {child.tag.rpartition("}")[2]: child.text for child in root if child.text}
+async def _delete_many(context: Context, app: AppContext, request: Request, name: str) -> Response:
+    """All that can be; who is told of the others may try again."""
+    root = xml.parsed(await request.body(), "ReceiptHandles")
+    receipts = [child.text for child in root if xml.name(child) == "ReceiptHandle" and child.text]
+    if not 1 <= len(receipts) <= MAX_BATCH:
+        raise MnsError(400, "InvalidArgument", f"1 to {MAX_BATCH} ReceiptHandles are needed.")
+    failed = ""
+    for receipt in receipts:
+        try:
+            await context.queues.remove(app.id, name, receipt)
+        except ControlError as error:
+            said = _said(error)
+            fields = {"ErrorCode": said.code, "ErrorMessage": said.message, "ReceiptHandle": receipt}
+            failed += f"<Error>{xml.elements(fields)}</Error>"
+    return _answer(404, xml.document("Errors", failed)) if failed else _answer(204, "")
 
 
 def _usual(fields: Mapping[str, str], **usual: str) -> None:
@@ -145,58 +139,77 @@ def _usual(fields: Mapping[str, str], **usual: str) -> None:
 
 
 async def _send(context: Context, app: AppContext, request: Request, name: str) -> Response:
-    fields = await _fields(request, "Message")
-    body = fields.pop("MessageBody", "").encode()
-    _usual(fields, DelaySeconds="0", Priority="8")
-    if not body:
-        raise MnsError(400, "InvalidArgument", "A MessageBody is needed.")
-    id_ = await context.queues.send(app.id, name, body)
-    digest = hashlib.md5(body, usedforsecurity=False).hexdigest().upper()
-    return _answer(201, _document("Message", _elements({"MessageId": id_, "MessageBodyMD5": digest})))
-
-
-def _message(one: Received) -> str:
-    return _elements(
-        {
-            "MessageId": one.id,
-            "ReceiptHandle": one.receipt,
-            "MessageBody": one.body.decode("utf-8", "replace"),
-            "MessageBodyMD5": hashlib.md5(one.body, usedforsecurity=False).hexdigest().upper(),
-            "EnqueueTime": one.created_ns // 10**6,
-            "NextVisibleTime": one.visible_ns // 10**6,
-            "FirstDequeueTime": one.first_ns // 10**6,
-            "DequeueCount": one.received,
-            "Priority": 8,
-        }
-    )
+    root = xml.parsed(await request.body(), "Message", "Messages")
+    many = xml.name(root) == "Messages"
+    bodies = []
+    for one in root if many else [root]:
+        fields = xml.fields(one)
+        body = fields.pop("MessageBody", "").encode()
+        _usual(fields, DelaySeconds="0", Priority="8")
+        if not 1 <= len(body) <= MAX_BODY:
+            raise MnsError(400, "InvalidArgument", f"A MessageBody of 1 to {MAX_BODY} bytes is needed.")
+        bodies.append(body)
+    if not 1 <= len(bodies) <= MAX_BATCH:
+        raise MnsError(400, "InvalidArgument", f"1 to {MAX_BATCH} messages are needed.")
+    sent = []
+    for body in bodies:
+        id_ = await context.queues.send(app.id, name, body)
+        sent.append(xml.elements({"MessageId": id_, "MessageBodyMD5": xml.digest(body)}))
+    if many:
+        return _answer(201, xml.document("Messages", "".join(f"<Message>{one}</Message>" for one in sent)))
+    return _answer(201, xml.document("Message", sent[0]))
 
 
 async def _queue(context: Context, app: AppContext, request: Request, name: str) -> Response:
-    """Make a queue, or delete it with its messages."""
+    """Make a queue, change it, tell of it, or delete it with its messages."""
     if request.method == "PUT":
-        given = await _fields(request, "Queue") if await request.body() else {}
-        numbers = {}
-        for field, ours in (("VisibilityTimeout", "visibility_s"), ("MessageRetentionPeriod", "retention_s")):
-            text = given.pop(field, "")
-            if text and not (text.isascii() and text.isdigit() and len(text) < 10):
-                raise MnsError(400, "InvalidArgument", f"{field} must be a number.")
-            if text:
-                numbers[ours] = int(text)
-        _usual(given, DelaySeconds="0", MaximumMessageSize="65536", PollingWaitSeconds="0", LoggingEnabled="False")
-        await context.queues.create(app.id, name, **numbers)
-        return _answer(201, "")
+        return await _put_queue(context, app, request, name)
     if request.method == "DELETE":
         await context.queues.delete(app.id, name)
         return _answer(204, "")
-    raise MnsError(400, "InvalidArgument", "Only PUT and DELETE are supported of a queue.")
+    if request.method != "GET":
+        raise MnsError(400, "InvalidArgument", "Only PUT, GET and DELETE are supported of a queue.")
+    row = await context.queues.get(app.id, name)
+    active, hidden = await context.queues.depth(app.id, name)
+    created_s = row.created_ns // 10**9
+    fields = {
+        "QueueName": row.name,
+        "CreateTime": created_s,
+        "LastModifyTime": created_s,
+        "VisibilityTimeout": row.visibility_s,
+        "MaximumMessageSize": MAX_BODY,
+        "MessageRetentionPeriod": row.retention_s,
+        "DelaySeconds": 0,
+        "PollingWaitSeconds": 0,
+        "ActiveMessages": active,
+        "InactiveMessages": hidden,
+        "DelayMessages": 0,
+        "LoggingEnabled": "False",
+    }
+    return _answer(200, xml.document("Queue", xml.elements(fields)))
 
 
-def _elements(fields: dict[str, Any]) -> str:
-    return "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in fields.items())
-
-
-def _document(root: str, content: str) -> str:
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n<{root} xmlns="{NAMESPACE}">{content}</{root}>'
+async def _put_queue(context: Context, app: AppContext, request: Request, name: str) -> Response:
+    raw = await request.body()
+    given = xml.fields(xml.parsed(raw, "Queue")) if raw else {}
+    numbers = {}
+    change = request.query_params.get("metaoverride") == "true"
+    if change:  # of a queue that is there: what is not given stays
+        row = await context.queues.get(app.id, name)
+        numbers = {"visibility_s": row.visibility_s, "retention_s": row.retention_s}
+    for field, ours in (("VisibilityTimeout", "visibility_s"), ("MessageRetentionPeriod", "retention_s")):
+        text = given.pop(field, "")
+        if text and not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise MnsError(400, "InvalidArgument", f"{field} must be a number.")
+        if text:
+            numbers[ours] = int(text)
+    _usual(given, DelaySeconds="0", MaximumMessageSize=str(MAX_BODY), PollingWaitSeconds="0", LoggingEnabled="False")
+    await context.queues.create(app.id, name, **numbers)
+    if change:
+        return _answer(204, "")
+    made = _answer(201, "")
+    made.headers["Location"] = f"{str(request.base_url).rstrip('/')}/queues/{name}"
+    return made
 
 
 def _answer(status: int, text: str) -> Response:
@@ -206,7 +219,7 @@ def _answer(status: int, text: str) -> Response:
 
 def _error(error: MnsError, request: Request) -> Response:
     fields = {"Code": error.code, "Message": error.message, "RequestId": uuid.uuid4().hex.upper()[:24]}
-    return _answer(error.status, _document("Error", _elements(fields | {"HostId": str(request.base_url)})))
+    return _answer(error.status, xml.document("Error", xml.elements(fields | {"HostId": str(request.base_url)})))
 
 
 def _said(error: ControlError) -> MnsError:
