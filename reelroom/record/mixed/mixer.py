@@ -116,8 +116,8 @@ class Mixer:
         """Encoders are being chosen and opened."""
         return self.busy and not self.rounds
 
-    def abandon(self) -> None:
-        """End now; what is in the encoders is let go. Whoever does not come back is left behind."""
+    def abandon(self) -> bool:
+        """End now; what is in the encoders is let go. False: the thread did not come back, and is left behind."""
         with self._changed:
             self._abandoned = True
             if self._picture is not None:
@@ -125,6 +125,7 @@ class Mixer:
             self._changed.notify()
         if self._thread.ident is not None:
             self._thread.join(HUNG_NS / SECOND)
+        return not self._thread.is_alive()
 
     # the thread
 

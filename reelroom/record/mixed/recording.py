@@ -232,8 +232,9 @@ class MixedRecording:
     def keep(self, now_ns: int) -> None:
         """This process ends and another one will go on. Nobody waits for a thread that hangs."""
         if self._mixer is not None:
-            if not self.hung:
-                self._mixer.abandon()
+            if not self.hung and not self._mixer.abandon():
+                self.hung = True
+                self._tell_hung(self._mixer)
             self._output.take(self._mixer, now_ns)
         self._output.keep()
         if not self.hung:
