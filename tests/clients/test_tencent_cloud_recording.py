@@ -180,6 +180,7 @@ def test_a_mix_into_vod_is_found_by_its_callback_and_deleted() -> None:
         one = info.MediaInfoSet[0]
         assert (one.BasicInfo.Name, one.BasicInfo.Type, one.MetaData.Width) == (name, "mp4", 640)
         assert one.BasicInfo.SourceInfo.TrtcRecordInfo.TaskId == id
+        assert sorted(one.BasicInfo.SourceInfo.TrtcRecordInfo.UserIds) == ["student", "teacher"]
         for file in committed.values():
             library.DeleteMedia(request("DeleteMedia", {"FileId": file["FileId"]}, "vod"))
         assert library.SearchMedia(request("SearchMedia", asked, "vod")).TotalCount == 0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reelroom.store import tables
-from tests.unit.tencent_server import SDK_APP_ID, Server, serving
+from tests.unit.tencent_server import SDK_APP_ID, Server, mixed, serving
 
 
 @pytest.fixture
@@ -83,6 +83,22 @@ async def test_search_by_prefix_time_stream_and_kind(server: Server) -> None:
         await server.refused("SearchMedia", {name: ["a\0"]}, f"InvalidParameterValue.{name}")
     await server.refused("SearchMedia", {"Sort": {"Field": "Name", "Order": "Asc"}}, "InvalidParameterValue.Sort")
     await server.refused("SearchMedia", {"NamePrefixes": ["x"] * 11}, "InvalidParameterValue.NamePrefixes")
+
+
+async def test_who_is_in_a_mix(server: Server) -> None:
+    data = {"kind": "cloud", "sdk_app_id": SDK_APP_ID, "room": "1001", "fps": 15, "sample_rate": 16_000}
+    storage = {"CloudVod": {"TencentVod": {}}}
+    task = (await server.ok("CreateCloudRecording", mixed(StorageParams=storage)))["TaskId"]
+    id = await shelve(server, 1, recording=task, identity="", source="mixed", mode="mixed", data=data)
+    async with server.database.transaction() as session:
+        for number, (who, kind) in enumerate((("b", "video"), ("a", "audio"), ("b", "audio"))):
+            said = {"identity": who, "kind": kind}
+            more = {"recording": task, "app": "dev", "at_ns": 0, "type": "track.added", "data": said}
+            session.add(tables.Event(id=f"{number}" * 32, seq=number + 100, **more))
+    (info,) = (await server.ok("DescribeMediaInfos", {"FileIds": [id]}))["MediaInfoSet"]
+    assert info["BasicInfo"]["SourceInfo"]["TrtcRecordInfo"]["UserIds"] == ["b", "a"]
+    assert info["MetaData"]["VideoStreamSet"][0]["Fps"] == 15
+    assert info["MetaData"]["AudioStreamSet"][0]["SamplingRate"] == 16_000
 
 
 async def test_details_and_deletion(server: Server) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,16 +50,19 @@ def time(ns: int) -> str:
     return datetime.fromtimestamp(ns // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def media_info(media: tables.Media, url: str, sections: Collection[str]) -> dict[str, Any]:
-    """One file of the library. Sections that were not asked for, and those that this server has not, are null."""
-    made = {"BasicInfo": _basic, "MetaData": _meta}
+def media_info(media: tables.Media, url: str, sections: Collection[str], users: Sequence[str]) -> dict[str, Any]:
+    """One file of the library. Sections that were not asked for, and those that this server has not, are null.
+
+    `users`: whom it shows or lets hear, of API 3.0's files.
+    """
+    made = {"BasicInfo": lambda: _basic(media, url, users), "MetaData": lambda: _meta(media)}
     return {
         "FileId": media.id,
-        **{name: made[name](media, url) if name in made and name in sections else None for name in SECTIONS},
+        **{name: made[name]() if name in made and name in sections else None for name in SECTIONS},
     }
 
 
-def _basic(media: tables.Media, url: str) -> dict[str, Any]:
+def _basic(media: tables.Media, url: str, users: Sequence[str]) -> dict[str, Any]:
     class_id = int(media.data.get("class_id", 0))
     return {
         "Name": media.name,
@@ -73,7 +76,7 @@ def _basic(media: tables.Media, url: str) -> dict[str, Any]:
         "CoverUrl": "",
         "Type": _TYPES.get(media.format, media.format),
         "MediaUrl": url,
-        "SourceInfo": _source(media),
+        "SourceInfo": _source(media, users),
         "StorageRegion": "local",
         "StoragePath": f"/{media.key}",
         "TagSet": [],
@@ -84,7 +87,7 @@ def _basic(media: tables.Media, url: str) -> dict[str, Any]:
     }
 
 
-def _source(media: tables.Media) -> dict[str, Any]:
+def _source(media: tables.Media, users: Sequence[str]) -> dict[str, Any]:
     data = media.data
     if data.get("kind") == "cloud":
         return {
@@ -95,7 +98,7 @@ def _source(media: tables.Media) -> dict[str, Any]:
                 "SdkAppId": data["sdk_app_id"],
                 "RoomId": data["room"],
                 "TaskId": media.recording,
-                "UserIds": [media.identity] if media.identity else [],
+                "UserIds": [*users],
             },
             "WebPageRecordInfo": None,
         }
@@ -116,7 +119,7 @@ def _source(media: tables.Media) -> dict[str, Any]:
     }
 
 
-def _meta(media: tables.Media, _url: str) -> dict[str, Any]:
+def _meta(media: tables.Media) -> dict[str, Any]:
     seconds = media.duration_ns / 1e9
     rate = round(media.bytes * 8 / seconds) if seconds else 0
     video = []

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import select
+
 from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
@@ -20,6 +22,7 @@ from reelroom.dialects.tencent.wire_vod import (
     SearchMedia,
     TimeRange,
 )
+from reelroom.domain import events
 from reelroom.store import tables
 
 DIALECT = "tencent"
@@ -51,7 +54,8 @@ class Vod:
             rows, total = await self._context.library.search(
                 app.id, query, offset=request.Offset, limit=request.Limit, ascending=ascending
             )
-        return {"TotalCount": min(total, MAX_RESULTS), "MediaInfoSet": self._infos(app, rows, request.Filters, host)}
+        infos = await self._infos(app, rows, request.Filters, host)
+        return {"TotalCount": min(total, MAX_RESULTS), "MediaInfoSet": infos}
 
     async def describe(self, app: AppContext, request: DescribeMediaInfos, host: str) -> dict[str, Any]:
         if not request.FileIds:
@@ -61,7 +65,7 @@ class Vod:
         found = await self._mine(app, request.FileIds, request.SubAppId)
         rows = [found[id] for id in dict.fromkeys(request.FileIds) if id in found]
         missing = [id for id in dict.fromkeys(request.FileIds) if id not in found]
-        infos = self._infos(app, rows, request.Filters, host)
+        infos = await self._infos(app, rows, request.Filters, host)
         return {"MediaInfoSet": infos, "NotExistFileIdSet": missing}
 
     async def delete(self, app: AppContext, request: DeleteMedia, _host: str) -> dict[str, Any]:
@@ -83,12 +87,35 @@ class Vod:
         tag = translate.tag(sub_app_id)
         return {id: row for id, row in found.items() if row.dialect == DIALECT and tag in row.tags}
 
-    def _infos(
+    async def _infos(
         self, app: AppContext, rows: Sequence[tables.Media], filters: list[str] | None, host: str
     ) -> list[dict[str, Any]]:
         sections = _sections(filters)
         base = settings(app).media_base or host
-        return [answers.media_info(row, self._context.library.url(base, row), sections) for row in rows]
+        users = (
+            await self._users({row.recording for row in rows if not row.identity}) if "BasicInfo" in sections else {}
+        )
+        return [
+            answers.media_info(
+                row,
+                self._context.library.url(base, row),
+                sections,
+                [row.identity] if row.identity else users.get(row.recording, ()),
+            )
+            for row in rows
+        ]
+
+    async def _users(self, mixes: set[str]) -> dict[str, list[str]]:
+        """Who was in each of these recordings, in the order of their coming."""
+        event = tables.Event
+        query = select(event.recording, event.data).where(
+            event.recording.in_(mixes), event.type == events.TRACK["added"]
+        )
+        found: dict[str, dict[str, None]] = {}
+        async with self._context.database.reading() as session:
+            for recording, track in await session.execute(query.order_by(event.seq)):
+                found.setdefault(recording, {})[track["identity"]] = None
+        return {recording: [*users] for recording, users in found.items()}
 
 
 def _sections(filters: list[str] | None) -> frozenset[str]:
