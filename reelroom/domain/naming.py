@@ -198,6 +198,7 @@ class Names:
         self._naming = spec.naming
         self._together = spec.tracks == "together"
         self._merged = spec.merged
+        self._sound_alone = spec.sound_alone
         self._common: dict[str, str | int] = {
             "app": spec.app,
             "room": spec.room,
@@ -233,7 +234,7 @@ class Names:
             "part": "",
         }
         pattern = self._naming.mixed_segment if output.source == Source.MIXED else self._naming.segment
-        name = self._key(pattern, output.identity, output.source, output.kind, output.output, values)
+        name = self._key(pattern, output.identity, output.source, self._kind(output), output.output, values)
         return name + SEGMENT_EXTENSIONS[segment.container]
 
     def file(self, file: lines.File) -> str:
@@ -272,10 +273,14 @@ class Names:
             "index": number - 1, "part": f"_{number}" if number > 1 else "",
         }  # fmt: skip
         pattern = self._file(output.source)
-        name = self._key(pattern, output.identity, output.source, output.kind, output.output, values)
+        name = self._key(pattern, output.identity, output.source, self._kind(output), output.output, values)
         if number > 1 and not used(pattern) & {"start", "end", "sequence", "index", "part"}:
             name += f"_{number}"
         return name
+
+    def _kind(self, output: lines.OutputOpened) -> str:
+        """What its playlist and segments hold."""
+        return "video" if self._sound_alone and output.kind == "av" else output.kind
 
     def _file(self, source: str) -> str:
         return self._naming.mixed if source == Source.MIXED else self._naming.file

@@ -254,7 +254,8 @@ class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     hls: Hls = field(default_factory=Hls)
     tracks: str = "together"  # audio and video in one file, or "apart"
     merged: bool = False  # apart: MP4 has picture and sound all the same
-    sound_alone: bool = False  # files of formats with a picture have no sound: that is for the formats of sound only
+    sound_alone: bool = False  # files of formats with a picture have no sound: that is for the formats of sound only.
+    # With HLS: of mixes only, whose playlist always has a picture
     rejoin: str = "continue"  # a stream that comes back goes on in its files; or "anew": it has files of its own
     rejoin_s: float = 0  # with "continue": who was away for longer has files of its own; 0: nobody
     #: Gaps whose time is left out of an output's files, if nothing of it came meanwhile: "left", somebody went and came
@@ -295,6 +296,8 @@ class RecordingSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError("joined needs tracks 'apart' and the format hls")
         if self.merged and (self.tracks != "apart" or self.rejoin != "continue" or self.sound_alone):
             raise ValueError("merged is for tracks 'apart' of streams that continue, and not with sound_alone")
+        if self.sound_alone and Format.HLS in self.formats and self.mode is not Mode.MIXED:
+            raise ValueError("sound_alone with hls is for the mode 'mixed'")
         if self.rejoin not in ("continue", "anew"):
             raise ValueError(f"rejoin must be 'continue' or 'anew', not {self.rejoin!r}")
         if self.rejoin_s < 0:

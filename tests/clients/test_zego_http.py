@@ -213,11 +213,15 @@ async def test_sound_and_picture_apart_and_hls_in_real_time(
         mp4 = start({"OutputFileFormat": "mp4"}, StreamType=4)
         hls = start({"OutputFileFormat": "hls", "FragmentSeconds": 2, "RealtimeUploadFragment": True})
         ogg = start({"OutputFileFormat": "ogg"}, StreamType=1)
+        video = {"Width": 320, "Height": 180, "Fps": 10, "Bitrate": 200_000}
+        config = {"MixOutputStreamId": "mix", "MixOutputVideoConfig": video}
+        mix = start({"OutputFileFormat": "hls"}, RecordMode=2, StreamType=4, MixConfig=config)
+        tasks = (mp4, hls, ogg, mix)
         await asyncio.sleep(8)
         playlists = [event for event in told(back, hls) if event["event_type"] == 102]
-        for task in (mp4, hls, ogg):
+        for task in tasks:
             assert zego("StopRecord", TaskId=task)["Code"] == 0
-        ended = {task: (await asyncio.to_thread(uploaded, back, task))[-1]["detail"] for task in (mp4, hls, ogg)}
+        ended = {task: (await asyncio.to_thread(uploaded, back, task))[-1]["detail"] for task in tasks}
         await room.end()
     assert all(detail["upload_status"] == 1 for detail in ended.values())
     video, audio = sorted(ended[mp4]["file_info"], key=lambda one: one["file_id"].rpartition(".")[2], reverse=True)
@@ -226,6 +230,13 @@ async def test_sound_and_picture_apart_and_hls_in_real_time(
     assert codecs(fetch(s3, BUCKET, f"apart/{video['file_id']}", tmp_path)) == {"video": "h264"}
     assert codecs(fetch(s3, BUCKET, f"apart/{audio['file_id']}", tmp_path)) == {"audio": "aac"}
     assert "_V_" in video["file_id"] and "_A_" in audio["file_id"]
+    sound, pictures_ = sorted(ended[mix]["file_info"], key=lambda one: one["media_track_type"])
+    assert (sound["output_file_format"], pictures_["output_file_format"]) == ("aac", "hls")
+    assert "_A_" in sound["file_id"] and "_V_" in pictures_["file_id"] and pictures_["media_track_type"] == 2
+    assert codecs(fetch(s3, BUCKET, f"apart/{sound['file_id']}", tmp_path)) == {"audio": "aac"}
+    listed = fetch(s3, BUCKET, f"apart/{pictures_['file_id']}", tmp_path).read_text().splitlines()
+    segment = next(line for line in listed if line.endswith(".ts"))
+    assert codecs(fetch(s3, BUCKET, f"apart/{segment}", tmp_path)) == {"video": "h264"}
     (sound,) = ended[ogg]["file_info"]
     assert codecs(fetch(s3, BUCKET, f"apart/{sound['file_id']}", tmp_path)) == {"audio": "opus"}
     (playlist,) = ended[hls]["file_info"]

@@ -399,6 +399,7 @@ async def test_what_has_no_effect_is_not_judged() -> None:
         ("mp4", 4, (Format.MP4, Format.AAC), True, True),
         ("flv", 4, (Format.FLV, Format.AAC), True, True),
         ("hls", 3, (Format.HLS,), True, True),
+        ("hls", 4, (Format.HLS,), True, True),
         ("ogg", 3, (Format.OPUS,), True, False),
         ("mp3", 1, (Format.MP3,), True, False),
         ("aac", 4, (Format.AAC,), True, False),
@@ -411,9 +412,11 @@ async def test_which_files_are_made(
         for body in (single(StreamType=stream_type), mixed({"StreamType": stream_type})):
             await server.start({**body, "RecordOutputParams": {"OutputFileFormat": name}})
             spec = server.recorders.specs[-1]
-            assert spec.formats == formats
+            sliced = name == "hls" and stream_type == 4  # of single streams two playlists, of a mix one and a file
+            assert spec.formats == ((*formats, Format.AAC) if sliced and spec.mix is not None else formats)
             assert (spec.subscription.audio is not None, spec.subscription.video is not None) == (sound, picture)
-            assert spec.sound_alone == (stream_type == 4 and picture)
+            assert spec.sound_alone == (Format.AAC in spec.formats and picture)
+            assert spec.tracks == ("apart" if sliced and spec.mix is None else "together")
 
 
 async def test_an_audio_mix_needs_no_video_config() -> None:

@@ -165,6 +165,8 @@ def test_a_playlist_is_told_once_and_only_in_real_time() -> None:
         "media_track_type": 3,
     }
     assert types(made(events.FILE_UPLOADED, data, "ended a/x.m3u8"), realtime=True) == []
+    (body,) = bodies(first, realtime=True, sound_alone=True)  # whose sound is a file of its own
+    assert body["detail"]["media_track_type"] == 2
 
 
 def test_images_streams_and_quiet_rooms() -> None:
@@ -182,4 +184,4 @@ def test_every_other_event_is_silent() -> None:
 
 def test_the_vendors_rule_of_retries() -> None:
     assert renderer("zego").pauses == (5.0, 5.0)
-    assert renderer("agora").pauses is None
+    assert renderer("native").pauses is None

@@ -123,8 +123,6 @@ def starts(draw: st.DrawFn) -> dict[str, Any]:
     mode = draw(st.sampled_from([1, 2]))
     format_ = draw(st.sampled_from(["mp4", "flv", "hls", "aac", "mp3", "ogg"]))
     kinds = [1, 2, 3, 4] if format_ in ("mp4", "flv", "hls") else [1, 3, 4]
-    if mode == 2 and format_ == "hls":
-        kinds.remove(4)
     params: dict[str, Any] = {"RecordMode": mode, "StreamType": draw(st.sampled_from(kinds))}
     params |= draw(
         some(

@@ -64,7 +64,8 @@ class Files:
             if one.role == "file":
                 listed.append(_finished(one))
             elif one.output in sizes:
-                listed.append(_playlist(one, sizes[one.output], active))
+                tracks = answers.VIDEO if row.dialect_data.get("sound_alone") else 0
+                listed.append(_playlist(one, sizes[one.output], active, tracks))
         if State(row.state) not in ENDED:
             made = {(one.output, one.format) for one in found}
             listed += await self._unfinished(row, made, active)
@@ -215,14 +216,15 @@ def _finished(file: tables.File) -> Kept:
     )
 
 
-def _playlist(file: tables.File, segments: Any, active: bool) -> Kept:
+def _playlist(file: tables.File, segments: Any, active: bool, tracks: int) -> Kept:
+    """`tracks`: what it has; 0: what its output has."""
     line = file.line
     return Kept(
         key=file.key,
         format=file.format,
         identity=line["identity"],
         source=line["source"],
-        tracks=answers.tracks({"kind": line["kind"]}),
+        tracks=tracks or answers.tracks({"kind": line["kind"]}),
         start_ns=line["start_ns"],
         bytes=segments.bytes or 0,
         duration_ns=segments.end_ns or 0,

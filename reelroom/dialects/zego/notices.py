@@ -69,7 +69,7 @@ class Teller:
         first = event_id == events.event_id(self._recording, f"uploaded {data['key']}")
         if not (self._kept.get("realtime") and data["role"] == "playlist" and first):
             return []
-        kept = _file(data)
+        kept = self._file(data)
         detail = {
             "stream_id": answers.names(kept, self._kept["stream"])[1],
             "file_id": kept.name,
@@ -92,7 +92,7 @@ class Teller:
     def _ended(self, data: Mapping[str, Any], whole: bool = True) -> Notice:
         """`whole`: all that there is is in storage; else the rest is on this server, as it would be in a backup."""
         said = [one for one in data.get("files", ()) if one["role"] in ("playlist", "file")]
-        files = [_file(one) for one in said if one["format"] != answers.SOUND_WAVE]
+        files = [self._file(one) for one in said if one["format"] != answers.SOUND_WAVE]
         listed = [self._info(kept) for kept in sorted(files, key=lambda kept: (kept.start_ns, kept.key))]
         return Notice(UPLOADED, {"upload_status": 2 if self._lost or not whole else 1, "file_info": listed})
 
@@ -121,23 +121,23 @@ class Teller:
             "status": kept.status,
         }
 
-
-def _file(data: Mapping[str, Any]) -> Kept:
-    """What an event says of a file."""
-    return Kept(
-        key=data["key"],
-        format=data["format"],
-        identity=data["identity"],
-        source=data["source"],
-        tracks=answers.tracks(data),
-        start_ns=data["start_ns"],
-        bytes=data.get("media_bytes") or data["bytes"],
-        duration_ns=data.get("duration_ns") or 0,
-        width=data.get("width") or 0,
-        height=data.get("height") or 0,
-        media=data.get("media", ""),
-        status=answers.UPLOADED if data.get("stored", True) else answers.IN_BACKUP,
-    )
+    def _file(self, data: Mapping[str, Any]) -> Kept:
+        """What an event says of a file."""
+        picture = data["role"] == "playlist" and self._kept.get("sound_alone")
+        return Kept(
+            key=data["key"],
+            format=data["format"],
+            identity=data["identity"],
+            source=data["source"],
+            tracks=answers.VIDEO if picture else answers.tracks(data),
+            start_ns=data["start_ns"],
+            bytes=data.get("media_bytes") or data["bytes"],
+            duration_ns=data.get("duration_ns") or 0,
+            width=data.get("width") or 0,
+            height=data.get("height") or 0,
+            media=data.get("media", ""),
+            status=answers.UPLOADED if data.get("stored", True) else answers.IN_BACKUP,
+        )
 
 
 #: Events that neither are a callback nor change what others are: telling may leave them out.

@@ -94,8 +94,7 @@ def start(
     picture = format_ in _PICTURES
     apart = params.StreamType == APART and picture
     interrupted = _Interrupted() if mode == MIXED else _interrupted(params, format_)
-    if apart and format_ is Format.HLS and mode == MIXED:
-        raise errors.not_supported(f"{IN}.StreamType 4 with hls in RecordMode 2: a mix has one playlist")
+    alone = apart and (format_ is not Format.HLS or mode == MIXED)  # the sound is a file; else a playlist
     spec = RecordingSpec(
         id=naming.recording_id(task),
         app=app,
@@ -103,10 +102,10 @@ def start(
         mode=Mode.MIXED if mode == MIXED else Mode.INDIVIDUAL,
         mix=_encoded(mix, format_),
         subscription=_subscription(params, config, picture),
-        formats=(format_, Format.AAC) if apart and format_ is not Format.HLS else (format_,),
+        formats=(format_, Format.AAC) if alone else (format_,),
         hls=Hls(container="ts", segment_s=float(hls.FragmentSeconds)),
-        tracks="apart" if apart and format_ is Format.HLS else "together",
-        sound_alone=apart and format_ is not Format.HLS,
+        tracks="apart" if apart and not alone else "together",
+        sound_alone=alone,
         rejoin=interrupted.rejoin,
         gaps=interrupted.gaps,
         cuts=interrupted.cuts,
@@ -125,6 +124,7 @@ def start(
         "stream": config.MixOutputStreamId if config else "",
         "fill_mode": config.FillMode if config else None,
         "realtime": hls.RealtimeUploadFragment,
+        "sound_alone": alone,
         "always": mix is not None and (mix.at_once or mix.wait_s > 0),
     }
     return Asked(spec, images, kept, tuple(one.StreamId for one in _listed(params)))

@@ -96,7 +96,7 @@ def make(paths: Paths, spec: RecordingSpec, found: Iterable[lines.AnyLine]) -> l
         output=OUTPUT,
         identity=opened.identity,
         source=opened.source,
-        kind=opened.kind,
+        kind="audio" if spec.sound_alone else opened.kind,
         format=FORMAT,
         path=paths.relative(path),
         bytes=size,

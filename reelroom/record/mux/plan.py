@@ -28,7 +28,7 @@ def stored_video(name: str, container: str, codec: str) -> str:
 
 def stored_audio(name: str, container: str, codec: str, spec: RecordingSpec) -> str:
     """The audio codec that rendition `name` holds when `codec` comes in; "" if it holds none."""
-    if not codec or name in PICTURE:
+    if not codec or name in PICTURE or (name == HLS and spec.sound_alone):
         return ""
     if name in SOUND:
         return name
