@@ -62,14 +62,14 @@ SERVICES: dict[str, Service] = {
     "s3": _service(
         "bucket access_key_id secret_access_key",
         "bucket endpoint region root enable_virtual_host_style default_storage_class server_side_encryption "
-        "default_acl checksum_algorithm disable_write_with_if_match",
+        "default_acl checksum_algorithm disable_write_with_if_match tagging",
         "session_token server_side_encryption_aws_kms_key_id",
         disable_config_load="true",
         disable_ec2_metadata="true",
     ),
     "oss": _service(
         "bucket endpoint access_key_id access_key_secret",
-        "bucket endpoint root server_side_encryption",
+        "bucket endpoint root server_side_encryption tagging",
         "security_token server_side_encryption_key_id presign_endpoint",
     ),
     "cos": _service(

@@ -23,6 +23,7 @@ import opendal
 from opendal import exceptions
 from opendal.layers import RetryLayer, TimeoutLayer
 
+from reelroom.deliver.tagging import TagError, Tagger, parse_tags
 from reelroom.domain.naming import safe
 
 CHUNK = 8 << 20  # of a file that goes in parts; smaller files go in one request
@@ -256,6 +257,8 @@ class ObjectStorage:
     def __init__(self, service: str, options: dict[str, str]) -> None:
         if service == "s3" and options.get("endpoint"):
             options = {"region": "us-east-1"} | options  # what S3-like services that have no regions are called with
+        tags = options.get("tagging", "")
+        options = {name: value for name, value in options.items() if name != "tagging"}  # opendal has no such option
         self._service = service
         self._options = options
         hidden = (value for name, value in options.items() if name not in PLAIN and len(value) > 3)
@@ -267,6 +270,10 @@ class ObjectStorage:
             capability = self._operator.capability()
         except _OPEN_ERRORS as error:
             raise self._said(error) from None
+        try:
+            self._tagger = Tagger(service, options, parse_tags(tags)) if tags else None
+        except ValueError as error:
+            raise StorageError(f"tagging: {error}") from None
         self._parts: bool = capability.write_can_multi
         self._typed: bool = capability.write_with_content_type
         self._links: bool = capability.presign_read
@@ -298,12 +305,22 @@ class ObjectStorage:
             raise SourceGone(str(path)) from error
         except _DAL_ERRORS as error:
             raise self._said(error) from None
+        await self._tag(key)
 
     async def put_bytes(self, key: str, data: bytes) -> None:
         try:
             await self._operator.write(key, data, **self._more(key))
         except _DAL_ERRORS as error:
             raise self._said(error) from None
+        await self._tag(key)
+
+    async def _tag(self, key: str) -> None:
+        """An object without its tags does not count as stored: it is put again."""
+        if self._tagger is not None:
+            try:
+                await self._tagger.tag(key)
+            except TagError as error:
+                raise StorageError(self._masked(str(error))) from None
 
     async def size(self, key: str) -> int | None:
         try:

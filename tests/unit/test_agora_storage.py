@@ -120,7 +120,11 @@ def test_server_side_encryption_and_tags() -> None:
     assert made(extensionParams={"sse": "aes256"}).options["server_side_encryption"] == "AES256"
     assert "vendor 1 only" in refused(vendor=2, extensionParams={"sse": "kms"})
     assert "kms" in refused(extensionParams={"sse": "rot13"})
-    assert "not supported" in refused(extensionParams={"tag": "k=v"})
+    assert made(extensionParams={"tag": "k=v"}).options["tagging"] == "k=v"
+    assert made(vendor=2, extensionParams={"tag": "a=1&b="}).options["tagging"] == "a=1&b="
+    assert "vendors 1 and 2 only" in refused(vendor=3, extensionParams={"tag": "k=v"})
+    for wrong in ("k", "=v", "a=1&a=2", "a=" + "x" * 257, "&".join(f"t{n}=1" for n in range(11))):
+        assert "extensionParams.tag" in refused(extensionParams={"tag": wrong})
 
 
 @pytest.mark.parametrize("bucket", ["a/b", "evil.example/#", "", "a b"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reelroom.control import providers
+from reelroom.deliver.tagging import parse_tags
 from reelroom.dialects.agora import errors
 from reelroom.dialects.agora import regions as r
 from reelroom.dialects.agora.wire import StorageConfig
@@ -46,8 +47,13 @@ def storage(config: StorageConfig, where: str, now_s: int) -> Storage:
         raise errors.invalid(f"{where}: {error}") from None
     _check_sts(config, where, now_s)
     extension = config.extensionParams
-    if extension and extension.tag:
-        raise errors.not_supported(f"{where}.extensionParams.tag: files cannot be tagged; leave it out")
+    tag = extension.tag if extension else None
+    if tag and config.vendor not in (r.S3, r.OSS):
+        raise errors.invalid(f"{where}.extensionParams.tag is for vendors 1 and 2 only, not {config.vendor}")
+    try:
+        parse_tags(tag or "a=b")
+    except ValueError as error:
+        raise errors.invalid(f"{where}.extensionParams.tag must be tags like a=1&b=2: {error}") from None
     sse = extension.sse if extension else None
     if sse and config.vendor != r.S3:
         raise errors.invalid(f"{where}.extensionParams.sse is for vendor 1 only, not {config.vendor}")
@@ -73,6 +79,8 @@ def storage(config: StorageConfig, where: str, now_s: int) -> Storage:
     options = found.options
     if sse:
         options["server_side_encryption"] = {"kms": "aws:kms", "aes256": "AES256"}[sse]
+    if tag:
+        options["tagging"] = tag
     names = prefix(config.fileNamePrefix, f"{where}.fileNamePrefix")
     return Storage(found.service, options, names, ours=found.ours)
 
