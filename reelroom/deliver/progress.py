@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Connection, case, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from reelroom.deliver.outbox import add_events, file_data, lock, now_ns
+from reelroom.deliver.outbox import add_events, lock, now_ns
 from reelroom.domain import events
 from reelroom.domain.events import Draft
 from reelroom.domain.recording import ACTIVE, ENDED, State
@@ -27,7 +27,6 @@ log = structlog.get_logger("reelroom.progress")
 AT_ONCE = 20  # recordings in one transaction
 WHOLE = 10_000  # `share` of an upload that is complete
 _S = 1_000_000_000
-_LISTED = ("playlist", "joined", "file")
 _file = FILES.c
 _row = RECORDINGS.c
 
@@ -86,7 +85,7 @@ class Progress:
                 log.error("the progress of uploads could not be told, tried again", error=repr(error))
 
     def _due(self, connection: Connection) -> dict[str, int]:
-        """Recordings that are to be told of now, and the how manieth time it is."""
+        """Recordings that are to be told of now, and which turn it is."""
         dialects = connection.scalars(select(_row.dialect).where(_going()).distinct())
         wanted = {dialect: every for dialect in dialects if (every := self._interval_of(dialect))}
         if not wanted:
@@ -127,15 +126,11 @@ def _drafts(connection: Connection, recording: str, state: State, turn: int) -> 
     recorded, done = connection.execute(select(func.count(), uploaded).where(*mine)).one()
     if not recorded:
         return []
-    at = now_ns()
-    made = []
-    if state is State.UPLOADING and (files := _refused(connection, recording)):
-        made.append(Draft(events.UPLOAD_DELAYED, at, {"files": files}, "delayed"))
     # What is being recorded counts, too. The whole is reached at the very end, of which another event tells.
     share = min(done * WHOLE // (recorded + (state in ACTIVE)), WHOLE - 1)
     share = max(share, _before(connection, recording))
     data = {"uploaded": done, "recorded": recorded, "share": share}
-    return [*made, Draft(events.UPLOAD_PROGRESS, at, data, _cause(turn))]
+    return [Draft(events.UPLOAD_PROGRESS, now_ns(), data, _cause(turn))]
 
 
 def _before(connection: Connection, recording: str) -> int:
@@ -143,15 +138,3 @@ def _before(connection: Connection, recording: str) -> int:
     query = select(EVENTS.c.data).where(EVENTS.c.recording == recording, EVENTS.c.type == events.UPLOAD_PROGRESS)
     data = connection.scalar(query.order_by(EVENTS.c.seq.desc()).limit(1))
     return int(data["share"]) if data else 0
-
-
-def _refused(connection: Connection, recording: str) -> list[dict[str, Any]]:
-    """Playlists and finished files of a recording of which the storage refuses something now; else none."""
-    mine = _file.recording == recording
-    refused = select(_file.id).where(mine, _file.state.in_(("pending", "uploading")), _file.error != "").limit(1)
-    if connection.scalar(refused) is None:
-        return []
-    sliced = set(connection.scalars(select(_file.output).where(mine, _file.role == "segment").distinct()))
-    listed = (mine, _file.role.in_(_LISTED), _file.state != "deleted")
-    rows = connection.execute(select(FILES).where(*listed).order_by(_file.output, _file.id)).all()
-    return [file_data(row) for row in rows if row.role != "playlist" or row.output in sliced]

@@ -33,8 +33,8 @@ GAP = "gap"
 FILE_UPLOADED = "file.uploaded"
 UPLOAD_FAILING = "upload.failing"
 UPLOAD_RECOVERED = "upload.recovered"
-UPLOAD_PROGRESS = "upload.progress"  # these three are made for dialects that have words for them
 UPLOAD_DELAYED = "upload.delayed"  # the recording has ended, and its storage still refuses some of it
+UPLOAD_PROGRESS = "upload.progress"  # these two are made for dialects that have words for them
 MISPLACED = "recording.misplaced_call"  # a call that did not fit its state
 
 #: Notices that are events, by their code.
@@ -67,8 +67,8 @@ TYPES = (
     FILE_UPLOADED,
     UPLOAD_FAILING,
     UPLOAD_RECOVERED,
-    UPLOAD_PROGRESS,
     UPLOAD_DELAYED,
+    UPLOAD_PROGRESS,
     MISPLACED,
     *NOTICES.values(),
 )

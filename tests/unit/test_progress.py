@@ -1,4 +1,4 @@
-"""How far uploads are: told in turns, never back, once that they are late. A database in memory and no uploads."""
+"""How far uploads are: told in turns, never back. A database in memory and no uploads."""
 
 from __future__ import annotations
 
@@ -70,15 +70,6 @@ async def test_the_share_never_goes_back_and_is_whole_at_the_very_end_only(datab
         await session.execute(update(tables.File).where(tables.File.role == "segment").values(state="pending"))
     await Progress(database, lambda _: None, interval_of=lambda dialect: 30.0).look()  # turn 3
     assert [data["share"] for _, data in await told(database)] == [9999, 9999]
-
-
-async def test_a_storage_that_refuses_after_the_end_is_told_once(database: Database) -> None:
-    await recorded(database, "uploaded", "pending", state="uploading")
-    for every in (60.0, 30.0):
-        await Progress(database, lambda _: None, interval_of=lambda dialect, every=every: every).look()
-    found = await told(database)
-    assert [type_ for type_, _ in found] == [events.UPLOAD_DELAYED, *[events.UPLOAD_PROGRESS] * 2]
-    assert [file["key"] for file in found[0][1]["files"]] == ["x.m3u8"]
 
 
 @pytest.mark.parametrize(
