@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import bindparam, exists, func, select
 
@@ -17,6 +18,13 @@ MANY = frozenset({"segment", "init"})  # roles of files of which there may be th
 _file, _of = tables.FILES.c, tables.FILES.alias("of").c
 #: Of a file: its output has a media segment.
 SLICED = exists().where(_of.recording == _file.recording, _of.output == _file.output, _of.role == "segment")
+_ALL = (
+    select(tables.File)
+    .where(tables.File.recording == bindparam("recording"))
+    .order_by(tables.File.output, tables.File.rendition, tables.File.role, tables.File.number)
+)
+_OF_ROLES = _ALL.where(tables.File.role.in_(bindparam("roles", expanding=True)))
+_DESTINATIONS = select(tables.Destination).where(tables.Destination.id.in_(bindparam("ids", expanding=True)))
 _ONE = select(tables.Recording).where(tables.Recording.id == bindparam("id"))
 
 
@@ -75,17 +83,14 @@ class Recorded:
     async def files(self, app_id: str, id: str, roles: Iterable[str] = ()) -> Sequence[tables.File]:
         """Its objects in storage to be, in order of output, rendition and number."""
         await self.get(app_id, id)
-        file = tables.File
-        query = select(file).where(file.recording == id)
-        query = query.order_by(file.output, file.rendition, file.role, file.number)
         wanted = set(roles)
-        if wanted and not wanted & MANY:
-            query = query.where(file.role.in_(sorted(wanted)))
-            return await self._database.look(lambda session: session.scalars(query).all())
+        asked: dict[str, Any] = {"recording": id}
         if wanted:
-            query = query.where(file.role.in_(sorted(wanted)))
+            asked["roles"] = sorted(wanted)
+        if wanted and not wanted & MANY:
+            return await self._database.look(lambda session: session.scalars(_OF_ROLES, asked).all())
         async with self._database.reading() as session:
-            return (await session.scalars(query)).all()
+            return (await session.scalars(_OF_ROLES if wanted else _ALL, asked)).all()
 
     async def file(self, app_id: str, id: str, name: str) -> tables.File:
         """One of them by its name in storage, or by its path in the recording's folder."""
@@ -124,8 +129,8 @@ class Recorded:
 
     async def destinations(self, ids: Iterable[str]) -> dict[str, tables.Destination]:
         """Rows of destinations by id, their credentials sealed."""
-        query = select(tables.Destination).where(tables.Destination.id.in_(set(ids)))
-        rows = await self._database.look(lambda session: session.scalars(query).all())
+        asked = {"ids": list(set(ids))}
+        rows = await self._database.look(lambda session: session.scalars(_DESTINATIONS, asked).all())
         return {row.id: row for row in rows}
 
     async def events(
