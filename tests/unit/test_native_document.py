@@ -110,6 +110,28 @@ async def test_a_database_that_is_away_is_said_to_be(document: dict[str, Any]) -
     assert answer.headers["retry-after"] == "1" and "nobody listens" not in answer.text
 
 
+async def test_a_server_without_its_parts_says_which_are_missing() -> None:
+    def away(*_: object) -> None:
+        raise ConnectionRefusedError("nobody listens")
+
+    async def nobody(*_: object) -> dict[int, object]:
+        return {}
+
+    context = SimpleNamespace(
+        settings=Settings(dev=True, workers=2),
+        database=SimpleNamespace(reading=away),
+        recorders=SimpleNamespace(running=away),
+        rooms=SimpleNamespace(stats=nobody),
+    )
+    app = make_app(context)  # type: ignore[arg-type]
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://x") as client:
+        answer = await client.get("/readyz")
+    assert answer.status_code == 503
+    refused = "ConnectionRefusedError"
+    ingest = {"0": "away", "1": "away"}
+    assert answer.json() == {"ready": False, "database": refused, "fleet": refused, "ingest": ingest}
+
+
 ANN = TrackInfo(track=1, identity="ann", source=Source.CAMERA, codec="h264", clock_rate=90_000, session="s")
 SEGMENT = lines.Segment(
     output="001", rendition="hls", container="fmp4", number=1, path="p", bytes=9, sha256="0" * 64, start_ns=1, end_ns=2,

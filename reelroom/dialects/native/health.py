@@ -40,7 +40,7 @@ async def _database(ctx: Context) -> str:
     try:
         async with ctx.database.reading() as session:
             await session.execute(text("select 1"))
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, OSError) as error:  # asyncpg's own, when nobody listens
         return type(error).__name__
     return "ok"
 
