@@ -101,6 +101,12 @@ async def test_places_for_the_picture_or_the_sound_alone(server: Server) -> None
         for source in (Source.CAMERA, Source.MICROPHONE, Source.SCREEN, Source.SCREEN_AUDIO)
     ]
     assert wants == [True, False, True, True, True, True, False, True]
+    assert not asked.wants("else", Source.MICROPHONE)  # all places are somebody's
+    some = {**size, "UserId": "seen"}
+    open_ = start(RoomId=2, LayoutParams={"Template": 4, "PresetLayoutConfig": [some, {**size, "LocationX": 640}]})
+    await server.ok("StartMCUMixTranscode", open_)
+    assert server.recorders.specs[-1].subscription.wants("else", Source.MICROPHONE)
+    assert server.recorders.specs[-1].limits.idle_by == "people"
     anybody = start(LayoutParams={"Template": 4, "PresetLayoutConfig": [{**size, "MixInputType": 1}]})
     await server.refused("StartMCUMixTranscode", anybody, "UnsupportedOperation", "UserId")
 

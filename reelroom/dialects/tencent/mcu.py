@@ -21,6 +21,7 @@ from reelroom.dialects.tencent.mcu_scene import CUSTOM, FLOATING, GRID, SCREEN, 
 from reelroom.dialects.tencent.recordings import DIALECT, MCU, active, check_app, mark_stopped, people
 from reelroom.dialects.tencent.settings import sdk_app_id, settings
 from reelroom.dialects.tencent.wire_mcu import (
+    PresetBody,
     StartMix,
     StartMixByStrRoomId,
     StopMix,
@@ -32,7 +33,7 @@ from reelroom.store import tables
 
 log = structlog.get_logger("reelroom.tencent")
 
-IDLE_S = 30.0  # a mix ends when nobody publishes for so long
+IDLE_S = 30.0  # a mix ends when nobody has been there for so long
 VIDEO = ("VideoWidth", "VideoHeight", "VideoBitrate", "VideoFramerate", "VideoGop")
 #: Which track of a StreamType a MixInputType leaves out: 1 is the picture alone, 2 the sound alone.
 _TRACKS = {0: {1: Source.MICROPHONE, 2: Source.CAMERA}, 1: {1: Source.SCREEN_AUDIO, 2: Source.SCREEN}}
@@ -105,7 +106,7 @@ class Mixes:
             hls=Hls(container="ts", segment_s=streams.SLICE_S),
             split_s=chosen.file_minutes * 60 if formats != (Format.HLS,) else 0,
             naming=streams.NAMING,
-            limits=Limits(idle_s=IDLE_S),
+            limits=Limits(idle_s=IDLE_S, idle_by="people"),
             mix=mix,
             requested_ns=now,
         )
@@ -174,17 +175,24 @@ def _fixed(app: AppContext, request: Start) -> dict[str, Any]:
     }
 
 
+def _all_named(places: list[PresetBody]) -> bool:
+    return bool(places) and all(place.UserId for place in places)
+
+
 def subscription(request: Start) -> Subscription:
-    """Everybody is heard and, where nobody is named, seen; but for places that are for one of both only."""
+    """Who is heard and seen: where places are all for somebody nobody else is, and with MixVideoUids only those are
+    seen. Places may be for one of both only."""
     layout = request.LayoutParams
+    places = layout.PresetLayoutConfig if layout.Template == CUSTOM else []
+    heard = Selection(include=tuple({place.UserId: None for place in places})) if _all_named(places) else Selection()
     each: dict[Source, Selection] = {}
-    for place in layout.PresetLayoutConfig if layout.Template == CUSTOM else ():
+    for place in places:
         if place.MixInputType:
             source = _TRACKS[place.StreamType][place.MixInputType]
             each[source] = Selection(exclude=(*each.get(source, Selection()).exclude, place.UserId))
     named = layout.MixVideoUids if layout.Template in (FLOATING, GRID, SCREEN) else []
     video = Selection(include=tuple(named)) if named else Selection()
-    return Subscription(audio=Selection(), video=None if request.OutputParams.PureAudioStream else video, each=each)
+    return Subscription(audio=heard, video=None if request.OutputParams.PureAudioStream else video, each=each)
 
 
 def _check(request: Start) -> None:
