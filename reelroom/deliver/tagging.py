@@ -58,7 +58,7 @@ class Tagger:
         """Replace the tags of an object that is there. TagError."""
         request = self.request(key, datetime.now(UTC))
         try:
-            async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
+            async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
                 answer = await client.send(request)
         except httpx.HTTPError as error:
             raise TagError(f"tags: {type(error).__name__}") from None
