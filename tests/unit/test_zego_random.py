@@ -260,3 +260,23 @@ def test_any_query_is_refused_before_anything_else(query: dict[str, str], body: 
             assert 100000001 <= answer.json()["Code"] <= 100000014
 
     asyncio.run(run())
+
+
+@FEW
+@given(
+    st.sampled_from(["StartRecord", *ACTIONS]),
+    st.dictionaries(
+        st.sampled_from(
+            ["TaskId", "Status", "RoomId", "PageOffset", "PageSize", "StartTime", "EndTime", "WhiteboardId"]
+        )
+        | st.text(max_size=5),
+        st.text(max_size=24) | st.integers(-(2**70), 2**70).map(str) | st.just(naming.task_id()),
+    ),
+)
+def test_any_parameters_in_a_query_are_answered_by_the_vendors_codes(action: str, given_: dict[str, str]) -> None:
+    async def run() -> None:
+        async with serving() as server:
+            answer = await server.http.get("/", params={**given_, **common(action)})
+            assert answer.status_code == 200 and answer.json()["Code"] in CODES
+
+    asyncio.run(run())
