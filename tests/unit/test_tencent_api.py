@@ -221,6 +221,49 @@ async def test_user_sigs_are_checked_where_that_is_asked_for() -> None:
         await server.refused("CreateCloudRecording", create(UserSig=old), "InvalidParameter.UserSig", "expired")
 
 
+async def test_permissions_for_rooms_are_checked_where_that_is_asked_for() -> None:
+    async with serving(check_private_map_key=True) as server:
+        until = int(time.time()) + 60
+
+        def ticket(room: str = "1001", string: bool = False, until_s: int = until, privileges: int = 255) -> str:
+            said = usersig.userbuf(SDK_APP_ID, "recorder_1001", room, string, until_s, privileges)
+            return usersig.make("dev-secret", SDK_APP_ID, "recorder_1001", userbuf=said)
+
+        plain = usersig.make("dev-secret", SDK_APP_ID, "recorder_1001")
+        await server.ok("CreateCloudRecording", create(PrivateMapKey=ticket(privileges=170)))
+        await server.ok("CreateCloudRecording", create(RoomId="a b", RoomIdType=0, PrivateMapKey=ticket("a b", True)))
+        for key, why in (
+            ("", "cannot be read"),
+            ("eJxSIG", "cannot be read"),
+            (plain, "no room"),
+            (ticket("1002"), "another room"),
+            (ticket("1001", True), "another room"),
+            (ticket(until_s=until - 61), "expired"),
+            (ticket(privileges=255 - 128), "permit"),
+        ):
+            request = create(PrivateMapKey=key)
+            await server.refused("CreateCloudRecording", request, "AuthFailure.UnauthorizedOperation", why)
+
+
+def test_what_a_permission_for_a_room_says() -> None:
+    until = 0x65554280
+    number = usersig.userbuf(1_400_000_123, "recorder_1001", "1001", False, until, 255)
+    assert number.hex() == "00000d7265636f726465725f3130303153724e7b000003e965554280000000ff00000000"
+    text = usersig.userbuf(1_400_000_123, "recorder_1001", "room_366", True, until, 255)
+    assert text.hex().endswith("53724e7b0000000065554280000000ff000000000008726f6f6d5f333636")
+    assert text.hex().startswith("01000d")
+
+
+def test_tickets_that_are_no_tickets() -> None:
+    import base64
+    import zlib
+
+    for said in (b'{"TLS.time": Infinity, "TLS.expire": 1}', b"[]", b'"x"', b'{"TLS.time": 1}', b"{"):
+        packed = base64.b64encode(zlib.compress(said)).decode().translate(str.maketrans("+/=", "*-_"))
+        with pytest.raises(ValueError, match="cannot be read"):
+            usersig.check(packed, "k", 1, "u", 0)
+
+
 async def test_the_most_tasks_at_a_time() -> None:
     async with serving(max_recordings=1) as server:
         await server.ok("CreateCloudRecording", create())

@@ -48,6 +48,10 @@ def wrong_token() -> TencentError:
     return TencentError("AuthFailure.TokenFailure", "The token is not the one that belongs to the SecretId.")
 
 
+def no_permission(why: str) -> TencentError:
+    return TencentError("AuthFailure.UnauthorizedOperation", why)
+
+
 def limit_exceeded(action: str, per_second: float) -> TencentError:
     message = f"Your current request times of {action} exceed {per_second:g} times a second."
     return TencentError("RequestLimitExceeded", message)

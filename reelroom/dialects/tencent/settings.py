@@ -31,6 +31,7 @@ class TencentSettings(BaseModel):
     max_recordings: int = Field(0, ge=0)  # at one time; 0: as many as the machine takes
     storage: Literal["request", "app"] = "request"  # "app": the app's destination, whatever the request says
     check_user_sig: bool = False  # with the credential sdk_secret_key
+    check_private_map_key: bool = False  # the same; the vendor's advanced permission control
 
     media_base: str = Field("", pattern=r"^(https?://.*)?$")  # of URLs of files; "": as the caller wrote the host
 

@@ -22,7 +22,7 @@ from reelroom.control.errors import ControlError
 from reelroom.control.new_recording import NewRecording
 from reelroom.control.recorded import SLICED
 from reelroom.control.recordings import SceneChange
-from reelroom.dialects.tencent import answers, errors, images, mixing, translate, usersig
+from reelroom.dialects.tencent import answers, errors, images, mixing, naming, translate, usersig
 from reelroom.dialects.tencent.recordings import CLOUD, DIALECT, active, check_app, mark_stopped, people, told
 from reelroom.dialects.tencent.settings import settings
 from reelroom.dialects.tencent.translate import MIXED, Wanted
@@ -61,7 +61,7 @@ class Tasks:
     async def create(self, app: AppContext, request: CreateCloudRecording, host: str) -> dict[str, Any]:
         """`host`: this server's base URL as the caller wrote it, for the URLs of files in callbacks."""
         check_app(app, request.SdkAppId, recording=True)
-        self._check_user_sig(app, request)
+        self._check_tickets(app, request)
         now = time.time_ns()
         task = uuid.uuid4().hex
         with errors.as_said():
@@ -88,14 +88,21 @@ class Tasks:
             await images.tell_missing(self._context, task, asked.spec.mix.scene, shown, asked.images)
         return {"TaskId": task}
 
-    def _check_user_sig(self, app: AppContext, request: CreateCloudRecording) -> None:
-        if not settings(app).check_user_sig:
-            return
-        key = app.secrets["tencent"].get("sdk_secret_key", "")
-        try:
-            usersig.check(request.UserSig, key, request.SdkAppId, request.UserId, time.time())
-        except ValueError as error:
-            raise errors.invalid("UserSig", f"UserSig is wrong: {error}.") from None
+    def _check_tickets(self, app: AppContext, request: CreateCloudRecording) -> None:
+        chosen, now_s = settings(app), time.time()
+        user = app.secrets["tencent"].get("sdk_secret_key", ""), request.SdkAppId, request.UserId
+        if chosen.check_user_sig:
+            try:
+                usersig.check(request.UserSig, *user, now_s)
+            except ValueError as error:
+                raise errors.invalid("UserSig", f"UserSig is wrong: {error}.") from None
+        if chosen.check_private_map_key:
+            string_room = request.RoomIdType == naming.STRING_ROOM
+            naming.check_room(request.RoomId, request.RoomIdType)
+            try:
+                usersig.check_room(request.PrivateMapKey, *user, request.RoomId, string_room, now_s)
+            except ValueError as error:
+                raise errors.no_permission(f"PrivateMapKey is wrong: {error}.") from None
 
     def _new(self, app: AppContext, request: CreateCloudRecording, asked: Wanted, host: str, now: int) -> NewRecording:
         chosen = settings(app)
