@@ -165,6 +165,14 @@ def test_images_of_users_go_before_the_default_and_both_before_the_background() 
     assert left.placeholders == {} and left.placeholder.image == "0" * 64
 
 
+def test_regions_of_32_bit_floats_reach_the_edge() -> None:
+    for x, width in ((0.6666667, 0.33333334), (0.16666667, 0.8333334), (0.5000004, 0.5000004)):
+        region = {"x_axis": x, "y_axis": x, "width": width, "height": width}
+        scene = mixing.update_layout({"mixedVideoLayout": 3, "layoutConfig": [region]}).scene
+        (place,) = scene.layout.panes
+        assert place.x + place.width == pytest.approx(1, abs=2e-6) and place.x + place.width <= 1
+
+
 def test_a_region_of_no_size_is_somebodys_and_not_seen() -> None:
     regions = [
         {"x_axis": 1, "y_axis": 0, "width": 0, "height": 1},

@@ -23,6 +23,7 @@ OTHER_RATE = 15  # what anything else behaves as
 GOP_S = 3.0  # slices of 15 s end on one
 #: audioProfile: channels and bit/s of AAC-LC at 48 kHz (section 3.3)
 AUDIO_PROFILES = {0: (1, 48_000), 1: (1, 128_000), 2: (2, 192_000)}
+_ROUNDED = 2e-6  # two numbers of six decimals, each rounded up: clients send thirds as 32-bit floats
 _FITS = {0: Fit.CROP, 1: Fit.FIT}
 
 
@@ -111,8 +112,9 @@ def _layout(keys: LayoutKeys, where: str) -> Layout:
 
 def _place(region: Region, where: str) -> Place:
     x, y, width, height = (round(value, 6) for value in (region.x_axis, region.y_axis, region.width, region.height))
-    if x + width > 1 + 1e-9 or y + height > 1 + 1e-9:
+    if x + width > 1 + _ROUNDED or y + height > 1 + _ROUNDED:
         raise errors.invalid(f"{where}: x_axis + width and y_axis + height must be at most 1")
+    width, height = min(width, 1 - x), min(height, 1 - y)
     if not width or not height:  # it is nothing to see, and yet it is somebody's
         x = y = 0.0
         width = height = 1e-6
