@@ -15,12 +15,14 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from reelroom.deliver import queues
 from reelroom.deliver.outbox import now_ns
@@ -65,6 +67,14 @@ def renderer(dialect: str) -> Renderer:
     names = {"pauses": "PAUSES_S", "worth_another": "worth_another", "give_up_s": "give_up_s"}
     own = {field: getattr(module, name, None) for field, name in names.items()}
     return Renderer(module.render, getattr(module, "SILENT", None), **own)
+
+
+_FIRST = (
+    select(Event)
+    .where(Event.recording == bindparam("recording"), Event.state == "pending")
+    .order_by(Event.seq)
+    .limit(1)
+)
 
 
 @dataclass(slots=True)
@@ -234,11 +244,7 @@ class Callbacks:
 
     async def _next(self, recording: str, queue: _Queue) -> bool:
         """Try the first pending event; False: there is none."""
-        async with self._database.reading() as session:
-            event = await session.scalar(
-                select(Event).where(Event.recording == recording, Event.state == "pending").order_by(Event.seq).limit(1)
-            )
-            row = await session.get(Recording, recording)
+        event, row = await self._database.look(partial(_first, recording))
         if event is None or row is None:
             if row is not None and row.callback is None:  # it never gets one
                 self._mute[recording] = None
@@ -358,3 +364,8 @@ class Callbacks:
             query = select(func.count()).where(Event.state == "pending")
             total = await session.scalar(query) or 0
             return total, await session.scalar(query.where(Event.attempts > 0)) or 0
+
+
+def _first(recording: str, session: Session) -> tuple[Event | None, Recording | None]:
+    """The first event that is to be delivered, and whose it is."""
+    return session.scalar(_FIRST, {"recording": recording}), session.get(Recording, recording)
