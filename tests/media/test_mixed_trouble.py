@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 import msgspec
 import numpy as np
+import pytest
 
 from reelroom.domain import events, lines
 from reelroom.domain.media import TrackInfo
@@ -32,7 +33,8 @@ def notices(recording: Recording, code: str) -> list[lines.Notice]:
 
 def test_an_encoder_that_hangs_is_left_behind_and_the_next_one_has_one_thread_and_every_tick() -> None:
     fleet = Fleet(module="tests.hanging_fleet")
-    bus = FakeBus(paths.ingest_socket(fleet.run, 0), pair())
+    ring_ns = 30_000_000_000  # the default is enough for the 6 s, but not on a machine that is very busy
+    bus = FakeBus(paths.ingest_socket(fleet.run, 0), pair(), ring_ns=ring_ns)
     try:
         mix = msgspec.structs.replace(SMALL, video_codec="av1", individual=True)
         recording = Recording(fleet, mode=Mode.MIXED, mix=mix)
@@ -48,7 +50,7 @@ def test_an_encoder_that_hangs_is_left_behind_and_the_next_one_has_one_thread_an
         assert event is not None
         assert event.type == "mix.hung"
         assert event.data["message"] == notice.message
-        assert recording.lines(lines.Gap) == []  # the ring is longer than what it takes to notice
+        assert recording.lines(lines.Gap) == []
         times = recording.times("video", "000")
         assert len(times) > 15 * 7
         even(times, 1 / 15)
@@ -89,6 +91,7 @@ def efforts(recording: Recording) -> list[int]:
     return [level for level, _ in groupby(found)]
 
 
+@pytest.mark.alone  # more than 10 s late it would leave something out
 def test_a_mix_that_has_too_much_to_do_encodes_with_less_effort_and_loses_no_tick() -> None:
     fleet = Fleet()
     os.sched_setaffinity(fleet.process.pid, {min(os.sched_getaffinity(0))})  # recorders inherit it
