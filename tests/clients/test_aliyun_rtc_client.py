@@ -6,7 +6,10 @@ import asyncio
 import base64
 import json
 import re
+import subprocess
+import sys
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -186,3 +189,22 @@ def test_wrong_keys_and_old_signatures_are_refused_by_every_client() -> None:
         with pytest.raises(ServerException) as other:
             older(running, request(), AppId="other")
         assert (other.value.get_http_status(), other.value.get_error_code()) == (404, "Service.NoApp")
+        for token, refusal in (("a+b/=", "MissingSecurityToken"), ("", "InvalidSecurityToken.MismatchWithAccessKey")):
+            set_credential(running, f"aliyun.security_token={token}")  # temporary (STS) credentials, and no more
+
+            def told(token: str = token) -> str:
+                try:
+                    client = rtc(host(running), **({} if token else {"security_token": "a+b/=", "type": "sts"}))
+                    return str(client.describe_record_templates(asked).body.total_num)
+                except ClientException as error:
+                    return str(error.code)
+
+            until(lambda refusal=refusal, told=told: told() == refusal)
+            for more in ({}, {"signature_algorithm": "v2"}):
+                more = more | ({"security_token": token, "type": "sts"} if token else {})
+                assert rtc(host(running), **more).describe_record_templates(asked).body.total_num == 0
+
+
+def set_credential(running: Server, value: str) -> None:
+    command = [sys.executable, "-m", "reelroom", "app", "set", "aliyun", "--data", str(running.data)]
+    subprocess.run([*command, "--credential", value], check=True, capture_output=True, cwd=Path(__file__).parents[2])
