@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +17,7 @@ from tests.clients.agora_curl import Curl, storage
 from tests.clients.recorded import probe
 from tests.needs import need
 from tests.publish.chromium import Chromium
+from tests.servers import Server
 
 pytestmark = pytest.mark.alone
 
@@ -56,13 +60,32 @@ def size(folder: Path, curl: Curl) -> tuple[int, int]:
     return int(width), int(height)
 
 
-async def test_low_and_high_layer_are_recorded_at_the_same_time(browser: Chromium) -> None:
+async def killed(running: Server, sid: str) -> None:
+    """Kill a recorder and wait for the next one."""
+    before = running.recorders()[sid]
+    os.kill(before, signal.SIGKILL)
+    async with asyncio.timeout(LATER_S):
+        while running.recorders().get(sid, before) == before:
+            await asyncio.sleep(0.1)
+
+
+def gaps(running: Server, sid: str) -> list[Any]:
+    with running.client("native-key") as client:
+        (output,) = client.get(f"/api/v1/recordings/{sid}/timeline").json()["outputs"]
+    return list(output["gaps"])
+
+
+async def test_low_and_high_layer_are_recorded_at_the_same_time_and_a_killed_recorder_loses_nothing(
+    browser: Chromium,
+) -> None:
     with server(storage="app") as running:
         publish = token(running, "room-7", "41")
         await browser.publish(f"{running.url}/whip/room-7", publish, codec="h264", simulcast=True)
         await sent_more(browser, "f", 30)
         high, low = (started(Curl(running, "room-7", f"90000{n}"), n) for n in (0, 1))
-        await sent_more(browser, "f", 90)
+        await sent_more(browser, "f", 45)
+        await killed(running, low.sid)
+        await sent_more(browser, "f", 30)
         for curl in (high, low):
             status, answer = await asyncio.to_thread(curl.call, "stop")
             assert status == 200, answer
@@ -70,4 +93,5 @@ async def test_low_and_high_layer_are_recorded_at_the_same_time(browser: Chromiu
         assert size(folder, high) == WHOLE
         width, height = size(folder, low)
         assert width <= WHOLE[0] // 2 and height <= WHOLE[1] // 2
+        assert gaps(running, high.sid) == gaps(running, low.sid) == []
         await browser.unpublish()
