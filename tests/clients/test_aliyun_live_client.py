@@ -150,7 +150,7 @@ def test_a_mix_with_the_older_client_whose_layout_changes() -> None:
                 "FileInfo": [{"Format": "MP4"}, {"Format": "MP3"}],
             },
             "MixTranscodeParams": {
-                "AudioBitrate": 64, "AudioChannels": 1, "AudioSampleRate": 32000, "VideoBitrate": 300,
+                "AudioBitrate": 8, "AudioChannels": 1, "AudioSampleRate": 8000, "VideoBitrate": 40,
                 "VideoFramerate": 15, "VideoGop": 15, "VideoWidth": 320, "VideoHeight": 180,
             },
             "MixLayoutParams": {"UserPanes": [pane]},
@@ -175,7 +175,7 @@ def test_a_mix_with_the_older_client_whose_layout_changes() -> None:
         (playlist,), (mp4,), (mp3,) = done["HlsFileList"], done["Mp4FileList"], done["Mp3FileList"]
         assert re.fullmatch(f"{task}/{APP_ID}_room7_{STARTED_AT}.mp4", mp4)
         streams = probe(root / mp4)
-        assert "320|180" in streams["video"] and "15/1" in streams["video"] and "32000|1" in streams["audio"]
+        assert "320|180" in streams["video"] and "15/1" in streams["video"] and "8000|1" in streams["audio"]
         assert probe(root / mp3).keys() == {"audio"} and probe(root / playlist).keys() == {"audio", "video"}
         with pytest.raises(ServerException) as gone:
             call(running, stop(), TaskId=task)
