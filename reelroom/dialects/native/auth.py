@@ -81,6 +81,8 @@ class KeyRoute(APIRoute):
 
 def check_query(request: Request) -> None:
     """ControlError for a parameter that the call does not have, or that is given twice and is no list."""
+    if not request.scope["query_string"]:
+        return
     document = request.app.openapi()
     path = request.scope["route"].path_format
     call = document["paths"].get(path, {}).get(request.method.lower(), {})
