@@ -53,6 +53,8 @@ def test_both_generations_with_both_node_clients_down_to_the_files() -> None:
             assert template["EnableM3u8DateTime"] is True and template["Watermarks"][0]["Alpha"] == 0.5
             for answer in (rtc["started"], rtc["updated"], rtc["stopped"], rtc["deleted"]):
                 assert answer.keys() == {"RequestId"}
+            (recording,) = rtc["recording"]["RecordTasks"]
+            assert (recording["Status"], recording["SubSpecUsers"]) == (1, ["userA"])
             urls = [file["Url"] for file in rtc["files"]["RecordFiles"]]
             assert sorted(url.rpartition(".")[2] for url in urls) == ["m3u8", "mp4"]
             for url in urls:

@@ -13,6 +13,16 @@ const RTC = '2018-01-11';
 const PREFIX = 'record/{AppId}/{ChannelId_TaskId}/{EscapedStartTime}_{EscapedEndTime}';
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
+// What `ask` answers once `good` says so of it, or the last answer after a minute and a half.
+async function until(ask, good) {
+  let answer = await ask();
+  for (let tries = 0; !good(answer) && tries < 180; tries += 1) {
+    await sleep(500);
+    answer = await ask();
+  }
+  return answer;
+}
+
 // The older core: signature V1; everything in the form of a POST, or in the query of a GET.
 function older(secret, method) {
   return (version, action, params) => new Core({
@@ -57,11 +67,7 @@ async function live(call) {
   await sleep(3000);
   const updated = await call(LIVE, 'UpdateRtcCloudRecording', { ...task, SubscribeParams: users });
   const stopped = await call(LIVE, 'StopRtcCloudRecording', task);
-  let last = await info();
-  for (let tries = 0; last.Status !== 'STOPPED' && tries < 120; tries += 1) {
-    await sleep(500);
-    last = await info();
-  }
+  const last = await until(info, (one) => one.Status === 'STOPPED');
   states.push(last.Status);
   return { started, updated, stopped, states, files: last.RecordFileList };
 }
@@ -77,17 +83,16 @@ async function rtc(call, name) {
   const listed = await call(RTC, 'DescribeRecordTemplates', { AppId: given.app, TemplateIds: [added.TemplateId] });
   const asked = { ...task, ...template, ChannelId: given.room };
   const started = await call(RTC, 'StartRecordTask', { ...asked, MixMode: 1, SubSpecUsers: ['userA'] });
-  await sleep(4000);
+  const mine = () => call(RTC, 'DescribeRecordTasks', { AppId: given.app, TaskIds: [task.TaskId], Status: '1' });
+  const recording = await until(mine, (found) => found.TotalNum === 1);
+  await sleep(3000);
   const panes = [{ PaneId: 0, UserId: 'userA', SourceType: 'camera' }];
   const updated = await call(RTC, 'UpdateRecordTask', { ...asked, LayoutIds: [2], UserPanes: panes });
   const stopped = await call(RTC, 'StopRecordTask', task);
-  let files = { TotalNum: 0 };
-  for (let tries = 0; files.TotalNum < 2 && tries < 120; tries += 1) {
-    await sleep(500);
-    files = await call(RTC, 'DescribeRecordFiles', { AppId: given.app, TaskIds: [task.TaskId] });
-  }
+  const made = () => call(RTC, 'DescribeRecordFiles', { AppId: given.app, TaskIds: [task.TaskId] });
+  const files = await until(made, (found) => found.TotalNum === 2);
   const deleted = await call(RTC, 'DeleteRecordTemplate', template);
-  return { added, listed, started, updated, stopped, files, deleted };
+  return { added, listed, started, recording, updated, stopped, files, deleted };
 }
 
 async function refusal(call, action, params) {
