@@ -54,6 +54,11 @@ def test_a_start_is_three_notifications_with_the_vendors_envelope() -> None:
     assert told("recording.started", {})[0].headers == {"Content-Type": "application/json"}
 
 
+def test_a_recorder_that_took_over_from_one_that_died_is_told_as_a_recovery() -> None:
+    made = told("recording.recovered", {})
+    assert [json.loads(one.body)["eventType"] for one in made] == ["TaskRecovering", "TaskRunning"]
+
+
 def test_files_are_told_of_when_they_are_whole_and_asked_for() -> None:
     mp4 = {"format": "mp4", "role": "file", "key": "t/a.mp4"}
     hls = {"format": "hls", "role": "playlist", "key": "t/a.m3u8", "ended": False}

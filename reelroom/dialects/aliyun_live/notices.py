@@ -22,6 +22,8 @@ def notices(type_: str, data: dict[str, Any], formats: Collection[str]) -> list[
     match type_:
         case events.STARTED:
             return [Notice(name, {}) for name in ("TaskCreated", "TaskStarting", "TaskRunning")]
+        case events.RECOVERED:
+            return [Notice(name, {}) for name in ("TaskRecovering", "TaskRunning")]
         case events.STOPPED:
             return [Notice("TaskStopping", {"reason": data["reason"]})]
         case events.FINISHED | events.FAILED:
