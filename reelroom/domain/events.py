@@ -42,6 +42,7 @@ NOTICES = {
     "encoder_preset": "encoder.preset_changed",
     "encoder_hardware": "encoder.hardware_unavailable",
     "mix_hung": "mix.hung",
+    "mix_failed": "mix.failed",
     "push_started": "push.started",
     "push_failing": "push.failing",
     "push_recovered": "push.recovered",

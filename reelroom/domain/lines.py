@@ -104,8 +104,8 @@ class Gap(Line, frozen=True, kw_only=True):
     identity: str
     from_ns: int
     to_ns: int
-    #: "loss", "mute", "left", "reconnect", "ring", "ingest_restart", "unsubscribed", "stall", "layer" (another simulcast
-    #: layer took over); of a mix also "overload" and "damage" (pictures that could not be decoded)
+    #: "loss", "mute", "left", "reconnect", "ring", "ingest_restart", "unsubscribed", "stall", "layer" (of simulcast:
+    #: another took over); of a mix also "overload", "failure" and "damage" (pictures that could not be decoded)
     reason: str
     packets: int = 0
     filled: str = ""  # "silence", "last", "black" where the recording asked for it
@@ -145,7 +145,7 @@ class Notice(Line, frozen=True, kw_only=True):
     message: str
     output: str = ""
     about: str = ""  # which push, of "push_..."; which encoder, of "mix_hung"
-    at_ns: int = 0  # room time, of "mix_resumed" and "mix_hung"
+    at_ns: int = 0  # room time, of "mix_resumed", "mix_hung" and "mix_failed"
 
 
 class Stopped(Line, frozen=True, kw_only=True):

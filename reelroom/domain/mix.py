@@ -14,6 +14,7 @@ AUDIO_CODECS = ("aac", "opus", "mp3")
 SAMPLE_RATES = (8_000, 16_000, 24_000, 32_000, 44_100, 48_000)
 MAX_SIDE = 1920  # pixels; a server that is configured for 4K allows `MAX_SIDE_4K`
 MAX_SIDE_4K = 3840
+MIN_SIDE_AV1 = 64  # what SVT-AV1 encodes at a given bit rate
 MAX_PUSHES = 8
 
 
@@ -55,7 +56,7 @@ class Mix(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     width: int = 1280  # pixels, even, 16..MAX_SIDE_4K
     height: int = 720
     fps: int = 30  # constant, 1..60
-    gop_s: float = 2.0  # seconds from key frame to key frame, a frame's time..30, at most the segments' length
+    gop_s: float = 2.0  # seconds from key frame to key frame, a frame's time..60, at most the segments' length
     video_codec: str = "h264"
     video_bitrate: int = 2_000_000  # bit/s, 1_000..50_000_000; what no encoder can do so low comes out larger
     profile: str = "high"  # of h264: "baseline", "main" or "high"
@@ -77,14 +78,16 @@ class Mix(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 raise ValueError(f"mix.{name} must be an even number of 16 to {MAX_SIDE_4K} pixels, not {value}")
         if not 1 <= self.fps <= 60:
             raise ValueError(f"mix.fps must be 1 to 60 frames a second, not {self.fps}")
-        if not 1 / self.fps - 1e-9 <= self.gop_s <= 30:
-            raise ValueError(f"mix.gop_s must be a frame's time to 30 seconds, not {self.gop_s}")
+        if not 1 / self.fps - 1e-9 <= self.gop_s <= 60:
+            raise ValueError(f"mix.gop_s must be a frame's time to 60 seconds, not {self.gop_s}")
         if self.loudness not in ("", "stream_id", "user_id"):
             raise ValueError(f"mix.loudness must be 'stream_id', 'user_id' or empty, not {self.loudness!r}")
         if not 0 <= self.wait_s <= 86_400:
             raise ValueError(f"mix.wait_s must be 0 to 86400 seconds, not {self.wait_s}")
         if self.video_codec not in VIDEO_CODECS:
             raise ValueError(f"mix.video_codec must be one of {', '.join(VIDEO_CODECS)}, not {self.video_codec!r}")
+        if self.video_codec == "av1" and min(self.width, self.height) < MIN_SIDE_AV1:
+            raise ValueError(f"mix.width and mix.height must be at least {MIN_SIDE_AV1} pixels with av1")
         if not 1_000 <= self.video_bitrate <= 50_000_000:
             raise ValueError(f"mix.video_bitrate must be 1000 to 50000000 bit/s, not {self.video_bitrate}")
         if self.profile not in ("baseline", "main", "high"):

@@ -41,7 +41,7 @@ from reelroom.rooms.placement import ingest_index
 
 log = structlog.get_logger()
 LOCKED = 75  # exit code: another process records this one
-HUNG = 70  # exit code: a thread did not come back, and another process has to go on
+LOST = 70  # exit code: mixing hangs or has failed, and another process has to go on
 _TICK_NS = SECOND // 10
 _DRAIN_NS = 300_000_000
 _ALONE_NS = 2 * SECOND  # a stop waits so long for an ingest that is not there
@@ -52,7 +52,7 @@ _BATCHES_NS = ((100_000, 0), (25_000, 20_000_000), (1, _TICK_NS))
 
 def record(recording: str, data: Path, run: Path, workers: int, hardware: tuple[str, ...] = ()) -> int:
     """Record until the recording is finished (0), SIGTERM (0), somebody else holds its lock (`LOCKED`), or mixing
-    hangs (`HUNG`): then the process has to be ended without waiting for its threads.
+    hangs or fails (`LOST`): then the process has to be ended without waiting for its threads.
 
     `hardware`: which hardware encoders a mix tries first, see the setting `mix_hardware`.
     """
@@ -140,11 +140,11 @@ class Recorder:
                 self._told_gaps.clear()
                 self._journal.forget()
                 self._loop()
-            hung = self._mixed is not None and self._mixed.hung
-            if self._terminated or hung:
+            lost = self._mixed is not None and self._mixed.lost
+            if self._terminated or lost:
                 self._worker.abandon()
                 self._worker.drain()
-                return HUNG if hung else 0
+                return LOST if lost else 0
             self._worker.drain()
             signal.signal(signal.SIGTERM, signal.SIG_DFL)  # making files goes on where it was
             finish(self._where, self.spec, self._journal, self._worker.patiently)
@@ -189,7 +189,7 @@ class Recorder:
             now = time.monotonic_ns()
             if self._worker.error is not None:
                 raise self._worker.error
-            if self._terminated or (self._mixed is not None and self._mixed.hung):
+            if self._terminated or (self._mixed is not None and self._mixed.lost):
                 self._intake.keep()
                 if self._mixed is not None:
                     self._mixed.keep(now)

@@ -43,6 +43,7 @@ class Found:
     ended: dict[int, tuple[TrackInfo, int, str]] = field(default_factory=dict)  # tracks that went: what, when, why
     ends: dict[str, int] = field(default_factory=dict)  # output → end of its last segment
     hung: set[str] = field(default_factory=set)  # encoders of the mix that did not come back
+    failed: str = ""  # what was told last of a mix that failed
 
 
 def read(entries: Iterable[Entry]) -> Found:
@@ -83,6 +84,8 @@ def read(entries: Iterable[Entry]) -> Found:
                 found.commands += 1
             case lines.Notice(code="mix_hung", about=about):
                 found.hung.add(about)
+            case lines.Notice(code="mix_failed", message=message):
+                found.failed = message
             case lines.Stopped() as stopped:
                 found.stopped = stopped
             case lines.Finished():

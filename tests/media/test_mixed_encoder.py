@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from reelroom.domain.mix import Mix
+from reelroom.domain.mix import MIN_SIDE_AV1, Mix
 from reelroom.record.mixed.encoder import Encoded, PictureEncoder
 from reelroom.record.mixed.voice import SoundEncoder
 from reelroom.record.mux.entries import video_config
@@ -131,6 +131,16 @@ def test_hardware_that_is_not_there_is_named_and_replaced(codec):
         assert encoder.name.split("_")[1] in ("nvenc", "vaapi", "qsv")
     with pytest.raises(ValueError, match="not 'gpu'"):
         PictureEncoder(of, ("gpu",))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_the_smallest_pictures_that_may_be_asked_for_are_encoded(codec):
+    side = MIN_SIDE_AV1 if codec == "av1" else 16
+    of = Mix(width=side, height=side, fps=1, video_codec=codec, video_bitrate=1_000)
+    encoder = PictureEncoder(of)
+    made = encoded(encoder, canvas(of), range(3)) + encoder.flush()
+    assert [one.tick for one in made] == [0, 1, 2]
+    assert [picture.shape for picture in decoded(codec, made)] == [(side * 3 // 2, side)] * 3
 
 
 def test_the_bit_rate_is_kept_by_what_moves():

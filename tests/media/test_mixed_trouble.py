@@ -1,4 +1,4 @@
-"""A mix whose encoder hangs, or has too much to do, before a stand-in for the ingest."""
+"""A mix whose encoder hangs, fails, or has too much to do, before a stand-in for the ingest."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from reelroom.domain.mix import Mix
 from reelroom.domain.recording import Mode, Source
 from reelroom.record import paths
 from tests.fakebus import FakeBus, Track, microphone
+from tests.faulty_fleet import LAST
 from tests.media.recorderkit import Fleet, Recording, even, pair, wait
 
 SMALL = Mix(width=320, height=180, fps=15, video_bitrate=300_000)
@@ -32,7 +33,7 @@ def notices(recording: Recording, code: str) -> list[lines.Notice]:
 
 
 def test_an_encoder_that_hangs_is_left_behind_and_the_next_one_has_one_thread_and_every_tick() -> None:
-    fleet = Fleet(module="tests.hanging_fleet")
+    fleet = Fleet(module="tests.faulty_fleet")
     ring_ns = 30_000_000_000  # the default is enough for the 6 s, but not on a machine that is very busy
     bus = FakeBus(paths.ingest_socket(fleet.run, 0), pair(), ring_ns=ring_ns)
     try:
@@ -57,6 +58,34 @@ def test_an_encoder_that_hangs_is_left_behind_and_the_next_one_has_one_thread_an
         even(recording.times("audio", "000"), 1024 / 48_000)
         even(recording.times("video"), 1 / 30)  # of the participant, in the same recorders
         assert len(bus.subscribes) == 2  # each received everything once, for both
+        recording.sound()
+    finally:
+        bus.close()
+        fleet.close()
+
+
+def test_a_mix_that_fails_for_good_says_so_once_and_ends_with_what_there_is_when_it_is_stopped() -> None:
+    fleet = Fleet(module="tests.faulty_fleet")
+    bus = FakeBus(paths.ingest_socket(fleet.run, 0), pair())
+    try:
+        recording = Recording(fleet, mode=Mode.MIXED, mix=msgspec.structs.replace(SMALL, individual=True))
+        recording.start()
+        wait(lambda: len(recording.lines(lines.Opened)) > 2, 60)
+        stop_ns = time.time_ns()
+        recording.say(lines.Stop(at_ns=stop_ns))
+        recording.finished(60)
+        (notice,) = notices(recording, "mix_failed")
+        assert "the encoder has had enough" in notice.message
+        assert events.NOTICES[notice.code] == "mix.failed"
+        times = recording.times("video", "000")
+        assert len(times) == LAST + 1
+        even(times, 1 / 15)
+        gaps = {gap.kind: gap for gap in recording.lines(lines.Gap)}
+        assert {(gap.output, gap.identity, gap.reason) for gap in gaps.values()} == {("000", "", "failure")}
+        (mixed,) = [line for line in recording.lines(lines.OutputOpened) if line.output == "000"]
+        assert abs(gaps["video"].from_ns - mixed.start_ns - (LAST + 1) * 1e9 / 15) < 1e6
+        assert all(gap.to_ns == stop_ns for gap in gaps.values())
+        even(recording.times("video"), 1 / 30)  # nobody else is disturbed
         recording.sound()
     finally:
         bus.close()

@@ -1,4 +1,4 @@
-"""What a mix's pushes may carry: refused when the recording is asked for, not when the server refuses."""
+"""What a mix may be, and what its pushes may carry: refused when it is asked for, not when something fails."""
 
 from __future__ import annotations
 
@@ -23,6 +23,14 @@ def test_a_push_takes_what_its_container_does(url, video, audio):
 def test_a_push_refuses_other_codecs_by_name(url, video, audio):
     with pytest.raises(ValueError, match=f"not {video} and {audio}"):
         Mix(video_codec=video, audio_codec=audio, pushes=(Push(id="a", url=url),))
+
+
+@pytest.mark.parametrize("size", [(16, 64), (64, 62)])
+def test_av1_takes_no_picture_that_is_too_small_for_it(size):
+    width, height = size
+    assert Mix(width=width, height=height)
+    with pytest.raises(ValueError, match="at least 64 pixels with av1"):
+        Mix(width=width, height=height, video_codec="av1")
 
 
 def test_a_mix_may_become_other_files_than_what_it_is_made_of():

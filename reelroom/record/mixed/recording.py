@@ -67,8 +67,10 @@ class MixedRecording:
         self._wake = wake
         self._hardware = hardware
         self._hung: frozenset[str] = frozenset()  # encoders that did not come back in earlier recorders
+        self._failed = ""  # how the last one of them failed
         self._watchdog = Watchdog()
-        self.hung = False
+        self._stopping = self._given_up = False
+        self.lost = False  # the mixing thread hangs or has failed: this process is to end, and another one to go on
         self._pauses = Pauses()
         self._resume: Resume | None = None
         self._scenes: list[tuple[int, Scene]] = [(0, spec.mix.scene)]
@@ -101,7 +103,7 @@ class MixedRecording:
     def adopt(self, found: recovery.Found, gaps: Iterable[lines.Gap], now_ns: int) -> None:
         """What a predecessor has left, if there was one."""
         self._resume = self._output.adopt(found, now_ns)
-        self._hung = frozenset(found.hung)
+        self._hung, self._failed = frozenset(found.hung), found.failed
         self.feed.restore(found.orders, gaps)
 
     def start(self) -> None:
@@ -138,12 +140,12 @@ class MixedRecording:
         return self._since_ns
 
     def tick(self, now_ns: int) -> None:
-        """Every 100 ms. Raises OSError (a full disk) and what ended the mixing thread."""
+        """Every 100 ms. Raises OSError (a full disk)."""
         mixer = self._mixer
         if mixer is None:
             return
-        if mixer.error is not None:
-            raise mixer.error
+        if mixer.error is not None and not self.lost and not self._given_up:
+            self._fail(mixer.error)
         self._output.take(mixer, now_ns)
         self._output.tick(now_ns)
         self._keep_volumes()
@@ -154,9 +156,19 @@ class MixedRecording:
             code, message, at_ns = mixer.notices.popleft()
             self._worker.lines([lines.Notice(code=code, message=message, output=OUTPUT, at_ns=at_ns)])
         self._tell_of_pushes()
-        if not self.hung and self._watchdog.hung(now_ns, mixer.rounds, mixer.busy):
-            self.hung = True
+        if not self.lost and self._watchdog.hung(now_ns, mixer.rounds, mixer.busy):
+            self.lost = True
             self._tell_hung(mixer)
+
+    def _fail(self, error: BaseException) -> None:
+        """Another recorder tries again. It is told once, however often they fail in the same way; a recording that is
+        stopped then ends with what there is."""
+        message = f"mixing failed: {error!r}"
+        again = message == self._failed
+        self._given_up = again and self._stopping
+        self.lost = not self._given_up
+        if not again:
+            self._worker.lines([lines.Notice(code="mix_failed", message=message, output=OUTPUT, at_ns=self._now())])
 
     def _tell_hung(self, mixer: Mixer) -> None:
         """The next recorder reads it, and takes an encoder that is less likely to do it again."""
@@ -197,24 +209,26 @@ class MixedRecording:
             self._sound.most = scene.voices
 
     def stop(self, at_ns: int) -> None:
+        self._stopping = True
         if self._mixer is not None:
             self._mixer.stop_at(at_ns)
 
     @property
     def done(self) -> bool:
-        return self._mixer is None or self._mixer.done
+        mixer = self._mixer
+        return mixer is None or (mixer.done and (mixer.error is None or self._given_up))
 
     def finish(self, now_ns: int, before_ns: int | None, giving_up: bool) -> None:
         """The recording is stopped: write what was made, close what is open. `giving_up`: the disk is full."""
         mixer = self._mixer
         if mixer is not None:
-            whole = mixer.done
+            whole = mixer.done and mixer.error is None
             mixer.abandon()
             if not giving_up:
                 self._output.take(mixer, now_ns)
                 self._keep_volumes()
             if not whole and not giving_up:
-                self._tell_lost(mixer.at_ns, before_ns, "overload")
+                self._tell_lost(mixer.at_ns, before_ns, "failure" if mixer.error is not None else "overload")
         self._output.finish(before_ns, giving_up)
         self._close()
 
@@ -232,12 +246,12 @@ class MixedRecording:
     def keep(self, now_ns: int) -> None:
         """This process ends and another one will go on. Nobody waits for a thread that hangs."""
         if self._mixer is not None:
-            if not self.hung and not self._mixer.abandon():
-                self.hung = True
+            if not self.lost and not self._mixer.abandon():
+                self.lost = True
                 self._tell_hung(self._mixer)
             self._output.take(self._mixer, now_ns)
         self._output.keep()
-        if not self.hung:
+        if not self.lost:
             self._close()
 
     def end(self) -> None:

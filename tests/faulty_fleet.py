@@ -1,7 +1,8 @@
-"""The fork server with a fault in front of mixes' picture encoders: with more than one thread they hang at a picture.
+"""The fork server with faults in front of mixes' picture encoders: AV1's hangs, H.264's fails, each behind one picture.
 
-As SVT-AV1 did once: a call does not come back, the GIL is released, and only the end of the process ends it. All else
-is real, the encoder behind the fault too.
+The call that hangs is what SVT-AV1 did once: it does not come back, the GIL is released, and only the end of the
+process ends it; with one thread it does not. The one that fails does so in every recorder, at the same picture. All
+else is real, the encoders behind the faults too.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from reelroom.domain.mix import Mix
 from reelroom.fleet.__main__ import main
 from reelroom.record.mixed import encoder
 
-LAST = 45  # pictures that are encoded before
+LAST = 45  # the picture that is still encoded
 _open = encoder.open_encoder
 _libc = ctypes.CDLL(None)
 
 
-class Hanging:
+class Faulty:
     """An encoder up to its `LAST` picture."""
 
     def __init__(self, real: VideoCodecContext) -> None:
-        self.__dict__.update(real=real, taken=0)
+        self.__dict__["real"] = real
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
@@ -34,15 +35,17 @@ class Hanging:
         setattr(self.real, name, value)
 
     def encode(self, frame: VideoFrame | None) -> Any:
-        self.__dict__["taken"] += 1
-        while self.taken > LAST:
-            _libc.pause()  # until a signal comes
+        if frame is not None and frame.pts > LAST:
+            if self.real.name == "libx264":
+                raise RuntimeError("the encoder has had enough")
+            while True:
+                _libc.pause()  # until a signal comes
         return self.real.encode(frame)
 
 
 def open_encoder(mix: Mix, name: str, preset: str, alone: bool = False) -> Any:
     real = _open(mix, name, preset, alone)
-    return real if alone else Hanging(real)
+    return real if alone else Faulty(real)
 
 
 if __name__ == "__main__":
