@@ -39,12 +39,14 @@ def make_app(context: Context) -> FastAPI:
     )
     app.state.context = context
     problems.install(app)
-    natives = (health, capacity, whip, recordings, files, rooms, templates, rules, media, queues)
-    for router in (*(native.router for native in natives), agora.router):
-        app.include_router(router)
-    app.include_router(mns.router)
+    # Vendors first: a request is held against one route after the other, and they have few.
     app.include_router(dispatch.router(KINDS))
     app.include_router(dispatch.router((tencent.Dialect,), "/tencent"))  # for endpoints with a path
+    app.include_router(agora.router)
+    app.include_router(mns.router)
+    natives = (health, capacity, whip, recordings, files, rooms, templates, rules, media, queues)
+    for native in natives:
+        app.include_router(native.router)
     openapi.describe(app)
     settings = context.settings
     app.add_middleware(NoNul)

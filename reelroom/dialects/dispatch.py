@@ -83,7 +83,7 @@ def router(kinds: Sequence[type[Dialect]], path: str = "/") -> APIRouter:
                 return await _dialect(request, kind).answer(call)
         return problem(404, "not_found", "there is nothing here; the API is at /api/v1")
 
-    made.add_api_route(path, endpoint, methods=_METHODS, response_model=None)
+    made.add_route(path, endpoint, methods=_METHODS, include_in_schema=False)
     return made
 
 

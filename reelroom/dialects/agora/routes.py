@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
@@ -195,6 +196,13 @@ async def _endpoint(request: Request) -> JSONResponse:
     return await _respond(request, lambda: dialect.answer(request, path))
 
 
+class _Whole(PathConvertor):
+    """The rest of a path with line ends, which Starlette's own "path" does not take."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("whole", _Whole())
 for _prefix in ("", *(f"/{region}" for region in REGIONS)):
-    for _path in ("/v1/apps/{rest:path}", "/v1/ncs/ip", "/v2/ncs/ip"):
-        router.add_api_route(_prefix + _path, _endpoint, methods=_METHODS)
+    for _path in ("/v1/apps/{rest:whole}", "/v1/ncs/ip", "/v2/ncs/ip"):
+        router.add_route(_prefix + _path, _endpoint, methods=_METHODS, include_in_schema=False)
