@@ -59,6 +59,7 @@ def test_a_bare_start_is_agoras_defaults() -> None:
     assert mix.scene.placeholder == Surface(color="")
     assert made.formats == (Format.HLS,)
     assert (made.hls.container, made.hls.segment_s, made.tracks, made.split_s) == ("ts", 15.0, "together", 7200.0)
+    assert made.split_bytes == 2_000_000_000
     assert made.hls.segment_s % mix.gop_s == 0
     assert made.subscription.audio == Selection() and made.subscription.video == Selection()
 

@@ -32,7 +32,8 @@ AUDIO_BITRATE = 48_000  # section 3.3: AAC-LC, 48 kbps
 AUDIO, VIDEO, BOTH = 0, 1, 2
 LAYERS = {0: "high", 1: "low"}  # videoStreamType
 INDIVIDUAL, MIX = "individual", "mix"  # as paths have them
-MP4_S = 7200.0  # the next MP4 begins after so long (section 5.3)
+MP4_S = 7200.0  # the next MP4 of a mix begins after so long, or so much (section 5.3)
+MP4_BYTES = 2_000_000_000
 COMMUNICATION = 0  # channelType
 WEB = 1  # scene
 
@@ -93,7 +94,9 @@ def spec(
     if mode == MIX:
         mix, images = mixing.mix(config, f"{where}.recordingConfig")
         hls = Hls(container="ts", segment_s=SLICE_S, tags=TAGS)
-        mixed = RecordingSpec(**common, mode=Mode.MIXED, mix=mix, formats=formats, hls=hls, split_s=MP4_S)
+        mixed = RecordingSpec(
+            **common, mode=Mode.MIXED, mix=mix, formats=formats, hls=hls, split_s=MP4_S, split_bytes=MP4_BYTES
+        )
         return mixed, images
     return _individual(common, config, formats, later), {}
 
