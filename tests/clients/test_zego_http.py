@@ -278,7 +278,7 @@ async def test_a_vendors_library_is_the_apps_own_and_wrong_keys_are_told_of(
         await room.end()
     (kept,), (file,) = delayed["file_info"], zego.ok("DescribeRecordStatus", TaskId=refused)["RecordFiles"]
     assert (delayed["upload_status"], kept["status"], file["Status"]) == (2, 4, 4)
-    assert kept["file_id"] == file["FileId"] and "file_url" not in kept
+    assert (kept["file_id"], kept["file_url"]) == (file["FileId"], file["FileUrl"])
     for task, (told_file,) in zip(tasks, told_of, strict=True):
         (file,) = zego.ok("DescribeRecordStatus", TaskId=task)["RecordFiles"]
         assert (file["Status"], file["VideoId"]) == (3, told_file["video_id"]) and file["VideoId"].isdigit()

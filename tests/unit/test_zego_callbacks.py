@@ -140,7 +140,8 @@ def test_files_that_storage_refuses_are_told_of_and_again_when_it_has_them() -> 
     (body,) = bodies(waits, STARTED)
     kept, stored = sorted(body["detail"]["file_info"], key=lambda one: one["status"], reverse=True)
     assert (body["event_type"], body["sequence"], body["detail"]["upload_status"]) == (1, 0, 2)
-    assert (kept["status"], stored["status"]) == (4, 3) and "file_url" not in kept and stored["file_url"]
+    assert (kept["status"], stored["status"]) == (4, 3)
+    assert kept["file_url"] == f"{KEPT['base_url']}/{FILE['key']}"  # where it will be
     (body,) = bodies(made(events.FINISHED, {"files": [FILE]}), STARTED, waits)
     assert (body["sequence"], body["detail"]["upload_status"], body["detail"]["file_info"][0]["status"]) == (1, 1, 3)
 

@@ -100,8 +100,8 @@ class Teller:
         user, stream = answers.names(kept, self._kept["stream"])
         vendor = self._kept.get("vendor")
         url = {}
-        if kept.status == answers.UPLOADED and vendor not in WITHOUT_URL:
-            # Of the library they are made anew, and for a time, whenever somebody asks.
+        if vendor not in WITHOUT_URL:
+            # Where it is, or will be. Of the library they are made anew, and for a time, whenever somebody asks.
             base_url = "" if vendor == TENCENT_VOD else self._kept.get("base_url", "")
             url = {"file_url": object_url(base_url, kept.key)}
         return {
