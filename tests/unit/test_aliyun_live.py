@@ -120,6 +120,15 @@ async def test_sound_has_the_bits_that_are_asked_for_as_far_as_aac_has_room(
     assert spec.audio_bitrate == min(max(kbit, 16), 320) * 1000  # of MP3
 
 
+@pytest.mark.parametrize(("fps", "gop", "slice_s"), [(20, 20, 30), (1, 30, 30), (1, 60, 60), (2, 60, 30), (60, 1, 30)])
+async def test_slices_are_as_long_as_from_one_key_frame_to_the_next(
+    server: Server, fps: int, gop: int, slice_s: int
+) -> None:
+    coding = CODING | {"VideoFramerate": fps, "VideoGop": gop}
+    _, spec = await started(server, MIXED | {"MixTranscodeParams": coding})
+    assert spec.mix is not None and (spec.mix.gop_s, spec.hls.segment_s) == (gop / fps, slice_s)
+
+
 async def test_objects_may_come_with_dots_and_with_zeros_for_what_is_not_set(server: Server) -> None:
     parameters = {
         "AppId": "dev",
@@ -150,6 +159,7 @@ async def test_objects_may_come_with_dots_and_with_zeros_for_what_is_not_set(ser
 USERS = "InvalidParameter.SubscribeParams.SubscribeUserIdList"
 FILES = "InvalidParameter.StorageParams.FileInfo"
 PANES = "InvalidParameter.MixLayoutParams.UserPanes"
+CODED = "InvalidParameter.MixTranscodeParams"
 
 
 @pytest.mark.parametrize(
@@ -187,20 +197,21 @@ PANES = "InvalidParameter.MixLayoutParams.UserPanes"
         (REQUEST, {"NotifyAuthKey": "short"}, 405, "InvalidParameter.NotifyAuthKey"),
         (REQUEST, {"MaxIdleTime": "9"}, 405, "InvalidParameter.MaxIdleTime"),
         (REQUEST, {"NotifyFileUploadedFormat": ["MP4"]}, 405, "InvalidParameter.NotifyFileUploadedFormat"),
-        (REQUEST, {"MixTranscodeParams": CODING}, 400, "InvalidParameter.MixTranscodeParams"),
+        (REQUEST, {"MixTranscodeParams": CODING}, 400, CODED),
         (REQUEST, {"MixLayoutParams": {"UserPanes": [PANE]}}, 400, PANES),
-        (MIXED, {"MixTranscodeParams": CODING | {"VideoGop": 61}}, 400, "InvalidParameter.MixTranscodeParams"),
+        (MIXED, {"MixTranscodeParams": CODING | {"VideoGop": 61}}, 400, CODED),
         (MIXED, {"MixTranscodeParams": CODING | {"VideoGop": None}}, 400, "MissingParameter"),
-        (MIXED, {"MixTranscodeParams": CODING | {"AudioSampleRate": 7}}, 400, "InvalidParameter.MixTranscodeParams"),
-        (MIXED, {"MixTranscodeParams": CODING | {"AudioBitrate": 7}}, 400, "InvalidParameter.MixTranscodeParams"),
-        (MIXED, {"MixTranscodeParams": CODING | {"AudioBitrate": 501}}, 400, "InvalidParameter.MixTranscodeParams"),
-        (MIXED, {"MixTranscodeParams": CODING | {"AudioChannels": 3}}, 400, "InvalidParameter.MixTranscodeParams"),
-        (MIXED, {"MixTranscodeParams": CODING | {"VideoBitrate": 0}}, 400, "InvalidParameter.MixTranscodeParams"),
-        (MIXED, {"MixTranscodeParams": CODING | {"VideoBitrate": 10001}}, 400, "InvalidParameter.MixTranscodeParams"),
-        (MIXED, {"MixTranscodeParams": CODING | {"VideoFramerate": 61}}, 400, "InvalidParameter.MixTranscodeParams"),
-        (MIXED, {"MixTranscodeParams": CODING | {"VideoWidth": 1921}}, 400, "InvalidParameter.MixTranscodeParams"),
-        (MIXED, {"MixTranscodeParams": CODING | {"VideoCodec": "VP8"}}, 400, "InvalidParameter.MixTranscodeParams"),
-        (MIXED, {"MixTranscodeParams": CODING | {"FrameFillType": 2}}, 400, "InvalidParameter.MixTranscodeParams"),
+        (MIXED, {"MixTranscodeParams": CODING | {"AudioSampleRate": 7}}, 400, CODED),
+        (MIXED, {"MixTranscodeParams": CODING | {"AudioBitrate": 7}}, 400, CODED),
+        (MIXED, {"MixTranscodeParams": CODING | {"AudioBitrate": 501}}, 400, CODED),
+        (MIXED, {"MixTranscodeParams": CODING | {"AudioSampleRate": 24000}}, 400, CODED),
+        (MIXED, {"MixTranscodeParams": CODING | {"AudioChannels": 3}}, 400, CODED),
+        (MIXED, {"MixTranscodeParams": CODING | {"VideoBitrate": 0}}, 400, CODED),
+        (MIXED, {"MixTranscodeParams": CODING | {"VideoBitrate": 10001}}, 400, CODED),
+        (MIXED, {"MixTranscodeParams": CODING | {"VideoFramerate": 61}}, 400, CODED),
+        (MIXED, {"MixTranscodeParams": CODING | {"VideoWidth": 1921}}, 400, CODED),
+        (MIXED, {"MixTranscodeParams": CODING | {"VideoCodec": "VP8"}}, 400, CODED),
+        (MIXED, {"MixTranscodeParams": CODING | {"FrameFillType": 2}}, 400, CODED),
         (MIXED, {"MixTranscodeParams": ""}, 400, "MissingParameter"),
         (MIXED, {"MixLayoutParams": ""}, 400, "MissingParameter"),
         (MIXED, {"MixLayoutParams": {"UserPanes": [PANE | {"UserId": "userB"}]}}, 400, PANES),

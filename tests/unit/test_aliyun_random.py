@@ -109,7 +109,7 @@ def valid(draw: st.DrawFn) -> dict[str, Any]:
             "AudioChannels": draw(st.integers(1, 2)),
             "AudioSampleRate": draw(st.sampled_from([8000, 16000, 32000, 44100, 48000])),
             "VideoBitrate": draw(st.integers(1, 10_000)),
-            "VideoFramerate": draw(st.integers(6, 60)),
+            "VideoFramerate": draw(st.integers(1, 60)),
             "VideoGop": draw(st.integers(1, 60)),
             "VideoWidth": draw(st.integers(16, 1080)),
             "VideoHeight": draw(st.integers(16, 1080)),

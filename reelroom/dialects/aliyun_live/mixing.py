@@ -19,6 +19,7 @@ from reelroom.domain.mix import Mix, aac_most
 from reelroom.domain.scene import Fit, Layout, Place, Preset, Scene, Surface
 
 SOURCES = ("camera", "screen")  # by SourceType
+SAMPLE_RATES = (8000, 16_000, 32_000, 44_100, 48_000)
 CODECS = {"H.264": "h264", "H.265": "h265"}
 LAST_FRAME = 0  # FrameFillType; 1: black
 HOLD_S = 3.0  # how long the last frame bridges a stream that is interrupted
@@ -38,7 +39,7 @@ class Shown:
     images: Mapping[str, ImageSource]
 
 
-def mix(coding: Coding, scene: Scene, pictures: bool, slice_s: int) -> Mix:
+def mix(coding: Coding, scene: Scene, pictures: bool) -> Mix:
     """`pictures`: the output has video. AliyunError InvalidParameter.MixTranscodeParams."""
     if coding.AudioSampleRate not in _SAMPLE_RATES:
         raise errors.invalid(f"{_CODING}.AudioSampleRate", "must be 8000, 16000, 32000, 44100 or 48000")
@@ -55,15 +56,12 @@ def mix(coding: Coding, scene: Scene, pictures: bool, slice_s: int) -> Mix:
     assert coding.VideoBitrate is not None and coding.VideoFramerate is not None and coding.VideoGop is not None
     if coding.VideoCodec not in CODECS:
         raise errors.invalid(f"{_CODING}.VideoCodec", "must be H.264 or H.265")
-    gop_s = coding.VideoGop / coding.VideoFramerate
-    if gop_s > slice_s:
-        raise errors.not_supported(f"{_CODING}.VideoGop", f"{gop_s:g} s are longer than slices of {slice_s} s")
     width, height = _size(coding)
     return Mix(
         width=width,
         height=height,
         fps=coding.VideoFramerate,
-        gop_s=gop_s,
+        gop_s=coding.VideoGop / coding.VideoFramerate,
         video_codec=CODECS[coding.VideoCodec],
         video_bitrate=coding.VideoBitrate * 1000,
         scene=scene,

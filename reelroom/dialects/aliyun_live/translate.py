@@ -113,7 +113,9 @@ def start(request: StartRequest, app: AppContext, recording: str, now_ns: int) -
         made = mixing.Shown(Scene(), {})
         if record.StreamType != AUDIO:
             made = mixing.shown(request.MixLayoutParams, users, coding.FrameFillType)
-        mix = mixing.mix(coding, made.scene, record.StreamType != AUDIO, slice_s)
+        mix = mixing.mix(coding, made.scene, record.StreamType != AUDIO)
+        if record.StreamType != AUDIO:  # a slice cannot be shorter than from key frame to key frame
+            spec = replace(spec, hls=replace(spec.hls, segment_s=max(slice_s, mix.gop_s)))
         spec, images = replace(spec, mode=Mode.MIXED, mix=mix, gaps=Gaps(), audio_bitrate=_mp3(coding)), made.images
     destination, must_resolve = (None, False) if library else _bucket(request.StorageParams, app)
     return Started(
