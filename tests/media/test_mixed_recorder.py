@@ -7,15 +7,19 @@ import signal
 import time
 from collections.abc import Iterator
 
+import av
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from reelroom.domain import lines
 from reelroom.domain.events import NOTICES
+from reelroom.domain.layout import Person, arrange
 from reelroom.domain.mix import Mix
-from reelroom.domain.recording import Mode
+from reelroom.domain.recording import Format, Mode
 from reelroom.record import paths
 from tests.fakebus import FakeBus
+from tests.judge import luma
 from tests.media.recorderkit import Fleet, Recording, even, pair, uneven, wait
 from tests.media.smalldisk import fill, small_disk
 
@@ -73,6 +77,38 @@ def test_a_mix_may_wait_for_somebody_and_then_begin_without(fleet: Fleet) -> Non
         waits.sound(), stays.sound()
     finally:
         bus.close()
+
+
+def test_seventeen_people_have_a_pane_each_and_their_voices_together_do_not_clip(fleet: Fleet) -> None:
+    names = [f"p{number:02}" for number in range(17)]
+    everybody = [pair(identity=name, first=2 * number + 1) for number, name in enumerate(names)]
+    bus = FakeBus(paths.ingest_socket(fleet.run, 0), [track for tracks in everybody for track in tracks])
+    try:
+        recording = mixed(fleet, formats=(Format.HLS, Format.MP4))
+        recording.start()
+        wait(lambda: recording.lines(lines.OutputOpened), 20)
+        time.sleep(3)
+        recording.say(lines.Stop(at_ns=time.time_ns()))
+        recording.finished(60)
+        even(pictures(recording), 1 / FPS)
+        assert recording.lines(lines.Gap) == []
+        recording.sound()
+        (file,) = recording.lines(lines.File)
+        with av.open(str(recording.where.folder / file.path)) as container:
+            picture = [luma(frame).copy() for frame in container.decode(video=0)][-1]
+        with av.open(str(recording.where.folder / file.path)) as container:
+            sound = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+    finally:
+        bus.close()
+    people = [Person(name, "camera", order, True) for order, name in enumerate(names)]
+    shown = arrange(MIX.scene.layout, MIX.width, MIX.height, people, 0)
+    assert {pane.identity for pane in shown} == set(names)
+    for pane in shown:  # the placeholder is much darker
+        assert picture[pane.y : pane.y + pane.height, pane.x : pane.x + pane.width].mean() > 100
+    # Seventeen times the same tone at a quarter of full scale: what is cut off would be heard as its third harmonic.
+    spectrum = np.abs(np.fft.rfft(sound[48_000:96_000] * np.hanning(48_000)))
+    assert 0.7 < np.abs(sound[48_000:96_000]).max() <= 1
+    assert spectrum[1300:1340].max() < spectrum[430:450].max() / 100
 
 
 def test_a_short_stall_of_the_machine_is_caught_up(fleet: Fleet) -> None:
