@@ -341,6 +341,10 @@ async def test_tasks_are_listed_by_what_they_do_and_when_they_were_made(server: 
     assert await listed(StartTime="9999-01-01T00:00:00Z") == await listed(EndTime="1970-01-01T00:00:00Z") == []
     assert len(await listed(StartTime=first["CreateTime"], EndTime="9999-01-01T00:00:00Z")) == 3
     refused(await server.rtc("DescribeRecordTasks", AppId="dev", Status="going"), 400, "InvalidParameter")
+    async with server.database.transaction() as session:
+        row = await session.get_one(tables.DialectState, ("aliyun_rtc", "dev/t2"))
+        row.data = {"template": "x", "rule": "y"}  # as an earlier version kept it
+    assert [(one["TaskId"], one["ChannelId"]) for one in await listed(Status="0")] == [("t2", "")]
 
 
 async def test_single_streams_are_not_updated(server: Server) -> None:

@@ -108,14 +108,15 @@ def shown(task: UpdateTask) -> dict[str, Any]:
 
 
 def _described(app: AppContext, row: tables.DialectState, records: bool) -> dict[str, Any]:
+    data = {"ChannelId": "", "TemplateId": "", "SubSpecUsers": [], "UserPanes": [], **row.data}  # of earlier versions
     return {
         "TaskId": row.key.partition("/")[2],
         "AppId": app.secrets["aliyun"]["app_id"],
-        "ChannelId": row.data["ChannelId"],
-        "TemplateId": row.data["TemplateId"],
-        "Status": STOPPED if row.data["stopped"] else RECORDS if records else WAITS,
-        "SubSpecUsers": row.data["SubSpecUsers"],
-        "UserPanes": row.data["UserPanes"],
+        "ChannelId": data["ChannelId"],
+        "TemplateId": data["TemplateId"],
+        "Status": STOPPED if data.get("stopped") else RECORDS if records else WAITS,
+        "SubSpecUsers": data["SubSpecUsers"],
+        "UserPanes": data["UserPanes"],
         "CreateTime": iso(row.created_ns),
     }
 
