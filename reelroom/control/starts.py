@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 
 import msgspec
-from sqlalchemy import Delete, bindparam, select
+from sqlalchemy import Connection, Delete, bindparam, select
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from reelroom.config import Settings
 from reelroom.control import destinations
@@ -99,24 +101,16 @@ class Starts:
         try:
             spec = await self._with_images(new)
             row = await self._row(new, spec)
-            async with self._database.transaction() as session:
-                if destination is not None:
-                    session.add(destination)
-                    await session.flush()
-                    row.destination = destination.id
-                session.add(row)
-                if new.idempotency_key:
-                    key = tables.Idempotency.app == new.app.id, tables.Idempotency.key == new.idempotency_key
-                    await session.execute(_old_keys().where(*key))  # it may be used again by now
-                    session.add(
-                        tables.Idempotency(
-                            app=new.app.id,
-                            key=new.idempotency_key,
-                            fingerprint=digest,
-                            recording=row.id,
-                            created_ns=row.created_ns,
-                        )
-                    )
+            key = None
+            if new.idempotency_key:
+                key = tables.Idempotency(
+                    app=new.app.id,
+                    key=new.idempotency_key,
+                    fingerprint=digest,
+                    recording=row.id,
+                    created_ns=row.created_ns,
+                )
+            await self._database.run(partial(_insert, row, destination, key))
         except IntegrityError as error:  # somebody was faster with the same key, or the id is taken
             await self._forget_images(new)
             if new.idempotency_key and (known := await self._known(new, digest)):
@@ -287,6 +281,26 @@ class Starts:
         async with self._database.reading() as session:
             query = select(row).where(row.match == match, row.state.in_([str(state) for state in ACTIVE]))
             return (await session.scalars(query.limit(1))).first()
+
+
+def _insert(
+    row: tables.Recording,
+    destination: tables.Destination | None,
+    key: tables.Idempotency | None,
+    connection: Connection,
+) -> None:
+    with Session(connection, expire_on_commit=False) as session:
+        if destination is not None:
+            session.add(destination)
+            session.flush()
+            row.destination = destination.id
+        session.add(row)
+        if key is not None:
+            mine = tables.Idempotency.app == key.app, tables.Idempotency.key == key.key
+            session.execute(_old_keys().where(*mine))  # it may be used again by now
+            session.add(key)
+        session.flush()
+        session.expunge_all()
 
 
 def _old_keys() -> Delete:
