@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 import msgspec
-from sqlalchemy import Connection, Delete, bindparam, select
+from sqlalchemy import Delete, bindparam, select
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -110,7 +110,7 @@ class Starts:
                     recording=row.id,
                     created_ns=row.created_ns,
                 )
-            await self._database.run(partial(_insert, row, destination, key))
+            await self._database.write(partial(_insert, row, destination, key))
         except IntegrityError as error:  # somebody was faster with the same key, or the id is taken
             await self._forget_images(new)
             if new.idempotency_key and (known := await self._known(new, digest)):
@@ -287,20 +287,17 @@ def _insert(
     row: tables.Recording,
     destination: tables.Destination | None,
     key: tables.Idempotency | None,
-    connection: Connection,
+    session: Session,
 ) -> None:
-    with Session(connection, expire_on_commit=False) as session:
-        if destination is not None:
-            session.add(destination)
-            session.flush()
-            row.destination = destination.id
-        session.add(row)
-        if key is not None:
-            mine = tables.Idempotency.app == key.app, tables.Idempotency.key == key.key
-            session.execute(_old_keys().where(*mine))  # it may be used again by now
-            session.add(key)
+    if destination is not None:
+        session.add(destination)
         session.flush()
-        session.expunge_all()
+        row.destination = destination.id
+    session.add(row)
+    if key is not None:
+        mine = tables.Idempotency.app == key.app, tables.Idempotency.key == key.key
+        session.execute(_old_keys().where(*mine))  # it may be used again by now
+        session.add(key)
 
 
 def _old_keys() -> Delete:

@@ -110,6 +110,18 @@ class Database:
         async with (self._reading if reading else self.engine).begin() as connection:
             return await connection.run_sync(work)
 
+    async def write(self, work: Callable[[Session], T]) -> T:
+        """The same with rows as objects. Those that `work` was given or returns are nobody's afterwards, and loaded."""
+
+        def whole(connection: Connection) -> T:
+            with Session(connection, expire_on_commit=False) as session:
+                made = work(session)
+                session.flush()
+                session.expunge_all()
+                return made
+
+        return await self.run(whole)
+
     async def look(self, work: Callable[[Session], T]) -> T:
         """What `work` finds, as one snapshot. For what requests ask again and again: rows by a key, one recording's.
 

@@ -7,6 +7,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from cryptography.fernet import Fernet
 from sqlalchemy import inspect, select, text, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from reelroom.store.db import Database, async_url
@@ -103,4 +104,28 @@ async def test_a_look_sees_what_was_committed_and_nothing_else(file: bool, tmp_p
     assert await database.look(apps) == ["b"]  # no snapshot is left over
     row = await database.look(lambda session: session.get(App, "b"))
     assert row is not None and row.key_hash == "h"  # loaded, without its session
+    await database.close()
+
+
+@pytest.mark.parametrize("file", [True, False])
+async def test_what_is_written_is_there_as_a_whole_or_not_at_all(file: bool, tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'r.db'}" if file else "sqlite://")
+    await upgrade(database.engine)
+
+    def app(id: str) -> App:
+        return App(id=id, secrets=b"x", key_hash="h", defaults={"id": id}, created_ns=1)
+
+    def add(session: Session) -> App:
+        made = app("a")
+        session.add(made)
+        return made
+
+    def fails(session: Session) -> None:
+        session.add_all([app("b"), app("a")])
+
+    row = await database.write(add)
+    assert (row.id, row.defaults) == ("a", {"id": "a"})
+    with pytest.raises(IntegrityError):
+        await database.write(fails)
+    assert await database.look(lambda session: session.scalars(select(App.id)).all()) == ["a"]
     await database.close()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 
 from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
@@ -300,19 +300,17 @@ class Sessions:
         return row if row is not None and row.app == app.id else None
 
     async def _running(self, app: AppContext) -> int:
-        return len(await self._active(app))
-
-    async def _active(self, app: AppContext, cname: str | None = None) -> list[tables.Recording]:
-        found = select(tables.Recording).where(
-            tables.Recording.app == app.id,
-            tables.Recording.dialect == DIALECT,
-            tables.Recording.state.in_([str(state) for state in ACTIVE]),
-        )
-        if cname is not None:
-            found = found.where(tables.Recording.room == cname)
-        async with self._context.database.reading() as session:
-            return list((await session.scalars(found)).all())
+        query = select(func.count()).select_from(tables.Recording).where(*_going(app))
+        return await self._context.database.look(lambda session: session.scalar(query)) or 0
 
     async def _conflict(self, app: AppContext, resource: Resource) -> bool:
-        active = await self._active(app, resource.cname)
-        return any(row.dialect_data.get("uid") == resource.uid for row in active)
+        row = tables.Recording
+        query = select(row.dialect_data).where(*_going(app), row.room == resource.cname)
+        kept = await self._context.database.look(lambda session: session.scalars(query).all())
+        return any(one.get("uid") == resource.uid for one in kept)
+
+
+def _going(app: AppContext) -> tuple[ColumnElement[bool], ...]:
+    """Of recordings: those of the app, of this dialect, that go on."""
+    row = tables.Recording
+    return row.app == app.id, row.dialect == DIALECT, row.state.in_([str(state) for state in ACTIVE])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
@@ -55,17 +55,29 @@ async def people(context: Context, app: AppContext, room: str) -> set[str]:
     return {str(participant["identity"]) for participant in found["participants"]}
 
 
-async def active(context: Context, app: AppContext, room: str | None = None) -> list[tables.Recording]:
-    """The app's recordings of this dialect that go on."""
+async def active(context: Context, app: AppContext, room: str) -> list[tables.Recording]:
+    """The app's recordings of this dialect that go on in a room."""
     row = tables.Recording
-    found = select(row).where(
-        row.app == app.id, row.dialect == DIALECT, row.state.in_([str(state) for state in ACTIVE])
+    found = (
+        select(row)
+        .where(row.app == app.id, row.dialect == DIALECT, row.state.in_([str(state) for state in ACTIVE]))
+        .where(row.room == room)
+        .order_by(row.created_ns)
     )
-    if room is not None:
-        found = found.where(row.room == room)
-    async with context.database.reading() as session:
-        rows = (await session.scalars(found.order_by(row.created_ns))).all()
+    rows = await context.database.look(lambda session: session.scalars(found).all())
     return [each for each in rows if not each.dialect_data.get("stopped")]
+
+
+async def running(context: Context, app: AppContext) -> int:
+    """How many of them there are."""
+    row = tables.Recording
+    query = (
+        select(func.count())
+        .select_from(row)
+        .where(row.app == app.id, row.dialect == DIALECT, row.state.in_([str(state) for state in ACTIVE]))
+        .where(row.dialect_data["stopped"].as_boolean().is_not(True))
+    )
+    return await context.database.look(lambda session: session.scalar(query)) or 0
 
 
 async def mark_stopped(context: Context, id: str) -> None:

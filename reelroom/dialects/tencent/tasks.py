@@ -23,7 +23,7 @@ from reelroom.control.new_recording import NewRecording
 from reelroom.control.recorded import SLICED
 from reelroom.control.recordings import SceneChange
 from reelroom.dialects.tencent import answers, errors, images, mixing, naming, translate, usersig
-from reelroom.dialects.tencent.recordings import CLOUD, DIALECT, active, check_app, mark_stopped, people, told
+from reelroom.dialects.tencent.recordings import CLOUD, DIALECT, active, check_app, mark_stopped, people, running, told
 from reelroom.dialects.tencent.settings import settings
 from reelroom.dialects.tencent.translate import MIXED, Wanted
 from reelroom.dialects.tencent.wire_cloud import (
@@ -67,15 +67,15 @@ class Tasks:
         with errors.as_said():
             asked = translate.wanted(request, task, app.id, now)
         async with self._locks.setdefault((app.id, asked.spec.room), asyncio.Lock()):
-            rows = await active(self._context, app)
             most = settings(app).max_recordings
-            if most and len(rows) >= most:
+            if most and await running(self._context, app) >= most:
                 raise errors.too_many_tasks(most)
+            rows = await active(self._context, app, asked.spec.room)
             taken = request.UserId in await people(self._context, app, asked.spec.room)
             await self._context.starts.start(self._new(app, request, asked, host, now))
             for row in rows:
                 same = row.dialect_data.get("user_id") == request.UserId and row.dialect_data.get("kind") == CLOUD
-                if row.room == asked.spec.room and same:
+                if same:
                     await self._end(app, row.id, TWICE)
             if taken:  # the vendor's room throws out whoever entered first, and that one comes back
                 await self._end(app, task, TWICE)
