@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 import reelroom
-from reelroom.control import openapi, problems
+from reelroom.control import docs, openapi, problems
 from reelroom.control.context import Context
 from reelroom.control.middleware import BodyLimit, Cors, NoNul
 from reelroom.dialects import dispatch
@@ -34,7 +34,7 @@ def make_app(context: Context) -> FastAPI:
         version=getattr(reelroom, "__version__", "0"),
         description=DESCRIPTION,
         openapi_url="/api/v1/openapi.json",
-        docs_url="/api/v1/docs",
+        docs_url=None,
         redoc_url=None,
     )
     app.state.context = context
@@ -48,6 +48,7 @@ def make_app(context: Context) -> FastAPI:
     for native in natives:
         app.include_router(native.router)
     openapi.describe(app)
+    docs.install(app)
     settings = context.settings
     app.add_middleware(NoNul)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, sdp_limit=settings.max_sdp_bytes)

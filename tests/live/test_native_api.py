@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
@@ -427,7 +428,12 @@ async def test_the_api_describes_itself(anybody: httpx.AsyncClient) -> None:
     assert problem_said == {"$ref": "#/components/schemas/Problem"}
     refused = (await anybody.get("/api/v1/recordings")).json()
     assert refused.keys() <= described["components"]["schemas"]["Problem"]["properties"].keys()
-    assert (await anybody.get("/api/v1/docs")).status_code == 200
+    page = await anybody.get("/api/v1/docs")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    parts = re.findall(r"(?:src|href)=\"([^\"]+)\"", page.text)
+    assert [part for part in parts if not part.startswith(("/api/v1/docs/parts/", "data:"))] == []
+    for part in parts:
+        assert part == "data:," or (await anybody.get(part)).status_code == 200
     assert (await anybody.get("/healthz")).json() == {"status": "ok"}
     assert (await anybody.get("/readyz")).json()["ready"] is True
     metrics = (await anybody.get("/metrics")).text
