@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from reelroom.dialects.aliyun import auth, errors, storage
-from reelroom.dialects.aliyun.nonces import Nonces
+from reelroom.dialects.aliyun import auth, storage
 from reelroom.dialects.aliyun.parameters import tree
 from reelroom.dialects.dispatch import FORM, Call
 from tests.needs import need
@@ -188,16 +187,6 @@ async def test_more_calls_than_the_vendor_takes_are_throttled(server: Server) ->
     refused(await server.live("StopRtcCloudRecording", TaskId="t"), 400, "NotFound.Task")
     refused(await server.live("StopRtcCloudRecording", TaskId="t"), 400, "Throttling.User")
     refused(await server.live("DescribeRtcCloudRecordingFiles", TaskId="t"), 400, "NotFound.Task")
-
-
-async def test_a_nonce_is_forgotten_when_its_request_is_too_old_anyway(server: Server) -> None:
-    for reads in (True, False):
-        nonces, nonce = Nonces(server.database), f"n{reads}"
-        await nonces.use("dev", "k", nonce, 1000.0, reads=reads)
-        await nonces.use("dev", "other", nonce, 1000.0, reads=reads)
-        with pytest.raises(errors.AliyunError, match="SignatureNonceUsed"):
-            await nonces.use("dev", "k", nonce, 1000.0 + 2 * auth.SKEW_S, reads=reads)
-        await nonces.use("dev", "k", nonce, 1001.0 + 2 * auth.SKEW_S, reads=reads)
 
 
 async def test_what_changes_something_is_good_once_over_restarts(server: Server) -> None:

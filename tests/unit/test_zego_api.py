@@ -16,7 +16,6 @@ from reelroom.control.streams import Present
 from reelroom.dialects.zego import auth, naming, notes
 from reelroom.dialects.zego.errors import ZegoError
 from reelroom.dialects.zego.limits import RateLimit
-from reelroom.dialects.zego.replays import Replays
 from reelroom.dialects.zego.storage import storage
 from reelroom.dialects.zego.wire import StorageKeys, parse
 from reelroom.domain import lines
@@ -108,17 +107,6 @@ async def test_a_replayed_signature_is_refused_unless_the_app_wants_it() -> None
         await server.configure(replays="accept")
         query = common("StopRecord")
         assert [await code(server, query, body) for _ in range(2)] == [300001000] * 2
-
-
-async def test_used_signatures_are_remembered_over_restarts_until_they_are_too_old() -> None:
-    given = auth.Signed("1", "n", "100", "s")
-    async with serving() as server:
-        await Replays(server.database).use(given, "dev", 100, reads=False)
-        for replays in (Replays(server.database), Replays(server.database)):  # as another process has them
-            with pytest.raises(ZegoError):
-                await replays.use(given, "dev", 1300, reads=False)
-            await replays.use(given, "dev", 1300, reads=True)
-        await Replays(server.database).use(given, "dev", 1301, reads=False)
 
 
 async def test_extra_parameters_and_no_slash_are_fine() -> None:

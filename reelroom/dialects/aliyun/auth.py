@@ -1,7 +1,7 @@
 """Both signatures of Alibaba Cloud's APIs: V1 (HMAC-SHA1 over parameters) and V3 (ACS3-HMAC-SHA256 over the request).
 
 Sections 1.4 to 1.7. What is on the wire is decoded once and encoded again, for clients differ in what they escape.
-Holds no apps, and remembers no request: `nonces.py` does.
+Holds no apps, and remembers no request: `dialects/once.py` does.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from reelroom.dialects.aliyun import errors
 from reelroom.dialects.dispatch import FORM, MAX_FIELDS, Call
 
 SKEW_S = 15 * 60
+GOOD_NS = 2 * SKEW_S * 10**9  # one may come from the future, and is then in time for twice as long
 MAX_NONCE = 128  # characters
 V3_METHOD = "ACS3-HMAC-SHA256"
 _CREDENTIAL = re.compile(r"(ACS3-[A-Z0-9-]+)\s+(.*)", re.DOTALL)

@@ -19,11 +19,11 @@ from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
 from reelroom.dialects.aliyun import answers, auth, errors
 from reelroom.dialects.aliyun.limits import RateLimit
-from reelroom.dialects.aliyun.nonces import Nonces
 from reelroom.dialects.aliyun.parameters import tree
 from reelroom.dialects.aliyun_live.routes import Live
 from reelroom.dialects.aliyun_rtc.routes import Rtc
 from reelroom.dialects.dispatch import Call
+from reelroom.dialects.once import Once
 
 log = structlog.get_logger("reelroom.aliyun")
 
@@ -53,7 +53,7 @@ class Dialect:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._nonces = Nonces(context.database)
+        self._once = Once(context.database, "aliyun.nonce", auth.GOOD_NS)
         self._rate = RateLimit()
         products: list[Product] = [Live(context), Rtc(context)]
         self._products = {product.version: product for product in products}
@@ -105,7 +105,9 @@ class Dialect:
             raise errors.mismatch(signed.string_to_sign)
         _check_token(signed.token, app)
         reads = action.startswith("Describe")
-        await self._nonces.use(app.id, signed.key_id, signed.nonce, now_s, reads=reads)
+        mark = f"{signed.key_id}\n{signed.nonce}"
+        if not await self._once.use(app.id, mark, int(now_s * 10**9), reads=reads):
+            raise errors.nonce_used()
         return app
 
     async def _act(

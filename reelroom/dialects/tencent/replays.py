@@ -17,7 +17,7 @@ from reelroom.dialects.tencent.auth import SKEW_S, Signed
 from reelroom.store import tables
 from reelroom.store.db import Database
 
-DIALECT = "tencent.signature"  # of the rows
+DIALECT = "tencent.signed"  # of the rows; no more than 16 characters
 TOGETHER_NS = 3 * 10**9  # the same signature within so long is the same second's, and may be another call's
 REMEMBERED = 200_000
 _VALID_NS = 2 * (SKEW_S + 1) * 10**9  # by then its timestamp is refused

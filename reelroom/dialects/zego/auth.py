@@ -11,6 +11,7 @@ from typing import NamedTuple
 from reelroom.dialects.zego import errors
 
 VALID_S = 600  # either way from the server's time
+GOOD_NS = 2 * VALID_S * 10**9  # one may come from the future, and is then good for twice as long
 VERSION = "2.0"
 _APP_ID = re.compile(r"[0-9]{1,10}")
 _INT64 = re.compile(r"-?[0-9]{1,19}")

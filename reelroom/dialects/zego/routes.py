@@ -18,10 +18,10 @@ from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
 from reelroom.dialects.dispatch import Call
+from reelroom.dialects.once import Once
 from reelroom.dialects.zego import auth, errors
 from reelroom.dialects.zego.limits import RateLimit
 from reelroom.dialects.zego.queries import Queries
-from reelroom.dialects.zego.replays import Replays
 from reelroom.dialects.zego.settings import settings
 from reelroom.dialects.zego.starts import Starts
 from reelroom.dialects.zego.tasks import Tasks
@@ -47,7 +47,7 @@ class Dialect:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.rate = RateLimit()
-        self.replays = Replays(context.database)
+        self.once = Once(context.database, "zego.nonce", auth.GOOD_NS)
         starts, tasks, queries = Starts(context), Tasks(context), Queries(context)
 
         async def describe(app: AppContext, app_id: str, body: dict[str, Any], host: str) -> Data:
@@ -130,8 +130,14 @@ class Dialect:
         except ValueError:
             raise errors.unreadable_app() from None
         if chosen.replays == "refuse":
-            await self.replays.use(given, app.id, now_s, reads=call.query["Action"] in _READING)
+            await self._use(given, app.id, now_s, reads=call.query["Action"] in _READING)
         return app, number
+
+    async def _use(self, given: auth.Signed, app: str, now_s: int, *, reads: bool) -> None:
+        """A signature covers neither action nor body, so a used one may only ask again what changes nothing."""
+        mark = f"{given.app}\n{given.timestamp}\n{given.nonce}"
+        if not await self.once.use(app, mark, now_s * 10**9, reads=reads) and not reads:
+            raise errors.replayed()
 
 
 def _body(call: Call, action: str) -> dict[str, Any]:
