@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reelroom.dialects.agora import regions
+from tests.anyjson import json_values, paths
 from tests.unit.agora_server import BASE, STORAGE, Server, serving
 
 FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -218,21 +219,6 @@ def test_valid_changes_succeed(changes: list[dict[str, Any]], data: st.DataObjec
         assert answer.status_code == 200, answer.text
 
     run(act)
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-def paths(body: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    found = [here] if here else []
-    items = body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ()
-    for key, value in items:
-        found += paths(value, (*here, key))
-    return found
 
 
 def vendors(answer: httpx.Response) -> None:

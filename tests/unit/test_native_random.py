@@ -27,6 +27,7 @@ from reelroom.domain import events
 from reelroom.domain import scene as domain
 from reelroom.domain.recording import Format, RecordingSpec
 from reelroom.domain.scene import Fit, Preset
+from tests.anyjson import json_of, paths
 
 APP = AppContext("a", {"native": {"key": "k" * 32}})
 MANY = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -125,6 +126,8 @@ def starts(draw: st.DrawFn) -> dict[str, Any]:
         mix = draw(st.none() | mixes)
         if mix is not None and mix.get("audio_codec") == "opus":
             mix["sample_rate"] = 48_000
+        if mix is not None and mix.get("video_codec") == "av1":
+            mix |= {side: max(64, mix[side]) for side in ("width", "height") if side in mix}
         body["mix"] = mix
     return body
 
@@ -174,25 +177,15 @@ def test_a_change_is_what_it_names_over_what_was_there(before: dict[str, Any], c
 
 
 #: JSON as `json.loads` reads it from a request: halves of surrogates, NaN and numbers beyond all others among it.
-anything = st.recursive(
+anything = json_of(
     st.none()
     | st.booleans()
     | st.integers()
     | st.sampled_from([10**400, -1, 0, 2**63, 2**64])
     | st.floats()
     | st.text(max_size=20)
-    | st.sampled_from(["\ud800", "a\0", "\x7f", "", "5", "true", "{recording", "{start:%", "../x", "*"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
-    max_leaves=8,
+    | st.sampled_from(["\ud800", "a\0", "\x7f", "", "5", "true", "{recording", "{start:%", "../x", "*"])
 )
-
-
-def paths(body: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    found = [here] if here else []
-    items = body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ()
-    for key, value in items:
-        found += paths(value, (*here, key))
-    return found
 
 
 @MANY

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reelroom.dialects.zego import naming
+from tests.anyjson import json_values, paths
 from tests.unit.zego_server import STORAGE, common, serving
 
 CODES = {0, 300000004, 300001000, 300001001, 300001004}
@@ -180,21 +181,6 @@ def test_valid_layouts_succeed(keys: dict[str, Any]) -> None:
             assert (await server.call("UpdateLayout", {"TaskId": task, **keys}))["Code"] == 0
 
     asyncio.run(run())
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-def paths(body: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    found = [here] if here else []
-    items = body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ()
-    for key, value in items:
-        found += paths(value, (*here, key))
-    return found
 
 
 @FEW
