@@ -42,7 +42,7 @@ def test_a_full_disk_is_waited_out_and_what_was_made_stays(monkeypatch: pytest.M
     monkeypatch.setattr(finishing.finisher, "make_files", make_files)
     monkeypatch.setattr(finishing.journals, "lines", lambda path: list(written))
     journal = SimpleNamespace(append=written.extend)
-    where, spec = SimpleNamespace(folder=tmp_path, journal=tmp_path / "journal"), SimpleNamespace(id="x")
+    where, spec = SimpleNamespace(folder=tmp_path, journal=tmp_path / "journal"), SimpleNamespace(id="x", mix=None)
     finishing.finish(where, spec, journal, patiently)  # type: ignore[arg-type]
     assert tries == [0, 1]
     assert [line.format for line in written[:-1]] == ["mp4", "webm"]
