@@ -10,6 +10,7 @@ import av
 import numpy as np
 
 from reelroom.scheduling import same_priority
+from tests.elsewhere import elsewhere
 
 ENCODERS = {
     "h264": ("libx264", {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "threads=1:slices=3"}),
@@ -41,6 +42,15 @@ def encoded(
 
     `options` override those of the encoder.
     """
+    if codec == "av1":
+        return elsewhere(encode, codec, width, height, frames, pixels, options)
+    return encode(codec, width, height, frames, pixels, options)
+
+
+def encode(
+    codec: str, width: int, height: int, frames: int, pixels: str, options: tuple[tuple[str, str], ...]
+) -> tuple[bytes, ...]:
+    """The same, in this process."""
     name, defaults = ENCODERS[codec]
     encoder = av.CodecContext.create(name, "w")
     assert isinstance(encoder, av.VideoCodecContext)

@@ -51,7 +51,7 @@ _ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
         {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "auto-alt-ref": "0", "row-mt": "1"},
     ),
     # Presets above 8 paint single blocks of the bar code grey.
-    "av1": ("libsvtav1", {"preset": "8", "svtav1-params": "pred-struct=1:keyint={gop}:scd=0:rc=2"}),
+    "av1": ("libsvtav1", {"preset": "8", "svtav1-params": "pred-struct=1:keyint={gop}:scd=0:rc=2:lp=1"}),
 }
 
 

@@ -44,8 +44,13 @@ class Executor:
             case _:
                 pass
 
+    def foresee(self, command: lines.AnyCommand) -> None:
+        """A command that is still to be carried out: a mix must not render beyond it without it."""
+        if isinstance(command, lines.ChangeScene) and self._mixed is not None:
+            self._mixed.show(command.at_ns, command.scene)
+
     def carry_out(self, command: lines.AnyCommand, now: int, guarded: Callable[[Callable[[], None]], None]) -> None:
-        """Do it and say so in the journal. `guarded` runs what writes logs."""
+        """Do what was foreseen and say so in the journal. `guarded` runs what writes logs."""
         at_ns = command.at_ns
         match command:
             case lines.Pause():
@@ -62,9 +67,7 @@ class Executor:
                     self._mixed.subscribe(at_ns, subscription)
                 self._send(protocol.Update(subscription=subscription))
                 self._worker.lines([lines.Subscribed(at_ns=at_ns, subscription=subscription)])
-            case lines.ChangeScene(scene=scene):
-                if self._mixed is not None:  # control refuses it for other recordings
-                    self._mixed.show(at_ns, scene)
+            case lines.ChangeScene(scene=scene):  # control refuses it for recordings without a mix
                 self._worker.lines([lines.SceneChanged(at_ns=at_ns, scene=scene)])
 
     def mix_pauses(self) -> None:

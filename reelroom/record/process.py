@@ -164,6 +164,7 @@ class Recorder:
         """Commands that the journal shows as carried out only leave their state; the others are still to do."""
         for index, command in enumerate(c for c in self._reader.read() if self._effective.take(c)):
             if index >= self._found.commands:
+                self._executor.foresee(command)
                 self._todo.append(command)
             else:
                 self._executor.restore(command)
@@ -181,6 +182,8 @@ class Recorder:
             for key, _ in selector.select(max(0, until_ns - now) / 1e9):
                 if key.data == "bus":
                     received = self._take()
+                    if self._todo:  # they waited for the ingest's first word
+                        second_ns = 0
                     wait_ns = next((ns for least, ns in _BATCHES_NS if received >= least), 0)
                     batch_ns = min(now + wait_ns, tick_ns) if self._intake.steady else 0
                 else:
@@ -211,7 +214,10 @@ class Recorder:
 
     def _each_second(self, now: int) -> None:
         room = self._room_ns(now)
-        self._todo += [c for c in self._reader.read() if self._effective.take(c)]
+        for command in self._reader.read():
+            if self._effective.take(command):
+                self._executor.foresee(command)
+                self._todo.append(command)
         if self._opened or (self._todo and isinstance(self._todo[-1], lines.Stop) and self._alone(now)):
             while self._todo:
                 command = self._todo.pop(0)

@@ -15,6 +15,7 @@ from reelroom.domain.lines import AnyLine, Init, OutputOpened, Segment
 from reelroom.domain.recording import RecordingSpec
 from reelroom.record.mux import Muxed, Rendition, Sample, SegmentJob, TrackConfig
 from reelroom.scheduling import same_priority
+from tests.elsewhere import elsewhere
 from tests.needs import need
 
 FPS = 30
@@ -30,6 +31,16 @@ ENCODERS = {
 
 def pictures(codec: str, seconds: float, width: int = 320, height: int = 180, start_ns: int = 0, gop: int = FPS):
     """Frames at 30/s, a key frame each second; the first 5 frames of every second are white."""
+    made = (
+        elsewhere(encode, codec, seconds, width, height, gop)
+        if codec == "av1"
+        else encode(codec, seconds, width, height, gop)
+    )
+    return [sample._replace(media_ns=start_ns + sample.media_ns) for sample in made]
+
+
+def encode(codec: str, seconds: float, width: int, height: int, gop: int) -> list[Sample]:
+    """The same from time 0 on, in this process."""
     name, options = ENCODERS[codec]
     context = av.CodecContext.create(name, "w")
     context.width, context.height, context.pix_fmt = width, height, "yuv420p"
@@ -46,7 +57,7 @@ def pictures(codec: str, seconds: float, width: int = 320, height: int = 180, st
             data = bytes(packet)
             if codec == "av1" and data[:2] == b"\x12\0":
                 data = data[2:]
-            out.append(Sample(start_ns + packet.pts * SECOND // FPS, packet.is_keyframe, data))
+            out.append(Sample(packet.pts * SECOND // FPS, packet.is_keyframe, data))
 
     for index in range(round(seconds * FPS)):
         picture = np.full((height * 3 // 2, width), 128, np.uint8)

@@ -23,6 +23,7 @@ from reelroom.domain.mix import Mix
 HARDWARE = ("nvenc", "vaapi", "qsv")
 UNKNOWN = "hardware"  # one of them
 _NEVER = "100000"  # pictures between key frames that nobody asked for
+_SINGLE = 1280 * 720 * 30  # pixels a second that one thread of SVT-AV1 just keeps up with
 _LARGE = 1920 * 1080 * 31  # pixels a second; beyond them two threads are too few
 _HARDWARE_NAMES = {"h264": "h264", "h265": "hevc", "vp9": "vp9", "av1": "av1"}
 _SOFTWARE = {"h264": "libx264", "h265": "libx265", "vp9": "libvpx-vp9", "av1": "libsvtav1"}
@@ -135,7 +136,9 @@ def _options(mix: Mix, name: str, preset: str, alone: bool) -> dict[str, str]:
         return {**realtime, "row-mt": "0" if alone else "1", "tile-columns": "1", **peaks}
     if name == "libsvtav1":
         os.environ.setdefault("SVT_LOG", "1")  # errors only; it writes to the standard error by itself
-        threads = 1 if alone else 2
+        # SVT-AV1 4.1 does not come back from its first picture in one of 40 starts with two threads, in one of 10 with
+        # three, and hardly ever with one.
+        threads = 1 if alone or mix.width * mix.height * mix.fps <= _SINGLE else 2
         return {"preset": preset, "svtav1-params": f"pred-struct=1:rc=2:lp={threads}:force-key-frames=1"}
     options = dict(peaks)
     if name.startswith("h264"):
