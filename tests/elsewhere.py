@@ -12,8 +12,8 @@ from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
-HUNG_S = 60
-ATTEMPTS = 3
+HUNG_S = 25
+ATTEMPTS = 5
 
 
 def elsewhere(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -40,6 +40,6 @@ fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-# Live tests wait more than they work: four at a time on two cores. Those that measure time have the machine to themselves.
-.venv/bin/python -m pytest tests -m "not alone" --durations=12 -n 4 --dist loadfile --no-loadscope-reorder
+# Live tests wait more than they work: three at a time on two cores. Those that measure time have the machine to themselves.
+.venv/bin/python -m pytest tests -m "not alone" --durations=12 -n 3 --dist loadfile --no-loadscope-reorder
 exec .venv/bin/python -m pytest tests -m alone --durations=5

@@ -25,6 +25,8 @@ from tests.live.mixed import brightness, end_mixed, judge_pane, panes, start_mix
 from tests.onset import envelope
 from tests.servers import Server, running
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:

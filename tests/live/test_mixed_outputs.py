@@ -15,6 +15,8 @@ from tests.live.calls import call
 from tests.live.mixed import end_mixed, judge_pane, panes, start_mixed
 from tests.servers import Server, running
 
+pytestmark = pytest.mark.alone
+
 NAMES = {"ann": 5, "bob": 9}
 
 
