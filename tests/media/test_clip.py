@@ -8,10 +8,11 @@ from benchmarks.peers.measure import mp4_samples
 from reelroom.demo.clip import make_clip
 from reelroom.demo.clipfile import Clip
 from reelroom.demo.publisher import AiortcPublisher, PublishError
+from tests.elsewhere import AV1_HERE
 from tests.mux import mux
 
 
-@pytest.mark.parametrize("codec", ["h264", "vp8", "vp9", "av1", "h265"])
+@pytest.mark.parametrize("codec", ["h264", "vp8", "vp9", AV1_HERE, "h265"])
 def test_a_clip_is_made_once_and_read_back(codec: str, tmp_path: Path) -> None:
     made = make_clip(2, size=(320, 180), video_kbps=200, codec=codec, gop=15, cache=tmp_path)
     assert len(list(tmp_path.iterdir())) == 1

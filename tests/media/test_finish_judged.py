@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from muxkit import jobs, record, spec
 
-from reelroom.demo.clip import make_clip
 from reelroom.domain.lines import File
 from reelroom.domain.recording import Hls
 from reelroom.finish import make_files
 from reelroom.finish.read import read_segment
 from reelroom.record.mux import Sample
+from tests.elsewhere import safe_clip
 from tests.judge import judge
 
 #: ADTS and MP3 apart: they have no picture.
@@ -27,7 +27,7 @@ def _samples(frames) -> list[Sample]:
 @pytest.mark.parametrize("container", ["fmp4", "ts"])
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp8", "vp9", "av1"])
 def test_playlist_and_files_are_perfect(tmp_path: Path, codec: str, container: str) -> None:
-    clip = make_clip(6, size=(640, 360), video_kbps=400, codec=codec, participant=3)
+    clip = safe_clip(6, size=(640, 360), video_kbps=400, codec=codec, participant=3)
     recorder = record(
         tmp_path,
         spec(formats=FORMATS, hls=Hls(container=container)),
@@ -47,7 +47,7 @@ def test_playlist_and_files_are_perfect(tmp_path: Path, codec: str, container: s
 
 @pytest.mark.parametrize("container", ["fmp4", "ts"])
 def test_a_killed_recorder_goes_on_with_new_renditions(tmp_path: Path, container: str) -> None:
-    clip = make_clip(6, size=(640, 360), video_kbps=400, codec="h264", participant=3)
+    clip = safe_clip(6, size=(640, 360), video_kbps=400, codec="h264", participant=3)
     recorder = record(tmp_path, spec(formats=("hls", "mp4", "flv"), hls=Hls(container=container)), [])
     for job in jobs(_samples(clip.video), _samples(clip.audio)):
         if job.number == 2:

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from reelroom.demo.clip import make_clip
 from reelroom.demo.clipfile import Clip
+from tests.elsewhere import safe_clip
 from tests.judge import ffmpeg_says, ffprobe_json, judge
 from tests.mux import mux
 from tests.needs import need
 
 
 def small(codec: str = "h264", seconds: int = 4) -> Clip:
-    return make_clip(seconds, size=(640, 360), video_kbps=400, codec=codec, participant=3)
+    return safe_clip(seconds, size=(640, 360), video_kbps=400, codec=codec, participant=3)
 
 
 @pytest.mark.parametrize(

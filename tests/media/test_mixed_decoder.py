@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from reelroom.demo import barcode
-from reelroom.demo.clip import make_clip
 from reelroom.demo.clipfile import EncodedFrame
 from reelroom.record.mixed import decoder as module
 from reelroom.record.mixed.decoder import DECODERS, Picture, PictureDecoder
+from tests.elsewhere import safe_clip
 
 SECOND = 1_000_000_000
 START_NS = 1_700_000_000 * SECOND
@@ -79,7 +79,7 @@ def tracks() -> Iterator[Callable[..., Track]]:
 
 
 def clip(codec: str = "h264", seconds: int = 2, size: tuple[int, int] = (640, 360)) -> tuple[EncodedFrame, ...]:
-    return tuple(make_clip(seconds, codec=codec, size=size, video_kbps=600).video)
+    return tuple(safe_clip(seconds, codec=codec, size=size, video_kbps=600).video)
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -13,6 +13,7 @@ from reelroom.domain.recording import Hls
 from reelroom.finish.read import read_init, read_segment
 from reelroom.record.mux import Fill, MuxError, Rendition, Sample, SegmentJob, TrackConfig
 from reelroom.record.mux.timing import opus_ticks
+from tests.elsewhere import AV1_HERE
 
 TS = Hls(container="ts")
 
@@ -148,7 +149,7 @@ def test_silence_fills_a_hole_over_segments_to_the_last_millisecond(tmp_path, la
     assert complaints(recorder.playlist()) == ""
 
 
-@pytest.mark.parametrize("codec", ["h264", "h265", "vp8", "vp9", "av1"])
+@pytest.mark.parametrize("codec", ["h264", "h265", "vp8", "vp9", AV1_HERE])
 def test_black_stands_in_a_hole(tmp_path, codec):
     whole = jobs(_hole(pictures(codec, 6), 1.5, 4), opus(6), codec)
     whole[0].fill = [Fill("video", 1_500_000_000, 2_000_000_000, "black")]
