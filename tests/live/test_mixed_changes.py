@@ -167,7 +167,7 @@ async def test_who_is_left_out_is_neither_seen_nor_heard_from_that_time_on(serve
         (when - output["start_ns"]) / 1e9
         for when in (min(gap["from_ns"] for gap in gaps), max(gap["to_ns"] for gap in gaps))
     ]
-    # The gap begins with the last frame that had come; until the call, a batch of the bus later, that stands still.
+    # The gap begins with the last frame that came before the call, whose picture is shown until then.
     assert all(not out_s + 0.25 < shown.file_s < in_s - 0.1 for shown in both.shown)
     assert len([1 for shown in alone.shown if out_s + 0.1 < shown.file_s < in_s - 0.1]) > 60
     assert any(shown.file_s > in_s + 1 for shown in both.shown)
