@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from reelroom.control.images import FORMATS
-from reelroom.domain.scene import Fit, Watermark
+from reelroom.domain.scene import MAX_TEXT, Fit, Watermark
 from reelroom.record.mixed import images as module
 from reelroom.record.mixed.images import Images, fitted, load_image
 from reelroom.record.mixed.planes import Planes, empty
@@ -78,6 +78,11 @@ def test_box_smaller_than_its_margin_is_only_its_background() -> None:
 def test_clock_says_the_room_s_time() -> None:
     assert says(Watermark(x=0, y=0, clock="%M:%S"), 61 * SECOND + 999_999_999) == "01:01"
     assert says(Watermark(x=0, y=0, text="%M"), 61 * SECOND) == "%M"
+
+
+def test_a_pattern_that_asks_for_thousands_of_digits_is_no_longer_than_a_text_may_be() -> None:
+    padded = Watermark(x=0, y=0, clock="%60000d".ljust(MAX_TEXT, "."))
+    assert says(padded, 61 * SECOND) == "0" * MAX_TEXT
 
 
 @pytest.mark.parametrize("kind", FORMATS)  # what control takes is what is drawn

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from reelroom.domain.scene import Watermark
+from reelroom.domain.scene import MAX_TEXT, Watermark
 from reelroom.record.mixed.images import Images
 from reelroom.record.mixed.planes import Sheet
 from reelroom.record.mixed.text import draw_text, line_height
@@ -25,8 +25,8 @@ class Mark(NamedTuple):
 
 
 def says(mark: Watermark, at_ns: int) -> str:
-    """Its text at a room time; "" for an image."""
-    return clock(mark.clock, at_ns, mark.utc_offset_minutes) if mark.clock else mark.text
+    """Its text at a room time; "" for an image. "%9999d" is a pattern too: a clock is no longer than a text may be."""
+    return clock(mark.clock, at_ns, mark.utc_offset_minutes)[:MAX_TEXT] if mark.clock else mark.text
 
 
 def clock(pattern: str, at_ns: int, utc_offset_minutes: int) -> str:
