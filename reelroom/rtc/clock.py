@@ -115,7 +115,12 @@ class TrackClock:
     def start(self, rtp: int, room_ns: int) -> None:
         """Let extended RTP time `rtp` be `room_ns`: the earliest of what the first packets allow."""
         target = self._by_reports(rtp)
-        if target is not None and abs(target - room_ns) < _JUMP_NS:
+        if target is not None and 0 < target - room_ns <= _HELD_UP_NS:
+            self._sender.lower(target - room_ns)
+        elif target is not None and target < room_ns - _UNLIKELY_NS and self._unproven():
+            self._doubted = self._reports[-1]  # it came before anything could contradict it
+            self._reports.clear()
+        elif target is not None and abs(target - room_ns) < _JUMP_NS:
             room_ns = target
         self._base_rtp = self._last_rtp = self._check_at = rtp
         self._base_room = room_ns
@@ -164,8 +169,11 @@ class TrackClock:
                 doubted, self._doubted = self._doubted, (rtp, ntp_ns)
                 if self._stood_still(-error):
                     doubted = rtp, ntp_ns
+                elif doubted is not None and 0 <= ntp_ns - doubted[1] < _SPAN_NS:
+                    self._doubted = doubted  # too soon after the other to bear it out
+                    return
                 elif doubted is None or abs((rtp - doubted[0]) * self._slope - ntp_ns + doubted[1]) > _OUTLIER_NS:
-                    if doubted is not None and len(reports) == 1:
+                    if doubted is not None and self._unproven():
                         reports.clear()  # no two reports have agreed yet: the first was no better than the rest
                         self._misled = True
                     return
@@ -176,11 +184,14 @@ class TrackClock:
         else:
             self._steps = sender.steps_ns
         self._doubted = None
-        sender.report(ntp_ns, arrival_ns)
+        mapped = self._base_room + int((rtp - self._base_rtp) * self._rate)
+        first = self._started and not reports
+        # Until now times went by the quickest frames. A report that was held up tells no more than they.
+        held_up = first and 0 < arrival_ns - mapped <= _UNLIKELY_NS
+        sender.report(ntp_ns, mapped if held_up else arrival_ns)
         reports.append((rtp, ntp_ns))
         self._fit()
-        if self._audio and self._started and len(reports) == 1:
-            mapped = self._base_room + int((rtp - self._base_rtp) * self._rate)
+        if self._audio and first:
             self._sender.anchor(mapped - ntp_ns)
         self._check_at = min(self._check_at, self._last_rtp)
 
@@ -208,6 +219,10 @@ class TrackClock:
                 return True
         self._doubted = (rtp, ntp_ns)
         return False
+
+    def _unproven(self) -> bool:
+        """Whether the reports in use are too close together to show that their rate is right."""
+        return self._reports[-1][1] - self._reports[0][1] < _SPAN_NS
 
     def _fit(self) -> None:
         """Least squares over the reports; the nominal rate until they span enough to tell."""
@@ -266,10 +281,10 @@ class TrackClock:
         """What comes earlier than mapped proves the mapping late, at once. Lateness proves nothing until it lasts:
         then the sender's clock stood still while nothing was captured."""
         error = self._least if self._least is not None else 0
+        if self._misled and _NEAR_NS < error < _JUMP_NS:
+            return min(error, _AUDIO_JUMP_NS)
         if error < _LATE_NS:
             self._late_since = 0
-            if self._misled and error > _NEAR_NS:
-                return min(error, _AUDIO_JUMP_NS)
             self._misled = False
             return error if error < 0 else min(error, 5 * MS) // 5
         if not self._late_since:
