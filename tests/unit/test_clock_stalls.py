@@ -82,7 +82,7 @@ def worst_offset_ms(seed: int) -> float:
             report_ns += dice.randint(500 * MS, 1500 * MS)
     last: list[int | None] = [None, None]
     at_ns = 0
-    for when, number, captured in sorted(sent, key=lambda each: each[0]):
+    for when, number, frame in sorted(sent, key=lambda each: each[0]):
         at_ns = max(at_ns + 1, path_stalls.after(when + dice.randint(0, 2 * MS)))
         for track in tracks:
             if track.waiting and at_ns >= track.gate_ns > 0:
@@ -91,9 +91,9 @@ def worst_offset_ms(seed: int) -> float:
                         each.open()
                 break
         newest = last[number]
-        if captured is not None:
-            last[number] = captured
-            tracks[number].frame(captured, at_ns)
+        if frame is not None:
+            last[number] = frame
+            tracks[number].frame(frame, at_ns)
         elif newest is not None:  # RTP and NTP time of the newest frame
             tracks[number].clock.report(tracks[number].rtp(newest), newest, at_ns)
     sound, picture = (track.errors for track in tracks)
