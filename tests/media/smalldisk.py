@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.media.recorderkit import Fleet
+
+_BLOCK = 1 << 20
 
 
 @contextmanager
@@ -32,8 +35,19 @@ def small_disk() -> Iterator[Fleet]:
 
 
 def fill(folder: Path, leave: int) -> Path:
-    found = os.statvfs(folder)
+    """A file that leaves `leave` bytes free, whatever a recorder writes meanwhile; with 0, no write finds room."""
     ballast = folder / "ballast"
-    with ballast.open("wb") as file:
-        file.write(bytes(found.f_bavail * found.f_frsize - leave))
+    with ballast.open("wb", buffering=0) as file:
+        while (room := _free(folder) - leave) > 0:
+            try:
+                file.write(bytes(min(room, _BLOCK)))
+            except OSError as error:
+                if leave or error.errno != errno.ENOSPC:
+                    raise
+                break  # the recorder was faster
     return ballast
+
+
+def _free(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize

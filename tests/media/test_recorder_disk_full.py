@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from reelroom.domain import lines
+from reelroom.domain.recording import Hls
 from reelroom.record import journal, paths
 from tests.fakebus import FakeBus
 from tests.media.recorderkit import Fleet, Recording, pair, wait
@@ -40,7 +41,7 @@ def test_little_room_ends_it_in_good_order(small: Fleet) -> None:
 def test_a_disk_without_any_room_is_waited_for(small: Fleet) -> None:
     bus = FakeBus(paths.ingest_socket(small.run, 0), pair())
     try:
-        recording = Recording(small)
+        recording = Recording(small, hls=Hls(segment_s=60))  # none is closed, and its log deleted, when it is full
         pid = recording.start()
         wait(lambda: recording.lines(lines.OutputOpened), 5)
         time.sleep(0.5)
