@@ -28,6 +28,7 @@ from reelroom.domain.recording import State
 from reelroom.store import tables
 from reelroom.store.db import Database
 from reelroom.store.secrets import SecretBox
+from tests import memory
 
 KEY = base64.urlsafe_b64encode(b"k" * 32)
 AUTH = ("dev", "dev-secret")
@@ -150,9 +151,7 @@ async def serving(recordings: Path = Path("/nowhere")) -> AsyncIterator[Server]:
 
     `recordings`: where images of mixed recordings go.
     """
-    database = Database("sqlite://")
-    async with database.engine.begin() as connection:
-        await connection.run_sync(tables.Base.metadata.create_all)
+    database = await memory.database()
     settings = Settings(dev=True, data=Path("/nowhere"))  # type: ignore[call-arg]
     box, recorders, rooms = SecretBox(KEY), Recorders(database, recordings), Rooms()
     apps = Apps(database, box)

@@ -27,9 +27,9 @@ from reelroom.dialects import dispatch
 from reelroom.dialects.aliyun import auth
 from reelroom.dialects.aliyun.routes import Dialect
 from reelroom.dialects.aliyun_rtc import mns
-from reelroom.store import tables
 from reelroom.store.db import Database
 from reelroom.store.secrets import SecretBox
+from tests import memory
 from tests.unit.agora_server import KEY, Recorders, Rooms
 
 ID, SECRET = "dev", "dev-secret"
@@ -124,9 +124,7 @@ class Server(SimpleNamespace):
 @contextlib.asynccontextmanager
 async def serving(recordings: Path = Path("/nowhere"), **more: Any) -> AsyncIterator[Server]:
     """For the app `dev`, whose files go to its own storage, without a limit of requests."""
-    database = Database("sqlite://")
-    async with database.engine.begin() as connection:
-        await connection.run_sync(tables.Base.metadata.create_all)
+    database = await memory.database()
     settings = Settings(dev=True, data=Path("/nowhere"))  # type: ignore[call-arg]
     box, recorders, rooms = SecretBox(KEY), Recorders(database, recordings), Rooms()
     rooms.identities = ["userA"]

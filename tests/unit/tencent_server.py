@@ -32,6 +32,7 @@ from reelroom.dialects.tencent.routes import TRTC, VOD, Dialect
 from reelroom.store import tables
 from reelroom.store.db import Database
 from reelroom.store.secrets import SecretBox
+from tests import memory
 from tests.unit.agora_server import KEY, Recorders, Rooms
 
 SDK_APP_ID = 1_400_000_000
@@ -181,9 +182,7 @@ async def serving(**defaults: Any) -> AsyncIterator[Server]:
 
 @contextlib.asynccontextmanager
 async def _serving(recordings: Path, defaults: dict[str, Any]) -> AsyncIterator[Server]:
-    database = Database("sqlite://")
-    async with database.engine.begin() as connection:
-        await connection.run_sync(tables.Base.metadata.create_all)
+    database = await memory.database()
     settings = Settings(dev=True, data=Path("/nowhere"))  # type: ignore[call-arg]
     box, recorders, rooms = SecretBox(KEY), Recorders(database, recordings), Rooms()
     apps = Apps(database, box)

@@ -11,16 +11,14 @@ import reelroom.dialects
 from reelroom.dialects.once import Once
 from reelroom.store import tables
 from reelroom.store.db import Database
+from tests import memory
 
 GOOD_NS = 1000
 
 
 @pytest.fixture
 async def database() -> Database:
-    made = Database("sqlite://")
-    async with made.engine.begin() as connection:
-        await connection.run_sync(tables.Base.metadata.create_all)
-    return made
+    return await memory.database()
 
 
 @pytest.mark.parametrize("reads", [True, False])

@@ -17,6 +17,7 @@ from reelroom.domain.naming import Names
 from reelroom.domain.recording import Hls, Naming, RecordingSpec
 from reelroom.store import tables
 from reelroom.store.db import Database
+from tests import memory
 
 ID, AT, S = "rec", 1_785_226_400_000_000_000, 1_000_000_000
 BY_END = "{start:%H-%M-%S}_{end:%H-%M-%S}"
@@ -24,9 +25,7 @@ BY_END = "{start:%H-%M-%S}_{end:%H-%M-%S}"
 
 @pytest.fixture
 async def database() -> AsyncIterator[Database]:
-    database = Database("sqlite://")
-    async with database.engine.begin() as connection:
-        await connection.run_sync(tables.Base.metadata.create_all)
+    database = await memory.database()
     yield database
     await database.close()
 

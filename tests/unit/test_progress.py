@@ -13,15 +13,14 @@ from reelroom.deliver.progress import Progress, interval_s
 from reelroom.domain import events
 from reelroom.store import tables
 from reelroom.store.db import Database
+from tests import memory
 
 SID = "9f0c6a1e2b7d4835a1c0de55f0e4b621"
 
 
 @pytest.fixture
 async def database() -> AsyncIterator[Database]:
-    made = Database("sqlite://")
-    async with made.engine.begin() as connection:
-        await connection.run_sync(tables.Base.metadata.create_all)
+    made = await memory.database()
     yield made
     await made.close()
 

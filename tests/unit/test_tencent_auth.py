@@ -16,8 +16,7 @@ from reelroom.dialects.dispatch import Call
 from reelroom.dialects.tencent import auth
 from reelroom.dialects.tencent.errors import TencentError
 from reelroom.dialects.tencent.replays import Replays
-from reelroom.store import tables
-from reelroom.store.db import Database
+from tests import memory
 from tests.unit.tencent_server import SDK_APP_ID, Server, authorization, create, serving
 
 SECRET = "SecretKeyExample"
@@ -127,9 +126,7 @@ def test_the_worked_example_of_the_older_signature() -> None:
 
 
 async def test_copies_are_refused_and_the_same_seconds_calls_are_not() -> None:
-    database = Database("sqlite://")
-    async with database.engine.begin() as connection:
-        await connection.run_sync(tables.Base.metadata.create_all)
+    database = await memory.database()
     replays, second = Replays(database), 10**9
     first = auth.signed(call(authorization=AUTHORIZATION, **{"x-tc-traceid": "a"}), NOW)
     other = auth.signed(call(authorization=AUTHORIZATION, **{"x-tc-traceid": "b"}), NOW)

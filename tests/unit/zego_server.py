@@ -24,9 +24,9 @@ from reelroom.control.streams import Present
 from reelroom.deliver.shelf import Shelf
 from reelroom.dialects import dispatch
 from reelroom.dialects.zego.routes import Dialect
-from reelroom.store import tables
 from reelroom.store.db import Database
 from reelroom.store.secrets import SecretBox
+from tests import memory
 from tests.unit.agora_server import KEY, Recorders
 
 APP_ID, SECRET = "1000000000", "dev-secret"
@@ -99,9 +99,7 @@ class Server(SimpleNamespace):
 @contextlib.asynccontextmanager
 async def serving(recordings: Path = Path("/nowhere")) -> AsyncIterator[Server]:
     """ZEGO's API over the real use cases, for the app `dev`, without a limit of calls."""
-    database = Database("sqlite://")
-    async with database.engine.begin() as connection:
-        await connection.run_sync(tables.Base.metadata.create_all)
+    database = await memory.database()
     settings = Settings(dev=True, data=recordings)  # type: ignore[call-arg]
     box, recorders = SecretBox(KEY), Recorders(database, recordings / "recordings")
     apps = Apps(database, box)
