@@ -109,7 +109,9 @@ class Ingest:
         if self._loop is not None:
             busy = bool(self.rooms) or len(self.viewers) > 0
             self._timer = self._loop.call_later(_TIMER_S if busy else _IDLE_TIMER_S, self._on_timer)
-        self._after_batch(self.clock())
+        if self.clock() - self._ticked_ns >= _TICK_NS:
+            # Nothing came, or we stood still: then who sent something meanwhile is not silent.
+            self._after_batch(self.udp.read())
 
     def _after_batch(self, now: int) -> None:
         if now - self._ticked_ns >= _TICK_NS:

@@ -109,8 +109,14 @@ class UdpPort:
     def _round(self) -> None:
         if self._loop is not None:
             self._rounds = self._loop.call_later(_ROUND_S, self._round)
-        for sock, receiver in self._receivers:
-            self._readable(sock, receiver)
+        self._after_batch(self.read())
+
+    def _readable(self, sock: socket.socket, receiver: Receiver) -> None:
+        self._after_batch(self._read(sock, receiver))
+
+    def read(self) -> int:
+        """Take what has come, a few hundred datagrams at most; returns the time up to which that is all."""
+        return min([self._clock(), *(self._read(sock, receiver) for sock, receiver in self._receivers)])
 
     def add(self, peer: Peer) -> None:
         """Take connectivity checks for this peer from now on; again after an ICE restart."""
@@ -142,10 +148,11 @@ class UdpPort:
         six = ":" in address[0]
         return next((sock for sock in self._sockets if (sock.family == socket.AF_INET6) == six), None)
 
-    def _readable(self, sock: socket.socket, receiver: Receiver) -> None:
+    def _read(self, sock: socket.socket, receiver: Receiver) -> int:
         # The hot loop: everything that a datagram costs outside of its peer is here.
         now = self._clock()
         to_room = now - time.time_ns()  # the kernel's stamps are wall clock time
+        stamp = 0
         for _ in range(_BATCHES):
             try:
                 found = receiver.read()
@@ -164,8 +171,9 @@ class UdpPort:
                     self._stun(sock, data, sender)
             self.datagrams += len(found)
             if len(found) < BATCH:
-                break
-        self._after_batch(now)
+                return now
+        # More wait: whose packets are among them is not silent, and what they bring is not lost.
+        return min(now, stamp + to_room) if stamp else now
 
     def _fail(self, peer: Peer) -> None:
         """A mistake of ours must end one participant's session, not everybody's; ingest lets it leave its room."""

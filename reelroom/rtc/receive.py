@@ -310,7 +310,7 @@ class Publisher(Peer):
     def _poll(self, now_ns: int) -> None:
         waiting = False
         for stream in self._polled:
-            if stream.missing:
+            if stream.missing or now_ns - stream.last_arrival_ns > stream.patience_ns:
                 sequences = stream.poll(now_ns)
                 for at in range(0, len(sequences), _NACKED):
                     asked = sequences[at : at + _NACKED]
@@ -340,6 +340,7 @@ class Publisher(Peer):
         blocks = []
         lossy = 0
         for stream in self._polled:
+            stream.learn_spacing()
             fraction, lost, highest, jitter = stream.report_block()
             layer = self._inbound[stream.ssrc].layer
             delay = (now_ns - layer.lsr_arrival_ns) * 65536 // 1_000_000_000 if layer.lsr_arrival_ns else 0

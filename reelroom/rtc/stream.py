@@ -12,6 +12,9 @@ _MAX_JUMP = 3000  # a sequence number further off than this may be a restart (RF
 _RESTART_PACKETS = 3  # and is one when so many come ...
 _RESTART_SPAN = 1000  # ... within so many numbers
 _RESTART_NS = 200_000_000  # ... and, when they are old numbers, nothing else for so long: not late retransmissions
+_PATIENCE_NS = 60_000_000  # the least silence that says anything
+_SPACING_NS = 100_000_000  # from frame to frame, while that is not known
+_LONGEST_SPACING_NS = 1_000_000_000
 
 #: on_frame(data, key, extended RTP timestamp, arrival ns, after_gap, quarter turns clockwise)
 FrameSink = Callable[[bytes, bool, int, int, bool, int], None]
@@ -27,6 +30,7 @@ class ReceiveStream:
         "_after_gap",
         "_depacketizer",
         "_expected_prior",
+        "_frames_prior",
         "_held",
         "_highest_ts",
         "_malformed",
@@ -38,6 +42,7 @@ class ReceiveStream:
         "_strange",
         "_strange_highest",
         "_transit",
+        "_ts_prior",
         "base",
         "bytes",
         "clock_rate",
@@ -52,6 +57,7 @@ class ReceiveStream:
         "lost_in_gap",
         "missing",
         "packets",
+        "patience_ns",
         "repaired",
         "rotation",
         "ssrc",
@@ -83,6 +89,8 @@ class ReceiveStream:
         self._transit = 0
         self._expected_prior = self._received_prior = 0
         self.last_arrival_ns = 0
+        self.patience_ns = _PATIENCE_NS + _SPACING_NS  # a silence as long is none of those between frames
+        self._frames_prior = self._ts_prior = 0
 
     @property
     def depacketizer(self) -> Depacketizer | None:
@@ -110,12 +118,25 @@ class ReceiveStream:
 
     def poll(self, now_ns: int) -> list[int]:
         """Give up what waited too long; return sequence numbers (on the wire) to ask for now."""
-        if not self.missing:
-            return []
-        highest = self.missing.give_up(now_ns)
-        if highest is not None:
-            self._skip_to(highest + 1, now_ns)
-        return [number & 0xFFFF for number in self.missing.due(now_ns)]
+        wanted: list[int] = []
+        if self.missing:
+            highest = self.missing.give_up(now_ns)
+            if highest is not None:
+                self._skip_to(highest + 1, now_ns)
+            wanted = self.missing.due(now_ns)
+        if self._next >= 0 and now_ns - self.last_arrival_ns > self.patience_ns:
+            wanted += self.missing.beyond(self.highest, now_ns)
+        return [number & 0xFFFF for number in wanted]
+
+    def learn_spacing(self) -> None:
+        """See from the frames since the last call (a second or so ago) how long their silences are."""
+        frames = self.frames - self._frames_prior
+        if frames > 0:
+            if self._frames_prior:
+                spacing_ns = (self._highest_ts - self._ts_prior) * 1_000_000_000 // (frames * self.clock_rate)
+                jitter_ns = int(self.jitter) * 1_000_000_000 // self.clock_rate
+                self.patience_ns = max(2 * (min(spacing_ns, _LONGEST_SPACING_NS) + jitter_ns), _PATIENCE_NS)
+            self._frames_prior, self._ts_prior = self.frames, self._highest_ts
 
     def set_depacketizer(self, depacketizer: Depacketizer | None) -> None:
         """The sender changed codec: start anew at the next key frame."""
