@@ -1,8 +1,8 @@
-"""The fork server with faults in front of mixes' picture encoders: AV1's hangs, H.264's fails, each behind one picture.
+"""The fork server with faults in front of picture encoders, each behind one picture: AV1 of mixes hangs, H.264 fails.
 
 The call that hangs is what SVT-AV1 did once: it does not come back, the GIL is released, and only the end of the
-process ends it; with one thread it does not. The one that fails does so in every recorder, at the same picture. All
-else is real, the encoders behind the faults too.
+process ends it; with one thread it does not. The one that fails does so in every recorder, at the same picture.
+The first encoder of segments hangs in each recorder. All else is real, the encoders behind the faults too.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from av.video.codeccontext import VideoCodecContext
 from reelroom.domain.mix import Mix
 from reelroom.fleet.__main__ import main
 from reelroom.record.mixed import encoder
+from tests.hanging import hanging
 
 LAST = 45  # the picture that is still encoded
 _open = encoder.open_encoder
@@ -50,4 +51,5 @@ def open_encoder(mix: Mix, name: str, preset: str, alone: bool = False) -> Any:
 
 if __name__ == "__main__":
     encoder.open_encoder = open_encoder
-    main()
+    with hanging(LAST):
+        main()

@@ -41,6 +41,7 @@ MISPLACED = "recording.misplaced_call"  # a call that did not fit its state
 NOTICES = {
     "encoder_preset": "encoder.preset_changed",
     "encoder_hardware": "encoder.hardware_unavailable",
+    "encoder_hung": "encoder.hung",
     "mix_hung": "mix.hung",
     "mix_failed": "mix.failed",
     "push_started": "push.started",

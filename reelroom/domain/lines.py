@@ -144,8 +144,14 @@ class Notice(Line, frozen=True, kw_only=True):
     code: str
     message: str
     output: str = ""
-    about: str = ""  # which push, of "push_..."; which encoder, of "mix_hung"
+    about: str = ""  # which push, of "push_..."; which encoder, of "mix_hung" and "encoder_hung"
     at_ns: int = 0  # room time, of "mix_resumed", "mix_hung" and "mix_failed"
+
+
+def encoder_hung(output: str, encoder: str) -> Notice:
+    """An encoder of one output's pictures, by FFmpeg's name, did not come back."""
+    message = f"the encoder {encoder} did not come back: it was left behind, and another one went on where it stopped"
+    return Notice(code="encoder_hung", message=message, output=output, about=encoder)
 
 
 class Stopped(Line, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import av.error
 
-from reelroom.domain.lines import AnyLine, File
+from reelroom.domain.lines import AnyLine, File, Notice, encoder_hung
 from reelroom.domain.media import AUDIO_ONLY
 from reelroom.domain.recording import Format, RecordingSpec
 from reelroom.finish import mp4, packets, raw
@@ -46,33 +46,38 @@ def make_files(
     spec: RecordingSpec,
     lines: Iterable[AnyLine],
     progress: Callable[[float], None] = lambda done: None,
-) -> Iterator[File | Failure]:
+) -> Iterator[File | Failure | Notice]:
     """Make every file the spec asks for that has no File line yet, one after the other, in `folder`/files.
 
     Safe to call again after a crash: what has a line and is there is skipped, what is half made is made anew.
-    A format that fails gives a Failure and stops no other. `progress` is told 0 to 1.
+    A format that fails gives a Failure and stops no other. What went wrong and was mended gives Notices before the
+    file. `progress` is told 0 to 1.
     Raises OSError when the disk is full: nothing half made is left, and a later call goes on there.
     """
     (folder / "files").mkdir(exist_ok=True)
     todo: list[tuple[Output | Merged, Format, Plan, int]] = []
     for output, format_ in _wanted(spec, list(lines)):
         sound = output.sound if isinstance(output, Merged) else None
-        made = plans(output.picture if isinstance(output, Merged) else output, format_, spec, sound)
-        for plan in made:
+        planned = plans(output.picture if isinstance(output, Merged) else output, format_, spec, sound)
+        for plan in planned:
             done = output.files.get((format_, plan.sequence))
             if done is None or not (folder / done.path).exists():
-                todo.append((output, format_, plan, len(made)))
+                todo.append((output, format_, plan, len(planned)))
     for index, (output, format_, plan, parts) in enumerate(todo):
 
         def share(done: float, index: int = index) -> None:
             progress((index + done) / len(todo))
 
+        hung: list[str] = []
+        made: File | Failure
         try:
-            yield _make(folder, spec, output, format_, plan, parts, share)
+            made = _make(folder, spec, output, format_, plan, parts, share, hung)
         except (FinishError, MuxError, BoxError, OSError, av.error.FFmpegError) as error:
             if getattr(error, "errno", None) in _FULL:
                 raise
-            yield Failure(output.opened.output, format_, str(error) or type(error).__name__)
+            made = Failure(output.opened.output, format_, str(error) or type(error).__name__)
+        yield from (encoder_hung(output.opened.output, encoder) for encoder in hung)
+        yield made
     progress(1.0)
 
 
@@ -99,6 +104,7 @@ def _make(
     plan: Plan,
     parts: int,
     progress: Callable[[float], None],
+    hung: list[str],
 ) -> File:
     opened = output.opened
     first, last = plan.picks[0].timing, max((pick.timing for pick in plan.picks), key=lambda line: line.media_end_ns)
@@ -113,7 +119,7 @@ def _make(
         if changed:
             shutil.rmtree(scratch, ignore_errors=True)
             scratch.mkdir()
-            steps = transcoded(steps, plan, spec, scratch)
+            steps = transcoded(steps, plan, spec, scratch, hung)
         if format_ in (Format.MP4, Format.M4A):
             made = mp4.write(path, steps, base, progress)
         elif format_ in (Format.AAC, Format.MP3):

@@ -43,8 +43,9 @@ def rate(piece: Piece) -> int:
 class Transcoder:
     """Turns one kind of track of a whole file from its pieces' codecs to `target`."""
 
-    def __init__(self, kind: str, target: str, spec: RecordingSpec, scratch: Path) -> None:
+    def __init__(self, kind: str, target: str, spec: RecordingSpec, scratch: Path, hung: list[str]) -> None:
         self._kind = kind
+        self._hung = hung
         self._target = target
         self._scratch = scratch
         self._rendition = Rendition(target, "fmp4", spec)
@@ -69,6 +70,7 @@ class Transcoder:
         self._count += 1
         path = self._scratch / f"{self._kind}{self._count}.m4s"
         muxed = self._rendition.write(job, path)
+        self._hung += muxed.hung
         self._init = muxed.init or self._init
         table = next(iter(read_segment(path).values()), None)
         if table is None or not len(table.dts):
@@ -77,10 +79,15 @@ class Transcoder:
         return Piece(header, self._init, path, table)
 
 
-def transcoded(steps: Iterator[Step], plan: Plan, spec: RecordingSpec, scratch: Path) -> Iterator[Step]:
-    """The same steps with every track in the plan's codecs; segments that fit are passed on as they are."""
-    video = Transcoder("video", plan.video_codec, spec, scratch) if plan.video_codec else None
-    audio = Transcoder("audio", plan.audio_codec, spec, scratch) if plan.audio_codec else None
+def transcoded(
+    steps: Iterator[Step], plan: Plan, spec: RecordingSpec, scratch: Path, hung: list[str]
+) -> Iterator[Step]:
+    """The same steps with every track in the plan's codecs; segments that fit are passed on as they are.
+
+    `hung` is told of encoders that were left behind.
+    """
+    video = Transcoder("video", plan.video_codec, spec, scratch, hung) if plan.video_codec else None
+    audio = Transcoder("audio", plan.audio_codec, spec, scratch, hung) if plan.audio_codec else None
     last_video = max((n for n, pick in enumerate(plan.picks) if pick.video), default=0)
     last_audio = max((n for n, pick in enumerate(plan.picks) if pick.audio), default=0)
     for number, step in enumerate(steps):  # one for each pick

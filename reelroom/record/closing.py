@@ -350,6 +350,7 @@ class OutputWriter:
         found: list[lines.AnyLine] = []
         changed = self._init(folder, name, state, muxed, found)
         found += self._unturned(state.container, muxed)
+        found += [lines.encoder_hung(self.opened.output, encoder) for encoder in muxed.hung]
         self._patiently(lambda: sync_folder(folder))
         found.append(
             lines.Segment(

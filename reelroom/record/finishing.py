@@ -25,8 +25,8 @@ def finish(where: Paths, spec: RecordingSpec, journal: Journal, patiently: Patie
         files = sum(isinstance(line, lines.File) for line in found)
         failed: list[str] = []
         for made in finisher.make_files(where.folder, spec, found, lambda _share: None):
-            if isinstance(made, lines.File):
-                files += 1
+            if not isinstance(made, finisher.Failure):
+                files += isinstance(made, lines.File)
                 patiently(lambda made=made: journal.append([made]))  # type: ignore[misc]
             else:
                 log.error("file not made", recording=spec.id, failure=str(made))

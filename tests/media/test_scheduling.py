@@ -32,7 +32,7 @@ def test_an_encoder_runs_at_ordinary_priority(codec: str) -> None:
 @pytest.mark.alone
 def test_so_do_those_of_segments_and_clips(tmp_path: Path) -> None:
     before = realtime()
-    held = VideoEncoder("av1", 320, 180, 300_000)
+    held = VideoEncoder("av1", 320, 180, 300_000, [])
     assert realtime() <= before
     make_clip(1, codec="av1", size=(320, 180), cache=tmp_path)
     assert realtime() <= before

@@ -9,7 +9,7 @@ from reelroom.domain.timeline import SECOND
 from reelroom.record.mux import lengths, silent
 from reelroom.record.mux.entries import VideoConfig, video_config
 from reelroom.record.mux.model import Fill, MuxError, Sample, SegmentJob, video_ticks
-from reelroom.record.mux.video import VideoEncoder
+from reelroom.record.mux.video import EncoderLost, VideoEncoder
 
 __all__ = ["Black", "Fill", "black", "silence"]
 
@@ -69,11 +69,11 @@ def silence(job: SegmentJob, heard_ns: int = -1, bitrate: int = 64_000) -> list[
     return sorted([*job.audio_samples, *added], key=lambda sample: sample.media_ns)
 
 
-def black(job: SegmentJob, config: VideoConfig | None, unfilled: list[Fill]) -> list[Sample]:
+def black(job: SegmentJob, config: VideoConfig | None, unfilled: list[Fill], hung: list[str]) -> list[Sample]:
     """The job's frames with a black one a second in the holes that ask for it.
 
-    A hole is left (and added to `unfilled`) where the frame after it needs the ones before the hole, or
-    where no picture size is known yet.
+    A hole is left (and added to `unfilled`) where the frame after it needs the ones before the hole, where no
+    picture size is known yet, or where no encoder comes back. Those that hung are told in `hung`.
     """
     holes = [hole for hole in job.fill if hole.kind == "video" and hole.how == "black"]
     if not holes or job.video is None:
@@ -90,12 +90,15 @@ def black(job: SegmentJob, config: VideoConfig | None, unfilled: list[Fill]) -> 
         if begin >= end or shown is None or shown.codec != job.video.codec or (after and not after.key):
             unfilled.append(hole)
             continue
-        samples += _frames(job.video.codec, shown.width, shown.height, begin, end)
+        try:
+            samples += _frames(VideoEncoder(job.video.codec, shown.width, shown.height, 50_000, hung), begin, end)
+        except EncoderLost:
+            unfilled.append(hole)
     return sorted(samples, key=lambda sample: sample.media_ns)
 
 
-def _frames(codec: str, width: int, height: int, begin: int, end: int) -> list[Black]:
-    encoder = VideoEncoder(codec, width, height, 50_000)
+def _frames(encoder: VideoEncoder, begin: int, end: int) -> list[Black]:
+    width, height = encoder.size
     rows = height + 2 * ((height + 1) // 2)
     picture = np.full((rows, width), 128, np.uint8)
     picture[:height] = 16

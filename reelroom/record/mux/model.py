@@ -73,7 +73,8 @@ class Muxed:
     unturned: int = 0  # the same, where the container cannot say so: players show them unturned
     channels: int = 0  # of the sound
     sample_rate: int = 0  # Hz
-    unfilled: tuple[Fill, ...] = ()  # holes left as they are: the frame after them is no key frame
+    unfilled: tuple[Fill, ...] = ()  # holes left as they are, see `fill.black`
+    hung: tuple[str, ...] = ()  # encoders that were left behind while this was made
 
 
 def video_ticks(media_ns: int) -> int:

@@ -49,6 +49,7 @@ class Rendition:
         self._in_force: tuple[object, ...] | None = None
         self._transcoder: VideoTranscoder | None = None
         self._encoder: AudioEncoder | None = None
+        self._hung: list[str] = []  # encoders, since the last segment
         self._stuffer = ts.Counters()
 
     @property
@@ -65,6 +66,7 @@ class Rendition:
         audio_codec = stored_audio(self.name, self.container, audio_in, self._spec)
         transcoded: list[str] = []
         unfilled: list[fill.Fill] = []
+        self._hung.clear()
         video = self._pictures(job, video_codec, unfilled)
         if video and video_codec != video_in:
             transcoded.append("video")
@@ -79,7 +81,7 @@ class Rendition:
         if video_config_ is None and audio is None:
             # Nothing that this rendition holds: the number is kept, the config in force stays.
             path.write_bytes(b"" if self.container == "ts" else b"".join(fragment.segment(job.number, [])))
-            return Muxed(None, "", "", 0, 0, 0, 0, (), False, unfilled=tuple(unfilled))
+            return Muxed(None, "", "", 0, 0, 0, 0, (), False, unfilled=tuple(unfilled), hung=tuple(self._hung))
         channels = self._encoder.channels if self._encoder and audio_codec != audio_in else 2
         if audio is not None:
             if audio_codec == audio_in and job.audio and job.audio.channels:
@@ -130,6 +132,7 @@ class Rendition:
             channels if audio else 0,
             audio.scale if audio else 0,
             tuple(unfilled),
+            tuple(self._hung),
         )
 
     def _pictures(self, job: SegmentJob, stored: str, unfilled: list[fill.Fill]) -> list[Sample]:
@@ -139,7 +142,7 @@ class Rendition:
         codec = job.video.codec
         if self._source_config is not None and self._source_config.codec != codec:
             self._source_config = None
-        samples = fill.black(job, self._source_config, unfilled)
+        samples = fill.black(job, self._source_config, unfilled, self._hung)
         for sample in samples:
             if sample.key and not isinstance(sample, fill.Black):
                 self._source_config = video_config(codec, bytes(sample.data))
@@ -152,7 +155,7 @@ class Rendition:
             self._video_config = self._source_config
             return samples
         if self._transcoder is None or self._transcoder.target != stored:
-            self._transcoder = VideoTranscoder(stored, self._spec.video_bitrate)
+            self._transcoder = VideoTranscoder(stored, self._spec.video_bitrate, self._hung)
         samples = self._transcoder.segment(codec, samples, self._rotation)
         first = next((sample for sample in samples if sample.key), None)
         if first is not None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import av
 import av.error
 import numpy as np
+import structlog
 from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
+from reelroom.record.mux.engine import EncoderHung, Engine
 from reelroom.record.mux.model import VIDEO_SCALE, MuxError, Sample, video_ticks
 from reelroom.scheduling import same_priority
 
+log = structlog.get_logger()
 _BASE = Fraction(1, VIDEO_SCALE)
+_ATTEMPTS = 5  # on a machine that is busy with other things, one of seven starts of SVT-AV1 hangs
 _DECODERS = {"h264": "h264", "h265": "hevc", "vp8": "vp8", "vp9": "vp9", "av1": "libdav1d"}
 _ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
     # One picture in, one out: no B-frames and no lookahead, so that a segment ends where it ends.
@@ -31,21 +36,64 @@ _ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
 }  # fmt: skip
 
 
-class VideoEncoder:
-    """Encodes yuv420p pictures of one size. `encode` takes strictly increasing 90 kHz ticks."""
+class EncoderLost(MuxError):
+    """One encoder after the other hung."""
 
-    def __init__(self, target: str, width: int, height: int, bitrate: int) -> None:
+
+class VideoEncoder:
+    """Encodes yuv420p pictures of one size. `encode` takes strictly increasing 90 kHz ticks.
+
+    An encoder that does not come back is left behind, and another one begins with the first picture that has not come
+    out. Each that was is told in `hung`, by its name.
+    """
+
+    def __init__(self, target: str, width: int, height: int, bitrate: int, hung: list[str]) -> None:
         if target not in _ENCODERS:
             raise MuxError(f"video can be encoded to {', '.join(_ENCODERS)}, not {target!r}")
-        name, options = _ENCODERS[target]
+        self.size = (width, height)
+        self.hung = hung
+        self._target = target
+        self._bitrate = bitrate
+        self._inside: list[av.VideoFrame] = []  # pictures that have not come out
+        self._engine = self._open()
+
+    def encode(self, picture: av.VideoFrame | None, tick: int = 0, key: bool = False) -> list[Sample]:
+        """Encode one picture, or flush with None. Raises EncoderLost after `_ATTEMPTS` encoders that hung."""
+        if picture is not None:
+            picture.pts = tick
+            picture.time_base = _BASE
+            picture.pict_type = PictureType.I if key else PictureType.NONE
+            self._inside.append(picture)
+        todo = [picture]
+        out: list[Sample] = []
+        attempts = 0
+        while todo:
+            try:
+                out += self._samples(self._engine.encode(todo[0]))
+            except EncoderHung:
+                attempts += 1
+                name = _ENCODERS[self._target][0]
+                self.hung.append(name)
+                log.warning("encoder hung", encoder=name, size=self.size, attempt=attempts)
+                self._engine = self._open()  # whose first picture is a key frame anyway
+                if attempts == _ATTEMPTS:
+                    self._inside.clear()
+                    raise EncoderLost(f"the encoder {name} hung {attempts} times") from None
+                todo = [*self._inside, *([] if picture is not None else [None])]
+            else:
+                del todo[0]
+        return out
+
+    def _open(self) -> Engine:
+        name, options = _ENCODERS[self._target]
         context = av.CodecContext.create(name, "w")
         if not isinstance(context, VideoCodecContext):
             raise MuxError(f"FFmpeg's {name} is no video encoder")
-        context.width, context.height = width, height
+        context.width, context.height = self.size
         context.pix_fmt = "yuv420p"
         context.time_base = _BASE
         context.framerate = Fraction(30)
-        context.bit_rate = bitrate
+        context.bit_rate = self._bitrate
         context.gop_size = 100_000
         context.max_b_frames = 0
         context.thread_count = 1
@@ -53,24 +101,18 @@ class VideoEncoder:
         if name == "libsvtav1":
             with same_priority():
                 context.open()
-        self.size = (width, height)
-        self._target = target
-        self._context = context
+        return Engine(context)
 
-    def encode(self, picture: av.VideoFrame | None, tick: int = 0, key: bool = False) -> list[Sample]:
-        """Encode one picture, or flush with None."""
-        if picture is not None:
-            picture.pts = tick
-            picture.time_base = _BASE
-            picture.pict_type = PictureType.I if key else PictureType.NONE
+    def _samples(self, packets: Sequence[av.Packet[Any]]) -> list[Sample]:
         out: list[Sample] = []
-        for packet in self._context.encode(picture):
+        for packet in packets:
             if packet.pts is None:
                 raise MuxError("the video encoder gave a packet without a time")
             data = bytes(packet)
             if self._target == "av1" and data[:2] == b"\x12\x00":
                 data = data[2:]  # the temporal delimiter is no part of a stored sample
             out.append(Sample(ticks_ns(packet.pts), packet.is_keyframe, data))
+            self._inside = [picture for picture in self._inside if (picture.pts or 0) > packet.pts]
         return out
 
 
@@ -90,11 +132,15 @@ def ticks_ns(ticks: int) -> int:
 
 
 class VideoTranscoder:
-    """Decodes whatever comes in and encodes it to `target`; opened anew when the size changes."""
+    """Decodes whatever comes in and encodes it to `target`; opened anew when the size changes.
 
-    def __init__(self, target: str, bitrate: int) -> None:
+    `hung` is told of encoders that hung, see VideoEncoder.
+    """
+
+    def __init__(self, target: str, bitrate: int, hung: list[str]) -> None:
         self.target = target
         self.damaged = 0
+        self._hung = hung
         self._bitrate = bitrate
         self._decoder: VideoCodecContext | None = None
         self._source = ""
@@ -152,7 +198,7 @@ class VideoTranscoder:
             picture.pts = time
             size = (picture.width, picture.height)
         if self._encoder is None or self._encoder.size != size:
-            self._encoder = VideoEncoder(self.target, *size, self._bitrate)
+            self._encoder = VideoEncoder(self.target, *size, self._bitrate, self._hung)
             key = True
         tick = max(picture.pts or 0, self._last + 1)
         self._last = tick
