@@ -187,7 +187,7 @@ class TrackClock:
         mapped = self._base_room + int((rtp - self._base_rtp) * self._rate)
         first = self._started and not reports
         # Until now times went by the quickest frames. A report that was held up tells no more than they.
-        held_up = first and 0 < arrival_ns - mapped <= _UNLIKELY_NS
+        held_up = first and 0 < arrival_ns - mapped <= _LATE_NS
         sender.report(ntp_ns, mapped if held_up else arrival_ns)
         reports.append((rtp, ntp_ns))
         self._fit()
@@ -207,7 +207,9 @@ class TrackClock:
         doubted = self._doubted
         if doubted is None:
             mapped = self._base_room + int((rtp - self._base_rtp) * self._rate)
-            if abs(mapped - arrival_ns) <= _UNLIKELY_NS:
+            offset = self._sender.offset_ns  # by the participant's other tracks: this report may have been held up
+            sent_ns = arrival_ns if offset is None else min(arrival_ns, ntp_ns + offset)
+            if abs(mapped - sent_ns) <= _UNLIKELY_NS:
                 return True
         else:
             passed = ntp_ns - doubted[1]
