@@ -23,6 +23,14 @@ def aac_most(sample_rate: int, channels: int) -> int:
     return 6 * sample_rate * channels
 
 
+def audio_bitrates(codec: str, sample_rate: int, channels: int) -> tuple[int, int]:
+    """The least and the most bits a second that may be asked of an encoder. MP3: ISO/IEC 11172-3 at 32 kHz and more,
+    else ISO/IEC 13818-3; Opus: 256000 a channel (libopus), and never more than MP3."""
+    if codec == "mp3":
+        return (32_000, 320_000) if sample_rate >= 32_000 else (8_000, 160_000)
+    return (8_000, min(320_000, 256_000 * channels)) if codec == "opus" else (8_000, 500_000)
+
+
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 #: What servers take: FLV over RTMP, a transport stream over SRT.
 _PUSHED = {"rtmp": (("h264",), ("aac",)), "srt": (("h264", "h265"), ("aac", "mp3"))}
@@ -61,7 +69,7 @@ class Mix(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     video_bitrate: int = 2_000_000  # bit/s, 1_000..50_000_000; what no encoder can do so low comes out larger
     profile: str = "high"  # of h264: "baseline", "main" or "high"
     audio_codec: str = "aac"
-    audio_bitrate: int = 96_000  # bit/s, 8_000..320_000; of aac to 500_000 and at most `aac_most`
+    audio_bitrate: int = 96_000  # bit/s, within `audio_bitrates`; above `aac_most`, aac comes out smaller
     sample_rate: int = 48_000  # Hz, of SAMPLE_RATES; opus: 48 000
     channels: int = 2  # 1 or 2
     at_once: bool = False  # begins with the recording, not with the room's first frame
@@ -94,15 +102,16 @@ class Mix(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"mix.profile must be 'baseline', 'main' or 'high', not {self.profile!r}")
         if self.audio_codec not in AUDIO_CODECS:
             raise ValueError(f"mix.audio_codec must be one of {', '.join(AUDIO_CODECS)}, not {self.audio_codec!r}")
-        most = 500_000 if self.audio_codec == "aac" else 320_000
-        if not 8_000 <= self.audio_bitrate <= most:
-            raise ValueError(f"mix.audio_bitrate must be 8000 to {most} bit/s, not {self.audio_bitrate}")
         if self.sample_rate not in SAMPLE_RATES:
             raise ValueError(f"mix.sample_rate must be one of {SAMPLE_RATES} Hz, not {self.sample_rate}")
         if self.audio_codec == "opus" and self.sample_rate != 48_000:
             raise ValueError("mix.sample_rate must be 48000 Hz with opus")
         if self.channels not in (1, 2):
             raise ValueError(f"mix.channels must be 1 or 2, not {self.channels}")
+        least, most = audio_bitrates(self.audio_codec, self.sample_rate, self.channels)
+        if not least <= self.audio_bitrate <= most:
+            of = f"{self.audio_codec} at {self.sample_rate} Hz, {'mono' if self.channels == 1 else 'stereo'}"
+            raise ValueError(f"mix.audio_bitrate must be {least} to {most} bit/s of {of}, not {self.audio_bitrate}")
         if len(self.pushes) > MAX_PUSHES or len({push.id for push in self.pushes}) != len(self.pushes):
             raise ValueError(f"mix.pushes takes at most {MAX_PUSHES} pushes with ids of their own")
         for push in self.pushes:

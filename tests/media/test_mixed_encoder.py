@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from reelroom.domain.mix import MIN_SIDE_AV1, Mix
+from reelroom.domain.mix import AUDIO_CODECS, MIN_SIDE_AV1, SAMPLE_RATES, Mix, audio_bitrates
 from reelroom.record.mixed.encoder import Encoded, PictureEncoder
 from reelroom.record.mixed.voice import SoundEncoder
 from reelroom.record.mux.entries import video_config
@@ -165,6 +165,17 @@ def test_a_block_of_another_shape_is_refused():
         encoder.encode(np.zeros((2, 960), np.float32))
     with pytest.raises(ValueError, match=r"\(2, 1024\)"):
         encoder.encode(np.zeros((1, 1024), np.float32))
+
+
+@pytest.mark.parametrize("codec", AUDIO_CODECS)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_every_bit_rate_that_may_be_asked_for_is_encoded(codec, channels):
+    for rate in SAMPLE_RATES if codec != "opus" else (48_000,):
+        for bitrate in audio_bitrates(codec, rate, channels):
+            of = Mix(audio_codec=codec, sample_rate=rate, channels=channels, audio_bitrate=bitrate)
+            encoder = SoundEncoder(of)
+            block = np.zeros((channels, encoder.frame_samples), np.float32)
+            assert [packet for _ in range(4) for packet in encoder.encode(block)]
 
 
 @pytest.mark.parametrize(("codec", "decoder"), [("aac", "aac"), ("mp3", "mp3float"), ("opus", "libopus")])

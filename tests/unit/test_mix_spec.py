@@ -33,6 +33,19 @@ def test_av1_takes_no_picture_that_is_too_small_for_it(size):
         Mix(width=width, height=height, video_codec="av1")
 
 
+@pytest.mark.parametrize(("codec", "rate", "channels", "least", "most"), [
+    ("aac", 48_000, 2, 8_000, 500_000), ("opus", 48_000, 1, 8_000, 256_000), ("opus", 48_000, 2, 8_000, 320_000),
+    ("mp3", 44_100, 1, 32_000, 320_000), ("mp3", 16_000, 2, 8_000, 160_000),
+])  # fmt: skip
+def test_a_sound_that_its_encoder_cannot_make_is_refused(codec, rate, channels, least, most):
+    how = {"audio_codec": codec, "sample_rate": rate, "channels": channels}
+    for right in (least, most):
+        assert Mix(**how, audio_bitrate=right)
+    for wrong in (least - 1, most + 1):
+        with pytest.raises(ValueError, match=rf"{least} to {most} bit/s of {codec} at {rate} Hz.*, not {wrong}"):
+            Mix(**how, audio_bitrate=wrong)
+
+
 def test_a_mix_may_become_other_files_than_what_it_is_made_of():
     names = {"id": "0" * 32, "app": "a", "room": "r", "mode": Mode.MIXED}
     made = RecordingSpec(**names, mix=Mix(individual=True, formats=("mp3",)))

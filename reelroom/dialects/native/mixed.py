@@ -237,7 +237,13 @@ class Mix(Body):
     video_bitrate: int = Field(default=2_000_000, ge=50_000, le=50_000_000, description="bit/s")
     profile: Literal["baseline", "main", "high"] = Field(default="high", description="of h264")
     audio_codec: Literal["aac", "opus", "mp3"] = "aac"
-    audio_bitrate: int = Field(default=96_000, ge=16_000, le=320_000, description="bit/s")
+    audio_bitrate: int = Field(
+        default=96_000,
+        ge=16_000,
+        le=320_000,
+        description="bit/s; aac: at most six times sample_rate and channels; opus: 256000 a channel; "
+        "mp3: the nearest of its steps, from 32000, and below 32 kHz to 160000",
+    )
     sample_rate: Literal[16000, 32000, 44100, 48000] = Field(default=48_000, description="Hz; opus: 48000")
     channels: int = Field(default=2, ge=1, le=2)
     individual: bool = Field(default=False, description="also keep every participant's own streams")
@@ -246,6 +252,10 @@ class Mix(Body):
 
     def to_domain(self, images: Images) -> domain.Mix:
         """ControlError("invalid") on what only the domain's rules refuse."""
+        most = domain.aac_most(self.sample_rate, self.channels)
+        if self.audio_codec == "aac" and self.audio_bitrate > most:
+            message = f"must be at most {most} bit/s with aac at {self.sample_rate} Hz and so many channels"
+            raise ControlError("invalid", message, "mix.audio_bitrate")
         values = self.model_dump(mode="json") | {"scene": self.scene.values(images, "mix.scene")}
         return made(domain.Mix, values, "mix")
 

@@ -29,6 +29,7 @@ _ENCODERS = {
     "mp3": ("libmp3lame", "fltp", 1152),
 }
 _DECODERS = {"opus": "libopus", "aac": "aac", "mp3": "mp3float", "pcmu": "pcm_mulaw", "pcma": "pcm_alaw"}
+_OPUS_MOST = 256_000  # bit/s a channel: libopus takes no more
 _BASE = Fraction(1, AUDIO_SCALE)
 _NEVER = -(1 << 62)
 
@@ -60,7 +61,7 @@ class AudioEncoder:
         context.sample_rate = AUDIO_SCALE
         context.layout = self._layout
         context.format = self._format
-        context.bit_rate = bitrate
+        context.bit_rate = min(bitrate, _OPUS_MOST * self.channels) if target == "opus" else bitrate
         context.time_base = _BASE
         if target == "aac" and self.channels == 1:
             context.options = {"aac_coder": "fast"}  # half the time of "twoloop"; with two channels it is not
