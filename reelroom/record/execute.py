@@ -62,10 +62,10 @@ class Executor:
                 self.mix_pauses()
                 self._worker.lines([lines.Resumed(at_ns=at_ns)])
             case lines.Change(subscription=subscription):
-                self._intake.subscription = subscription
+                self._intake.subscribe(at_ns, subscription)
                 if self._mixed is not None:
                     self._mixed.subscribe(at_ns, subscription)
-                self._send(protocol.Update(subscription=subscription))
+                self._send(protocol.Update(subscription=subscription, at_ns=at_ns))
                 self._worker.lines([lines.Subscribed(at_ns=at_ns, subscription=subscription)])
             case lines.ChangeScene(scene=scene):  # control refuses it for recordings without a mix
                 self._worker.lines([lines.SceneChanged(at_ns=at_ns, scene=scene)])

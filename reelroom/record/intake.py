@@ -16,7 +16,7 @@ from reelroom.domain.recording import RecordingSpec, Subscription
 from reelroom.domain.timeline import SECOND, Pauses
 from reelroom.record.bus import Bus, BusError
 from reelroom.record.mixed.feed import Feed
-from reelroom.record.output import TrackIn
+from reelroom.record.output import FOREVER_NS, TrackIn
 from reelroom.record.outputs import Held, Outputs
 from reelroom.record.paths import Paths
 from reelroom.record.presence import Presence
@@ -109,7 +109,7 @@ class Intake:
                 while room_ns - self._paused[0][3] > SECOND:
                     self._paused.popleft()
             return
-        if self.before_ns is not None and room_ns >= self.before_ns:
+        if room_ns >= track.until_ns or (self.before_ns is not None and room_ns >= self.before_ns):
             track.done = True
             return
         if not self._keeps:
@@ -139,13 +139,15 @@ class Intake:
 
     # what else the ingest says
 
-    def hello(self, hello: protocol.Hello) -> None:
+    def hello(self, hello: protocol.Hello, now_ns: int) -> None:
         """A connection begins."""
         self.caught_up = False
         self._told.clear()
         self.people.hello()
-        for track in self.tracks.values():
+        for track in list(self.tracks.values()):
             track.fresh = False
+            if track.until_ns < FOREVER_NS:  # nobody says its end any more: it was let go with the last connection
+                self._remove(track, track.until_ns, "unsubscribed", now_ns)
         self.outputs.hello(hello.ingest)
 
     def forget_tracks(self, room_ns: int, now_ns: int) -> None:
@@ -245,7 +247,8 @@ class Intake:
         self.caught_up = True
         for track in list(self.tracks.values()):
             if not track.fresh:  # it went while nobody listened
-                self._remove(track, room_ns, "left", now_ns)
+                wanted = self.subscription.wants(track.info.identity, track.info.source)
+                self._remove(track, room_ns, "left" if wanted else "unsubscribed", now_ns)
             elif track.muted and track.number not in self._told:
                 self._state(track, protocol.TrackState(track=track.number, room_ns=room_ns, muted=False))
         self.people.caught_up(room_ns)
@@ -272,6 +275,14 @@ class Intake:
                 self._send(protocol.Keyframe(track=wanted))
         if self.caught_up:
             self.outputs.begin_ready(now_ns)
+
+    def subscribe(self, at_ns: int, subscription: Subscription) -> None:
+        """From `at_ns` on other tracks are wanted. The ingest ends the others when all from before has come."""
+        self.subscription = subscription
+        for track in self.tracks.values():
+            if not subscription.wants(track.info.identity, track.info.source):
+                track.until_ns = min(track.until_ns, at_ns)
+                track.short_until = min(track.short_until, at_ns)
 
     def pause(self, at_ns: int, now_ns: int) -> None:
         """Frames from `at_ns` on are left out; segments end there."""

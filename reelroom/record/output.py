@@ -18,6 +18,7 @@ from reelroom.rooms import protocol
 from reelroom.rooms.protocol import KEY, TrackAdded
 
 _HELD_NS = 2 * SECOND  # how far back audio is kept to be moved over a cut: video is never later than that
+FOREVER_NS = 1 << 62
 _QUIET_NS = 2 * SECOND  # nothing has arrived for so long: a segment that is long enough is closed without a cut
 
 
@@ -42,6 +43,7 @@ class TrackIn:
         "ring_gap",
         "short_until",
         "unsubscribed",
+        "until_ns",
         "video",
         "wal",
     )
@@ -64,7 +66,8 @@ class TrackIn:
         self.fresh = True  # announced on this connection
         self.unsubscribed = False  # it went because nobody wanted it
         self.known_gone = False  # the journal has its end already: only its last frames are still coming
-        self.done = False  # has reached the time at which the recording was stopped
+        self.until_ns = FOREVER_NS  # room time from which on nobody wants it
+        self.done = False  # has reached that, or the time at which the recording was stopped
         self.ring_gap = False  # the ring no longer had the frame after `last_seq`
 
 
@@ -128,7 +131,7 @@ class Output:
         if cutter.old_done(now_ns):
             self._close_old()
         track.wal = wal
-        track.short_until = cutter.short_until(track.number, track.video)
+        track.short_until = min(cutter.short_until(track.number, track.video), track.until_ns)
 
     def _append(self, wal: Wal, track: TrackIn, message: memoryview) -> None:
         if track.number not in wal.tracks:
@@ -291,7 +294,7 @@ class Output:
             self._hand_over(wal, self._old_end_ns, self._moved, before_ns, last=False)
         for track in self.tracks.values():
             if track.wal is self.current:
-                track.short_until = self.segmenter.short_until(track.number, track.video)
+                track.short_until = min(self.segmenter.short_until(track.number, track.video), track.until_ns)
 
     def _hand_over(
         self, wal: Wal, end_ns: int | None, moved: dict[int, int], before_ns: int | None, last: bool

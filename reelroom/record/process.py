@@ -289,7 +289,7 @@ class Recorder:
             self._intake.forget_tracks(hello.room_ns, now)
             self._open_epoch(hello.ingest, resumed=True)
         self._ingest = hello.ingest
-        self._intake.hello(hello)
+        self._intake.hello(hello, now)
 
     def _open_epoch(self, ingest: str, resumed: bool) -> None:
         opened = lines.Opened(

@@ -119,6 +119,7 @@ class Subscribe(Struct, kw_only=True):
 
 class Update(Struct, kw_only=True):
     subscription: Subscription
+    at_ns: int  # room time of the call that changed it
 
 
 class Keyframe(Struct, kw_only=True):

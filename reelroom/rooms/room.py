@@ -13,6 +13,7 @@ from reelroom.rooms.live import LiveTrack
 from reelroom.rooms.ring import Kept, Ring
 from reelroom.rooms.session import Session
 from reelroom.rooms.subscriber import Subscriber
+from reelroom.rtc.loss import WAIT_NS
 
 
 class Room:
@@ -61,6 +62,10 @@ class Room:
             )
 
     def forget_ended(self, now_ns: int) -> None:
+        """Let go of what is over: tracks that nobody can ask for any more, and waits for frames that did not come."""
+        for live in self.tracks.values():
+            for leaving in [each for each in live.leaving if now_ns >= each.deadline_ns]:
+                live.let_go(leaving)
         self.ended = [live for live in self.ended if now_ns - live.ended_ns < self._ring_ns]
 
     # --- tracks -------------------------------------------------------------------------------------------------
@@ -79,9 +84,11 @@ class Room:
         self.tracks.pop(live.info.track, None)
         live.ended_ns = live.last_ns
         live.removed_reason = reason
+        for leaving in tuple(live.leaving):
+            live.let_go(leaving)
         for subscriber in live.subscribers:
             if subscriber.lagging:  # its ring goes soon: hand over the rest now
-                self._hand_over(subscriber, live)
+                live.hand_over(subscriber)
             subscriber.tell(protocol.TrackRemoved(track=live.info.track, room_ns=live.last_ns, reason=reason))
         live.subscribers.clear()
         self.ended.append(live)
@@ -102,13 +109,10 @@ class Room:
         )
 
     def tell_state(self, live: LiveTrack, room_ns: int, *, muted: bool) -> None:
-        for subscriber in live.subscribers:
-            subscriber.tell(protocol.TrackState(track=live.info.track, room_ns=room_ns, muted=muted))
+        live.tell(protocol.TrackState(track=live.info.track, room_ns=room_ns, muted=muted))
 
     def tell_gap(self, live: LiveTrack, from_ns: int, to_ns: int, packets: int, reason: str) -> None:
-        gap = protocol.GapSeen(track=live.info.track, from_ns=from_ns, to_ns=to_ns, packets=packets, reason=reason)
-        for subscriber in live.subscribers:
-            subscriber.tell(gap)
+        live.tell(protocol.GapSeen(track=live.info.track, from_ns=from_ns, to_ns=to_ns, packets=packets, reason=reason))
 
     # --- subscribers --------------------------------------------------------------------------------------------
 
@@ -139,7 +143,12 @@ class Room:
         subscriber.tell(protocol.CaughtUp(room_ns=now_ns))
 
     def resubscribe(self, subscriber: Subscriber, request: protocol.Update, now_ns: int) -> None:
-        """A changed subscription: tracks no longer wanted end, new ones begin at their last key frame."""
+        """A changed subscription: tracks no longer wanted end at its time, new ones begin at the key frame before it.
+
+        What was captured before that time and is still on its way is waited for as long as a lost packet is: by then
+        it has come or has been given up.
+        """
+        at_ns = min(request.at_ns, now_ns)
         before = subscriber.subscription
         subscriber.subscription = request.subscription
         self._want_low(request.subscription)
@@ -147,12 +156,12 @@ class Room:
         for live in self.tracks.values():
             wanted, had = self._wants(subscriber, live), _wants(before, live)
             if had and not wanted:
-                live.subscribers.remove(subscriber)
-                subscriber.positions.pop(live.info.track, None)
-                subscriber.tell(protocol.TrackRemoved(track=live.info.track, room_ns=now_ns, reason="unsubscribed"))
+                live.release(subscriber, at_ns, now_ns + WAIT_NS)
             elif wanted and not had:
+                for leaving in [each for each in live.leaving if each.subscriber is subscriber]:
+                    live.let_go(leaving)
                 added.append(live)
-        self._catch_up(subscriber, added, now_ns, {})
+        self._catch_up(subscriber, added, at_ns, {})
         for live in added:
             live.subscribers.append(subscriber)
             if live.muted:
@@ -164,15 +173,16 @@ class Room:
         for live in self.tracks.values():
             if subscriber in live.subscribers:
                 live.subscribers.remove(subscriber)
+            live.leaving = [each for each in live.leaving if each.subscriber is not subscriber]
 
     def catch_up_lagging(self, subscriber: Subscriber) -> None:
         """A recorder that stopped reading reads again: give it from the rings what it missed."""
         subscriber.lagging = False
         backlog = {}
         for live in self.tracks.values():
-            if subscriber in live.subscribers:
+            if subscriber in live.subscribers or any(each.subscriber is subscriber for each in live.leaving):
                 seq = subscriber.positions.get(live.info.track, 0)
-                self._tell_ring_gap(subscriber, live, seq)
+                live.tell_ring_gap(subscriber, seq)
                 backlog[live.info.track] = live.ring.after(seq)
         self._replay(subscriber, backlog)
 
@@ -195,7 +205,7 @@ class Room:
             next_seq = backlog[number][0].seq if backlog[number] else live.seq + 1
             subscriber.tell(protocol.TrackAdded(info=live.info, room_ns=live.last_ns, next_seq=next_seq))
             if number in known:
-                self._tell_ring_gap(subscriber, live, known[number])
+                live.tell_ring_gap(subscriber, known[number])
             subscriber.positions[number] = known.get(number, next_seq - 1)
         self._replay(subscriber, backlog)
 
@@ -203,17 +213,6 @@ class Room:
         """The frames of several tracks in the order of their times."""
         for _, number, frame in merge(*(_tagged(number, frames) for number, frames in backlog.items())):
             subscriber.replay(number, (frame,))
-
-    def _hand_over(self, subscriber: Subscriber, live: LiveTrack) -> None:
-        seq = subscriber.positions.get(live.info.track, 0)
-        self._tell_ring_gap(subscriber, live, seq)
-        subscriber.replay(live.info.track, live.ring.after(seq))
-
-    def _tell_ring_gap(self, subscriber: Subscriber, live: LiveTrack, seq: int) -> None:
-        first = live.ring.first_seq
-        if first > seq + 1:
-            oldest = live.ring.after(seq)[0].room_ns
-            subscriber.tell(protocol.GapSeen(track=live.info.track, from_ns=0, to_ns=oldest, packets=0, reason="ring"))
 
     def _tell_one_state(self, subscriber: Subscriber, live: LiveTrack) -> None:
         subscriber.tell(protocol.TrackState(track=live.info.track, room_ns=live.last_ns, muted=True))

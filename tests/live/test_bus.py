@@ -131,7 +131,7 @@ def frame(length: int, kind: int, body: bytes) -> bytes:
         frame(5, 1, b"\0\0\0\0"),
         protocol.encode(protocol.Hello(ingest="x", room_ns=0, ring_s=1.0)),
         protocol.encode(protocol.Keyframe(track=1)),
-        protocol.encode(protocol.Update(subscription=Subscription())),
+        protocol.encode(protocol.Update(subscription=Subscription(), at_ns=0)),
         b"GET / HTTP/1.1\r\n\r\n",
     ],
     ids=["zero", "huge", "msgpack", "type", "fields", "frame", "hello", "keyframe", "update", "http"],

@@ -380,13 +380,35 @@ def test_only_what_is_subscribed_is_recorded_and_a_change_is_told_to_the_room(fl
     recording.start()
     time.sleep(0.7)
     wanted = Subscription(video=None)
-    recording.say(lines.Change(at_ns=time.time_ns(), subscription=wanted))
+    change = lines.Change(at_ns=time.time_ns(), subscription=wanted)
+    recording.say(change)
     wait(lambda: bus.updates, 3)
     recording.stop()
     recording.sound()
     assert [(line.identity, line.kind) for line in recording.lines(lines.OutputOpened)] == [("alice", "audio")]
-    assert bus.updates[0].subscription == wanted
+    assert bus.updates == [protocol.Update(subscription=wanted, at_ns=change.at_ns)]
     assert [line.subscription for line in recording.lines(lines.Subscribed)] == [wanted]
+
+
+def test_who_is_left_out_is_recorded_until_the_call_though_that_comes_later(fleet: Fleet, serve) -> None:
+    late = microphone(1, "alice", time.time_ns() - 3000 * MS, delay_ns=600 * MS)
+    bus = serve([late, microphone(2, "bob", time.time_ns() - 3000 * MS)])
+    recording = Recording(fleet, preroll_s=1, subscription=Subscription(video=None))
+    recording.start()
+    time.sleep(0.5)
+    at_ns = time.time_ns()
+    recording.say(lines.Change(at_ns=at_ns, subscription=Subscription(video=None, audio=Selection(exclude=("alice",)))))
+    wait(lambda: bus.updates, 3)
+    time.sleep(0.9)  # frames from before the call and behind it
+    bus.say(protocol.TrackRemoved(track=1, room_ns=at_ns, reason="unsubscribed"))
+    wait(lambda: [line for line in recording.lines(lines.Track) if line.change == "removed"], 3)
+    recording.stop()
+    recording.sound()
+    ends_ns = {
+        line.identity: recording.segments(line.output)[-1].end_ns for line in recording.lines(lines.OutputOpened)
+    }
+    assert at_ns <= ends_ns["alice"] < at_ns + 20 * MS  # the end of its last frame
+    assert ends_ns["bob"] > at_ns + 500 * MS
 
 
 def test_stopping_without_an_ingest_finishes_with_nothing(fleet: Fleet) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 from reelroom.domain import lines
 from reelroom.domain.media import TrackInfo
@@ -19,11 +20,11 @@ MS = 1_000_000
 class Bus:
     """What an ingest would say, and what it was told."""
 
-    def __init__(self, subscription: Subscription | None = None) -> None:
+    def __init__(self, subscription: Subscription | None = None, decoders: Any = None) -> None:
         self.told: list[lines.AnyLine] = []
         self.sent: list[object] = []
         self.seq: dict[int, int] = {}
-        self.feed = Feed(subscription or Subscription(), None, None, self._tell, self.sent.append, gaps_of="000")
+        self.feed = Feed(subscription or Subscription(), decoders, None, self._tell, self.sent.append, gaps_of="000")
         self.feed.begun(T0)
         self.say(protocol.Hello(ingest="life1", room_ns=T0, ring_s=10))
         self.say(protocol.CaughtUp(room_ns=T0))
@@ -173,14 +174,63 @@ def test_a_connection_that_is_back_says_who_has_left_meanwhile() -> None:
     assert bus.names(2 * SECOND) == ["ann"]
 
 
+def test_what_was_captured_before_somebody_is_left_out_is_taken_though_it_comes_later() -> None:
+    bus = Bus()
+    bus.add(1, "ann", Source.MICROPHONE)
+    bus.frames(1, 0, 2700 * MS)
+    bus.feed.subscribe(T0 + 3 * SECOND, Subscription(audio=Selection(exclude=("ann",))))
+    bus.frames(1, 2700 * MS, 3200 * MS)
+    bus.remove(1, at=3 * SECOND, reason="unsubscribed")
+    assert bus.names(3 * SECOND - 1) == ["ann"] and bus.names(3 * SECOND) == []
+    bus.feed.subscribe(T0 + 5 * SECOND, Subscription())
+    bus.add(1, "ann", Source.MICROPHONE, at=4 * SECOND)
+    bus.frames(1, 4 * SECOND, 6 * SECOND)
+    assert bus.gaps == [("ann", "audio", 2980, 5000, "unsubscribed")]
+
+
+def test_who_was_left_out_when_the_connection_broke_is_there_again_when_wanted_again() -> None:
+    bus = Bus()
+    bus.add(1, "ann", Source.MICROPHONE)
+    bus.frames(1, 0, SECOND)
+    bus.feed.subscribe(T0 + SECOND, Subscription(audio=Selection(exclude=("ann",))))
+    bus.feed.disconnected()  # before the ingest has said that she is removed
+    bus.feed.subscribe(T0 + 2 * SECOND, Subscription())
+    bus.say(protocol.Hello(ingest="life1", room_ns=T0 + 2 * SECOND, ring_s=10))
+    bus.add(1, "ann", Source.MICROPHONE, at=2 * SECOND)
+    bus.say(protocol.CaughtUp(room_ns=T0 + 2 * SECOND))
+    bus.frames(1, 2 * SECOND, 3 * SECOND)
+    assert bus.names(SECOND) == [] and bus.names(2 * SECOND) == ["ann"]
+
+
 class Eye:
     """A decoder that has not been able to decode for a while."""
 
     def __init__(self) -> None:
         self.damages = deque([(T0 + SECOND, T0 + 3 * SECOND)])
+        self.put_ns: list[int] = []
 
-    def put(self, *_: object) -> None:
+    def put(self, _payload: bytes, room_ns: int, *_: object) -> None:
         """A frame."""
+        self.put_ns.append(room_ns - T0)
+
+
+def test_who_is_taken_in_again_at_once_is_decoded_from_a_key_frame_that_was_there_before() -> None:
+    eyes: list[Eye] = []
+
+    def decoder(_info: TrackInfo, _ask: object) -> Eye:
+        eyes.append(Eye())
+        return eyes[-1]
+
+    bus = Bus(decoders=decoder)
+    bus.add(1, "ann")
+    bus.frames(1, 0, SECOND)
+    bus.feed.subscribe(T0 + SECOND, Subscription(video=Selection(exclude=("ann",))))
+    bus.remove(1, at=SECOND, reason="unsubscribed")
+    bus.feed.subscribe(T0 + SECOND + 100 * MS, Subscription())
+    bus.seq[1] = 20
+    bus.add(1, "ann", at=400 * MS)
+    bus.frames(1, 400 * MS, 1200 * MS)  # from the last key frame on
+    assert eyes[1].put_ns == list(range(400 * MS, 1200 * MS, 20 * MS))
 
 
 def test_pictures_that_cannot_be_decoded_are_a_gap_of_their_sender() -> None:

@@ -27,6 +27,7 @@ from reelroom.rooms.session import Session
 from reelroom.rooms.subscriber import Outbox, Subscriber
 from reelroom.rtc.answer import receive_sections
 from reelroom.rtc.clock import SenderClock
+from reelroom.rtc.loss import WAIT_NS
 from reelroom.rtc.sdp import parse_offer
 from reelroom.rtc.track import RemoteTrack
 from tests.rtcpeer import offer_text
@@ -238,7 +239,7 @@ def test_a_changed_subscription_ends_and_begins_tracks() -> None:
         one.play(0, 5)
     recorder = Recorder(room, subscribe(T0 + 5 * S, subscription=only_ann), T0 + 5 * S)
     assert recorder.frames(bob.number("v")) == []
-    room.resubscribe(recorder.subscriber, Update(subscription=only_bob), T0 + 5 * S)
+    room.resubscribe(recorder.subscriber, Update(subscription=only_bob, at_ns=T0 + 5 * S), T0 + 5 * S)
     for one in (ann, bob):
         one.play(5, 6)
     assert {removed.reason for removed in recorder.of(TrackRemoved)} == {"unsubscribed"}
@@ -246,10 +247,151 @@ def test_a_changed_subscription_ends_and_begins_tracks() -> None:
     pictures = recorder.frames(bob.number("v"))
     assert pictures[0].key and pictures[0].room_ns == T0 + 4 * S and in_a_row(pictures)
     assert recorder.frames(bob.number("a")) == []
-    room.resubscribe(recorder.subscriber, Update(subscription=Subscription()), T0 + 6 * S)
+    room.resubscribe(recorder.subscriber, Update(subscription=Subscription(), at_ns=T0 + 6 * S), T0 + 6 * S)
     bob.play(6, 7)
     assert in_a_row(recorder.frames(bob.number("v")))
     assert recorder.frames(bob.number("a"))
+
+
+NOBODY = Subscription(audio=Selection(include=()), video=Selection(include=()))
+
+
+def change(room: Room, recorder: Recorder, subscription: Subscription, call_s: float, handled_s: float) -> None:
+    """A changed subscription that the room hears of a little later than the call."""
+    update = Update(subscription=subscription, at_ns=T0 + round(call_s * S))
+    room.resubscribe(recorder.subscriber, update, T0 + round(handled_s * S))
+
+
+def removed(recorder: Recorder) -> dict[int, tuple[str, float]]:
+    """Track → why and when it was removed, in s of the room; each once."""
+    told = recorder.of(TrackRemoved)
+    assert len(told) == len({message.track for message in told})
+    return {message.track: (message.reason, (message.room_ns - T0) / S) for message in told}
+
+
+def test_what_was_captured_before_somebody_is_left_out_is_delivered_though_it_comes_later() -> None:
+    room = make_room()
+    ann = Someone(room, "ann")
+    recorder, other = Recorder(room, subscribe(T0), T0), Recorder(room, subscribe(T0), T0)
+    ann.play(0, 4.6)  # what follows is late
+    change(room, recorder, NOBODY, 5, 5.1)
+    assert removed(recorder) == {}
+    ann.play(4.6, 5)
+    lost = room.tracks[ann.number("v")]
+    room.tell_gap(lost, T0 + 4 * S, T0 + 5 * S, 3, "loss")
+    assert removed(recorder) == {}
+    ann.play(5, 6)
+    assert [frame.seq for frame in recorder.frames(ann.number("v"))] == list(range(1, 51))
+    assert [frame.seq for frame in recorder.frames(ann.number("a"))] == list(range(1, 251))
+    assert removed(recorder) == {ann.number(mid): ("unsubscribed", 5) for mid in "av"}
+    assert [gap.packets for gap in recorder.of(GapSeen)] == [3]
+    for number in (ann.number("v"), ann.number("a")):  # its end comes behind its last frame
+        told = [m for m in recorder.wire.messages if isinstance(m, Frame | TrackRemoved) and m.track == number]
+        assert isinstance(told[-1], TrackRemoved)
+    assert len(other.frames(ann.number("v"))) == 60 and other.of(TrackRemoved) == []
+
+
+def test_who_is_left_out_is_gone_at_once_where_nothing_can_be_on_its_way() -> None:
+    room = make_room()
+    ann = Someone(room, "ann")
+    recorder = Recorder(room, subscribe(T0), T0)
+    ann.play(0, 5.2)
+    change(room, recorder, NOBODY, 5, 5.2)
+    assert removed(recorder) == {ann.number(mid): ("unsubscribed", 5) for mid in "av"}
+
+
+def test_late_frames_are_waited_for_no_longer_than_lost_packets() -> None:
+    room = make_room()
+    ann = Someone(room, "ann")
+    recorder = Recorder(room, subscribe(T0), T0)
+    ann.play(0, 4)
+    change(room, recorder, NOBODY, 5, 5.1)
+    room.forget_ended(T0 + 5 * S + 100 * MS + WAIT_NS - 1)
+    assert removed(recorder) == {}
+    room.forget_ended(T0 + 5 * S + 100 * MS + WAIT_NS)
+    assert removed(recorder) == {ann.number(mid): ("unsubscribed", 5) for mid in "av"}
+    ann.play(4, 6)
+    assert len(recorder.frames(ann.number("v"))) == 40
+    assert len(removed(recorder)) == 2
+
+
+def test_who_leaves_the_room_while_late_frames_are_waited_for_is_removed_once() -> None:
+    room = make_room()
+    ann = Someone(room, "ann")
+    recorder = Recorder(room, subscribe(T0), T0)
+    ann.play(0, 4)
+    numbers = {mid: ann.number(mid) for mid in "av"}
+    change(room, recorder, NOBODY, 5, 5.1)
+    ann.leave(5.2)
+    room.forget_ended(T0 + 8 * S)
+    assert removed(recorder) == dict.fromkeys(numbers.values(), ("unsubscribed", 5))
+
+
+def test_a_recorder_that_is_gone_waits_for_nothing() -> None:
+    room = make_room()
+    ann = Someone(room, "ann")
+    recorder = Recorder(room, subscribe(T0), T0)
+    ann.play(0, 4)
+    change(room, recorder, NOBODY, 5, 5.1)
+    had = len(recorder.frames(ann.number("v")))
+    room.unsubscribe(recorder.subscriber)
+    ann.play(4, 6)
+    room.forget_ended(T0 + 8 * S)
+    assert len(recorder.frames(ann.number("v"))) == had and recorder.of(TrackRemoved) == []
+
+
+def test_who_is_taken_in_again_begins_before_the_call_though_a_later_key_frame_has_come() -> None:
+    room = make_room()
+    ann = Someone(room, "ann")
+    recorder = Recorder(room, subscribe(T0, subscription=NOBODY), T0)
+    ann.play(0, 8.3)
+    change(room, recorder, Subscription(), 7.9, 8.3)
+    ann.play(8.3, 9)
+    pictures, sounds = recorder.frames(ann.number("v")), recorder.frames(ann.number("a"))
+    assert pictures[0].key and pictures[0].room_ns == T0 + 6 * S and in_a_row(pictures)
+    assert sounds[0].room_ns == T0 + 6 * S and in_a_row(sounds)
+
+
+def test_who_is_taken_in_again_while_late_frames_are_waited_for_begins_anew() -> None:
+    room = make_room()
+    ann = Someone(room, "ann")
+    recorder = Recorder(room, subscribe(T0), T0)
+    ann.play(0, 4.5)
+    change(room, recorder, NOBODY, 5, 5.1)
+    change(room, recorder, Subscription(), 5.3, 5.4)
+    ann.play(4.5, 7)
+    number = ann.number("v")
+    recorder.told()
+    told = [m for m in recorder.wire.messages if isinstance(m, Frame | TrackAdded | TrackRemoved)]
+    mine = [m for m in told if (m.info.track if isinstance(m, TrackAdded) else m.track) == number]
+    kinds = [kind for kind, _ in itertools.groupby(mine, type)]
+    assert kinds == [TrackAdded, Frame, TrackRemoved, TrackAdded, Frame]
+    again = mine[[type(m) for m in mine].index(TrackRemoved) + 2 :]
+    assert again[0].key and again[0].room_ns == T0 + 4 * S and in_a_row(again)
+    assert again[-1].room_ns == T0 + 7 * S - 100 * MS
+    room.forget_ended(T0 + 8 * S)
+    assert len(recorder.of(TrackRemoved)) == 2
+
+
+def test_a_recorder_that_lags_still_gets_what_was_before_it_left_somebody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriber, "MAX_WAITING", 5_000)
+    for drained_s in (4.9, 6):  # while late frames are waited for, and after
+        room = make_room()
+        ann = Someone(room, "ann")
+        recorder = Recorder(room, subscribe(T0), T0)
+        recorder.wire.room = 0
+        ann.play(0, 4)
+        assert recorder.subscriber.lagging
+        change(room, recorder, NOBODY, 5, 5.1)
+        ann.play(4, drained_s)
+        recorder.wire.room = 1 << 40
+        assert recorder.subscriber.outbox.flush()
+        room.catch_up_lagging(recorder.subscriber)
+        ann.play(drained_s, 7)
+        assert [frame.seq for frame in recorder.frames(ann.number("v"))] == list(range(1, 51))
+        assert [frame.seq for frame in recorder.frames(ann.number("a"))] == list(range(1, 251))
+        assert removed(recorder) == {ann.number(mid): ("unsubscribed", 5) for mid in "av"}
+        assert recorder.of(GapSeen) == []
 
 
 class InLayers(Someone):
@@ -329,7 +471,7 @@ def test_a_changed_subscription_may_want_another_layer() -> None:
     ann = InLayers(room, "ann")
     recorder = Recorder(room, subscribe(T0), T0)
     ann.send(0, 1)
-    room.resubscribe(recorder.subscriber, Update(subscription=LOW), T0 + S)
+    room.resubscribe(recorder.subscriber, Update(subscription=LOW, at_ns=T0 + S), T0 + S)
     ann.send(1, 2)
     infos, data = pictures(recorder)
     assert len(infos) == 2

@@ -169,8 +169,10 @@ class Feed:
         if self.caught_up:
             self.caught_up = False
             self.lost_ns = time.monotonic_ns()
-        for seen in self._tracks.values():
+        for seen in list(self._tracks.values()):
             seen.fresh = False
+            if seen.until_ns < FOREVER_NS:  # nobody says its end any more: it was let go with the last connection
+                self._remove(seen, seen.until_ns, "unsubscribed")
 
     def _added(self, added: protocol.TrackAdded) -> None:
         info = added.info
@@ -185,7 +187,8 @@ class Feed:
         seen = Seen(self._serial, info)
         seen.announced, seen.wanted_ns = max(added.room_ns, wanted_ns), wanted_ns
         earlier = [one for one in self._all if one.info.track == info.track and one.info.session == info.session]
-        seen.last_seq = earlier[-1].last_seq if earlier else 0
+        if earlier and earlier[-1].until_ns > wanted_ns:  # else it begins anew: with a key frame that has been before
+            seen.last_seq = earlier[-1].last_seq
         try:
             if info.kind == "audio" and self._sound is not None:
                 self._sound.add(seen.serial, info.codec, info.clock_rate, info.channels)
