@@ -1,19 +1,14 @@
 """Agora's six calls as use cases: acquire, start, query, update, updateLayout, stop. Holds no HTTP, no wire types.
 
-The rules about identifiers, lifetimes and what each call says in each state are here (sections 1.9, 2 and 7.1).
+The rules about lifetimes and what each call says in each state are here (sections 1.9, 2 and 7.1), those about
+identifiers in `named.py`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
-import weakref
-from dataclasses import dataclass
 from typing import Any
-
-import structlog
-from sqlalchemy import ColumnElement, func, select
 
 from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
@@ -24,10 +19,10 @@ from reelroom.control.recordings import SceneChange
 from reelroom.dialects.agora import answers, claims, delivery, errors, mixing, naming, postponed, translate
 from reelroom.dialects.agora.claims import DIALECT, HOUR_NS
 from reelroom.dialects.agora.files import known_name, listed
+from reelroom.dialects.agora.named import Named, Session
 from reelroom.dialects.agora.redirect import redirect
-from reelroom.dialects.agora.resource import PURPOSE, Resource, ResourceIds, new_nonce
+from reelroom.dialects.agora.resource import Resource, new_nonce
 from reelroom.dialects.agora.settings import callback, settings
-from reelroom.dialects.agora.translate import INDIVIDUAL
 from reelroom.dialects.agora.wire import (
     AcquireRequest,
     Frame,
@@ -39,35 +34,13 @@ from reelroom.dialects.agora.wire import (
 from reelroom.domain.recording import ACTIVE, ENDED, State, StopReason
 from reelroom.store import tables
 
-log = structlog.get_logger("reelroom.agora")
-
-
-@dataclass(slots=True)
-class Session:
-    """A recording that a call names, with the resource id as the caller wrote it."""
-
-    resource: Resource
-    resource_id: str
-    row: tables.Recording
-
-    @property
-    def stopped(self) -> bool:
-        """Somebody has called `stop` of this API."""
-        return bool(self.row.dialect_data.get("stopped"))
-
-    @property
-    def identifiers(self) -> dict[str, str]:
-        resource = self.resource
-        return {"cname": resource.cname, "uid": resource.uid, "resourceId": self.resource_id, "sid": self.row.id}
-
 
 class Sessions:
-    """Everything behind the routes; one per control process (it holds the locks)."""
+    """Everything behind the routes; one per control process."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._ids = ResourceIds(context.box.derive(PURPOSE))
-        self._locks: weakref.WeakValueDictionary[tuple[str, ...], asyncio.Lock] = weakref.WeakValueDictionary()
+        self._named = Named(context)
 
     # acquire
 
@@ -77,7 +50,7 @@ class Sessions:
         request = parse(AcquireRequest, frame.clientRequest, "clientRequest")
         translate.check_acquire(request)
         most = settings(app).max_recordings
-        if most and await self._running(app) >= most:
+        if most and await self._named.running(app) >= most:
             raise errors.over_load()
         if not self._context.capacity.ledger.fits(0.0):
             raise errors.no_worker_manager()
@@ -90,17 +63,17 @@ class Sessions:
             expired_hour=request.resourceExpiredHour,
             issued_ns=time.time_ns(),
             nonce=new_nonce(),
-            start_hash=self._ids.start_hash(request.startParameter) if request.startParameter else "",
+            start_hash=self._named.ids.start_hash(request.startParameter) if request.startParameter else "",
         )
-        return {"cname": frame.cname, "uid": frame.uid, "resourceId": self._ids.seal(resource)}
+        return {"cname": frame.cname, "uid": frame.uid, "resourceId": self._named.ids.seal(resource)}
 
     # start
 
     async def start(self, app: AppContext, appid: str, resource_id: str, mode: str, frame: Frame) -> dict[str, Any]:
-        resource = self._open(app, appid, resource_id)
+        resource = self._named.resource(app, appid, resource_id)
         if (frame.cname, frame.uid) != (resource.cname, resource.uid):
             raise errors.identity_mismatch("cname" if frame.cname != resource.cname else "uid")
-        async with self._lock(app, resource.cname, resource.uid):
+        async with self._named.lock(app, resource.cname, resource.uid):
             return await self._start(app, resource, resource_id, mode, frame)
 
     async def _start(
@@ -109,14 +82,14 @@ class Sessions:
         names = {"cname": resource.cname, "uid": resource.uid, "resourceId": resource_id}
         now = time.time_ns()
         sid = await claims.claimed(self._context.database, resource)
-        if sid and (row := await self._recording(app, sid)):
+        if sid and (row := await self._named.recording(app, sid)):
             if State(row.state) in ENDED:
                 raise errors.resource_expired("it was used for a recording that has ended; acquire another")
             await delivery.misplaced(self._context, row, "start")
             raise errors.already_started(**names, sid=sid)
         if resource.expired(now):
             raise errors.resource_expired("it was not started within 5 minutes")
-        if resource.start_hash and resource.start_hash != self._ids.start_hash(frame.clientRequest):
+        if resource.start_hash and resource.start_hash != self._named.ids.start_hash(frame.clientRequest):
             raise errors.request_hash_mismatch()
         request = parse(StartRequest, frame.clientRequest, "clientRequest")
         storage = translate.where_to(request.storageConfig, now // 10**9)
@@ -131,7 +104,7 @@ class Sessions:
             mode=mode,
             scene=resource.scene,
         )
-        if await self._conflict(app, resource):
+        if await self._named.conflict(app, resource):
             raise errors.task_conflict(**names)
         taken = await self._uid_in_room(app, resource)
         await claims.claim(self._context.database, resource, sid, now)
@@ -178,7 +151,7 @@ class Sessions:
     # query, update, stop
 
     async def query(self, app: AppContext, appid: str, resource_id: str, sid: str, mode: str) -> dict[str, Any]:
-        session = await self._session(app, appid, resource_id, sid, mode)
+        session = await self._named.session(app, appid, resource_id, sid, mode)
         state = State(session.row.state)
         if state in ENDED or session.row.reason == StopReason.ERROR:
             raise errors.no_worker(**session.identifiers)
@@ -191,7 +164,7 @@ class Sessions:
     async def update(
         self, app: AppContext, appid: str, resource_id: str, sid: str, mode: str, frame: Frame
     ) -> dict[str, Any]:
-        session = await self._running_session(app, appid, resource_id, sid, mode, frame)
+        session = await self._named.running_session(app, appid, resource_id, sid, mode, frame)
         request = parse(UpdateRequest, frame.clientRequest, "clientRequest")
         translate.check_update(request, mode)
         subscription = None
@@ -208,7 +181,7 @@ class Sessions:
     async def update_layout(
         self, app: AppContext, appid: str, resource_id: str, sid: str, mode: str, frame: Frame
     ) -> dict[str, Any]:
-        session = await self._running_session(app, appid, resource_id, sid, mode, frame)
+        session = await self._named.running_session(app, appid, resource_id, sid, mode, frame)
         shown = mixing.update_layout(frame.clientRequest)
         await self._context.recordings.change(app.id, sid, scene=SceneChange(lambda _: shown.scene, shown.images))
         return session.identifiers
@@ -227,11 +200,11 @@ class Sessions:
     async def stop(
         self, app: AppContext, appid: str, resource_id: str, sid: str, mode: str, frame: Frame
     ) -> dict[str, Any]:
-        session = await self._session(app, appid, resource_id, sid, mode, frame)
+        session = await self._named.session(app, appid, resource_id, sid, mode, frame)
         request = parse(StopRequest, frame.clientRequest, "clientRequest")
         recordings = self._context.recordings
-        async with self._lock(app, sid):
-            session = await self._session(app, appid, resource_id, sid, mode, frame)
+        async with self._named.lock(app, sid):
+            session = await self._named.session(app, appid, resource_id, sid, mode, frame)
             if session.stopped:
                 await delivery.misplaced(self._context, session.row, "stop")
                 raise errors.already_leaving(**session.identifiers)
@@ -255,62 +228,3 @@ class Sessions:
         async with self._context.database.transaction() as session:
             row = await session.get_one(tables.Recording, sid, with_for_update=True)
             row.dialect_data = {**row.dialect_data, "stopped": True}
-
-    # what the calls have in common
-
-    def _lock(self, app: AppContext, *names: str) -> asyncio.Lock:
-        """One at a time for what the names say; there is one control process, so a lock in memory will do."""
-        return self._locks.setdefault((app.id, *names), asyncio.Lock())
-
-    def _open(self, app: AppContext, appid: str, resource_id: str) -> Resource:
-        resource = self._ids.open(resource_id)
-        if (resource.app, resource.appid) != (app.id, appid):
-            raise errors.not_of_resource("appid")
-        return resource
-
-    async def _running_session(
-        self, app: AppContext, appid: str, resource_id: str, sid: str, mode: str, frame: Frame
-    ) -> Session:
-        session = await self._session(app, appid, resource_id, sid, mode, frame)
-        if session.stopped or State(session.row.state) not in ACTIVE:
-            raise errors.no_worker(**session.identifiers)
-        return session
-
-    async def _session(
-        self, app: AppContext, appid: str, resource_id: str, sid: str, mode: str, frame: Frame | None = None
-    ) -> Session:
-        """The recording that a call after start names; every way in which it does not name one is an error."""
-        resource = self._open(app, appid, resource_id)
-        if frame and (frame.cname, frame.uid) != (resource.cname, resource.uid):
-            raise errors.identity_mismatch("cname" if frame.cname != resource.cname else "uid")
-        row = await self._recording(app, sid)
-        if row is None or row.dialect != DIALECT:
-            raise errors.no_worker()
-        if row.dialect_data.get("nonce") != resource.nonce:
-            raise errors.not_of_resource("sid")
-        session = Session(resource, resource_id, row)
-        if row.dialect_data.get("mode", INDIVIDUAL) != mode:
-            raise errors.no_worker(**session.identifiers)  # no recorder of that mode answers
-        if time.time_ns() >= int(row.dialect_data["expires_ns"]):
-            raise errors.no_worker(**session.identifiers)
-        return session
-
-    async def _recording(self, app: AppContext, sid: str) -> tables.Recording | None:
-        row = await self._context.recordings.find(sid)
-        return row if row is not None and row.app == app.id else None
-
-    async def _running(self, app: AppContext) -> int:
-        query = select(func.count()).select_from(tables.Recording).where(*_going(app))
-        return await self._context.database.look(lambda session: session.scalar(query)) or 0
-
-    async def _conflict(self, app: AppContext, resource: Resource) -> bool:
-        row = tables.Recording
-        query = select(row.dialect_data).where(*_going(app), row.room == resource.cname)
-        kept = await self._context.database.look(lambda session: session.scalars(query).all())
-        return any(one.get("uid") == resource.uid for one in kept)
-
-
-def _going(app: AppContext) -> tuple[ColumnElement[bool], ...]:
-    """Of recordings: those of the app, of this dialect, that go on."""
-    row = tables.Recording
-    return row.app == app.id, row.dialect == DIALECT, row.state.in_([str(state) for state in ACTIVE])
