@@ -139,7 +139,8 @@ class _Batch:
             match entry.body:
                 case lines.Opened() as opened:
                     self._started(opened.room_ns)
-                    self._become(State.RECORDING)
+                    if known.state is State.STARTING:  # who takes over in a pause goes on with the pause
+                        self._become(State.RECORDING)
                 case lines.Paused():
                     self._become(State.PAUSED)
                 case lines.Resumed():
