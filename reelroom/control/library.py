@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from sqlalchemy import ColumnElement, String, cast, func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from reelroom.control.errors import ControlError
+from reelroom.control.listing import starting_with
 from reelroom.deliver.outbox import now_ns
 from reelroom.deliver.shelf import Shelf
 from reelroom.deliver.storage import StorageError
@@ -77,11 +77,12 @@ class Library:
         if offset < 0 or not 0 <= limit <= MAX_PAGE:
             raise ControlError("invalid", f"offset must be 0 or more, limit 0 to {MAX_PAGE}", "limit")
         media = tables.Media
-        wanted = [media.app == app, _living(), *_conditions(query)]
+        wanted = [media.app == app, _living(), *_conditions(app, query)]
         order = (media.created_ns.asc(), media.id.asc()) if ascending else (media.created_ns.desc(), media.id.desc())
         async with self._database.reading() as session:
             total = await session.scalar(select(func.count()).select_from(media).where(*wanted)) or 0
-            rows = await session.scalars(select(media).where(*wanted).order_by(*order).offset(offset).limit(limit))
+            page = select(media.id).where(*wanted).order_by(*order).offset(offset).limit(limit)  # by indexes alone
+            rows = await session.scalars(select(media).where(media.id.in_(page)).order_by(*order))
             return rows.all(), total
 
     async def get(self, app: str, id: str) -> tables.Media:
@@ -195,7 +196,7 @@ def _living() -> ColumnElement[bool]:
     return or_(tables.Media.expires_ns == 0, tables.Media.expires_ns > now_ns())
 
 
-def _conditions(query: MediaQuery) -> list[ColumnElement[bool]]:
+def _conditions(app: str, query: MediaQuery) -> list[ColumnElement[bool]]:
     media = tables.Media
     lists: list[tuple[InstrumentedAttribute[str], Sequence[str] | None]] = [
         (media.id, query.ids),
@@ -211,13 +212,14 @@ def _conditions(query: MediaQuery) -> list[ColumnElement[bool]]:
     ]
     found: list[ColumnElement[bool]] = [column.in_(list(values)) for column, values in lists if values is not None]
     if query.name_prefixes is not None:
-        starts = (func.substr(media.name, 1, len(prefix)) == prefix for prefix in query.name_prefixes)
-        found.append(or_(False, *starts))
+        found.append(or_(False, *(starting_with(media.name, prefix) for prefix in query.name_prefixes)))
     if query.names is not None:
         found.append(or_(False, *(_has(media.name, name) for name in query.names)))
     if query.tags is not None:
-        text = cast(media.tags, String)
-        found.append(or_(False, *(_has(text, json.dumps(tag)) for tag in query.tags)))
+        tagged = select(tables.MediaTag.media).where(
+            tables.MediaTag.app == app, tables.MediaTag.tag.in_(list(query.tags))
+        )
+        found.append(media.id.in_(tagged))
     bounds = (
         (media.created_ns, query.created_from_ns, query.created_until_ns),
         (media.expires_ns, query.expires_from_ns, query.expires_until_ns),

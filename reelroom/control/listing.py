@@ -1,16 +1,21 @@
-"""Cursors: where a page of a list ended, as an opaque word. Holds no query."""
+"""What lists have in common: cursors, beginnings of names, the newest of some recordings. Asks no database."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import uuid
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement, Select, and_, or_, select, union_all
 from sqlalchemy.orm import InstrumentedAttribute
 
 from reelroom.control.errors import ControlError
+from reelroom.store.tables import Recording
+
+_LAST = 0x10FFFF
+_SURROGATES = range(0xD800, 0xE000)
 
 
 def new_id() -> str:
@@ -33,3 +38,30 @@ def after(created: InstrumentedAttribute[int], id: InstrumentedAttribute[str], c
     except (ValueError, binascii.Error, UnicodeError) as error:
         raise ControlError("invalid", "not a cursor of this list", "cursor") from error
     return or_(created < at, and_(created == at, id < last))
+
+
+def starting_with(column: InstrumentedAttribute[str], prefix: str) -> ColumnElement[bool]:
+    """`column`, which is compared by code points, begins with `prefix`: a range of it, which an index has."""
+    above = prefix.rstrip(chr(_LAST))
+    if not above:
+        return column >= prefix
+    following = ord(above[-1]) + 1
+    if following in _SURROGATES:
+        following = _SURROGATES.stop
+    return and_(column >= prefix, column < above[:-1] + chr(following))
+
+
+def newest(
+    wanted: Sequence[ColumnElement[bool]], states: Iterable[str], limit: int, offset: int = 0
+) -> Select[Recording]:
+    """The newest recordings for which `wanted` holds, in any of these states; no states: in any at all.
+
+    With states, the newest of each are taken: an index that begins with the state has them in order, however many
+    others there are.
+    """
+    row = Recording
+    order = row.created_ns.desc(), row.id.desc()
+    one = select(row.id).where(*wanted).order_by(*order).limit(limit + offset)
+    found = [select(one.where(row.state == state).subquery().c.id) for state in sorted(set(states))]
+    query = select(row).where(row.id.in_(union_all(*found))) if found else select(row).where(*wanted)
+    return query.order_by(*order).offset(offset).limit(limit)

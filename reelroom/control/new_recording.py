@@ -43,6 +43,7 @@ class NewRecording:
     callback: CallbackSpec | None = None
     dialect: str = "native"
     dialect_data: dict[str, Any] = field(default_factory=dict)
+    task: str | None = None  # what the dialect calls several recordings by; finished files are listed by it
     idempotency_key: str | None = None
     must_resolve: bool = True  # the destination's host, now; False for providers' own, which no caller made up
     images: Mapping[str, ImageSource] = field(default_factory=dict)  # of the scene, by the name that it has there

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, exists, func, select
+from sqlalchemy import bindparam, exists, select
 
 from reelroom.control.errors import ControlError
-from reelroom.control.listing import after, next_cursor
+from reelroom.control.listing import after, newest, next_cursor, starting_with
 from reelroom.store import tables
 from reelroom.store.db import Database
 
@@ -56,27 +56,22 @@ class Recorded:
         name_prefix: str = "",
         limit: int = 50,
         cursor: str = "",
-        dialect: str | None = None,
     ) -> tuple[Sequence[tables.Recording], str]:
         """The newest first, and a cursor for the next page (empty: there is none)."""
         row = tables.Recording
-        query = select(row).where(row.app == app_id).order_by(row.created_ns.desc(), row.id.desc())
+        wanted = [row.app == app_id]
         if room is not None:
-            query = query.where(row.room == room)
-        if wanted := [str(state) for state in states]:
-            query = query.where(row.state.in_(wanted))
+            wanted.append(row.room == room)
         if since_ns is not None:
-            query = query.where(row.created_ns >= _bounded(since_ns))
+            wanted.append(row.created_ns >= _bounded(since_ns))
         if until_ns is not None:
-            query = query.where(row.created_ns < _bounded(until_ns))
+            wanted.append(row.created_ns < _bounded(until_ns))
         if name_prefix:
-            query = query.where(func.substr(row.name, 1, len(name_prefix)) == name_prefix)
-        if dialect is not None:
-            query = query.where(row.dialect == dialect)
+            wanted.append(starting_with(row.name, name_prefix))
         if cursor:
-            query = query.where(after(row.created_ns, row.id, cursor))
+            wanted.append(after(row.created_ns, row.id, cursor))
         async with self._database.reading() as session:
-            found = (await session.scalars(query.limit(limit + 1))).all()
+            found = (await session.scalars(newest(wanted, map(str, states), limit + 1))).all()
         page = found[:limit]
         return page, next_cursor(page[-1].created_ns, page[-1].id) if len(found) > limit else ""
 

@@ -199,6 +199,7 @@ class Starts:
             spec=msgspec.to_builtins(spec.masked),
             dialect=new.dialect,
             dialect_data=new.dialect_data,
+            task=new.task,
             destination=new.app.destination,
             callback=callback,
             pushes=self._sealed(spec),

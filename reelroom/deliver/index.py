@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, case, insert, select, update
 
 from reelroom.deliver import periods
 from reelroom.deliver.journals import Entry, JournalBroken
@@ -20,7 +20,7 @@ from reelroom.deliver.playlists import PART
 from reelroom.domain import events, lines
 from reelroom.domain.naming import Names, distinct
 from reelroom.domain.recording import TRANSITIONS, Format, RecordingSpec, Source, State
-from reelroom.store.tables import FILES, RECORDINGS
+from reelroom.store.tables import FILES, OUTPUTS, RECORDINGS
 
 FOLLOWED = (State.STARTING, State.RECORDING, State.PAUSED, State.FINISHING)
 
@@ -40,6 +40,18 @@ _SAME = select(_file.id).where(
     _file.output == bindparam("output"),
     _file.number == bindparam("number"),
     _file.path == bindparam("path"),
+)
+_sum = OUTPUTS.c
+_ADD = (
+    update(OUTPUTS)
+    .where(_sum.recording == bindparam("of"), _sum.output == bindparam("named"))
+    .values(
+        segments=_sum.segments + bindparam("more"),
+        bytes=_sum.bytes + bindparam("size"),
+        end_ns=case((_sum.end_ns < bindparam("end"), bindparam("end")), else_=_sum.end_ns),
+        width=case((_sum.width < bindparam("wide"), bindparam("wide")), else_=_sum.width),
+        height=case((_sum.height < bindparam("high"), bindparam("high")), else_=_sum.height),
+    )
 )
 _COPY = 1_000_000  # numbers of a file's copies are so much higher: no recording has so many parts
 _Identity = tuple[str, str, int, str]  # role, output, number, path: what makes two rows the same file
@@ -108,6 +120,7 @@ def index(connection: Connection, known: Known, entries: list[Entry], end: int) 
         return False
     if rows:
         connection.execute(insert(FILES), rows)
+        _sum_up(connection, known.id, rows)
     periods.close(connection, known.id, batch.closings)
     if batch.stopped:  # every playlist once more, with its end
         mine = (_file.recording == known.id, _file.role == "playlist", _file.due_ns < ENDED_NS)
@@ -286,6 +299,27 @@ def _fresh(connection: Connection, recording: str, rows: list[dict[str, Any]]) -
         made.add(identity)
         fresh.append(row)
     return fresh
+
+
+def _sum_up(connection: Connection, recording: str, rows: list[dict[str, Any]]) -> None:
+    """Count segments among new rows to what their outputs come to."""
+    opened = [row["output"] for row in rows if row["role"] == "playlist" and row["number"] == 0]
+    if opened:
+        zero = {"segments": 0, "bytes": 0, "end_ns": 0, "width": 0, "height": 0}
+        connection.execute(insert(OUTPUTS), [{"recording": recording, "output": name, **zero} for name in opened])
+    sums: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if row["role"] != "segment":
+            continue
+        line = row["line"]
+        none = {"of": recording, "named": row["output"], "more": 0, "size": 0, "end": 0, "wide": 0, "high": 0}
+        one = sums.setdefault(row["output"], none)
+        one["more"] += 1
+        one["size"] += row["bytes"]
+        for name, field_ in (("end", "media_end_ns"), ("wide", "width"), ("high", "height")):
+            one[name] = max(one[name], line.get(field_) or 0)
+    if sums:
+        connection.execute(_ADD, list(sums.values()))
 
 
 def _free(connection: Connection, recording: str, key: str, output: str, taken: dict[str, _Identity]) -> str:

@@ -14,7 +14,7 @@ from reelroom.deliver import joined
 from reelroom.deliver.playlists import ROLES
 from reelroom.domain.library import LibrarySpec, media_id
 from reelroom.domain.recording import RecordingSpec
-from reelroom.store.tables import FILES, RECORDINGS, Media, MediaObject
+from reelroom.store.tables import FILES, RECORDINGS, Media, MediaObject, MediaTag
 
 _file = FILES.c
 
@@ -73,6 +73,9 @@ def register(connection: Connection, row: Any, at_ns: int) -> str:
             **values,
         )
     )
+    if library.tags:
+        tags = [{"media": id_, "tag": tag, "app": recording.app} for tag in library.tags]
+        connection.execute(insert(MediaTag), tags)
     if row.role in ROLES:
         goes_along = select(literal(id_), _file.key).where(
             _file.recording == row.recording,

@@ -12,15 +12,16 @@ from reelroom.domain import events
 from reelroom.domain.events import Draft
 from reelroom.domain.library import media_id
 from reelroom.domain.recording import State, StopReason
-from reelroom.store.tables import EVENTS, FILES, RECORDINGS
+from reelroom.store.tables import EVENTS, FILES, OUTPUTS, RECORDINGS
 
 NEVER_NS = (1 << 62) - 1  # due_ns of a row that something else will wake
 ENDED_NS = NEVER_NS + 1  # ... of one that nothing will wake any more
 REFUSALS = 3  # of an object, after which it is told that the rest is delayed
 MAX_LISTED = 1000  # files that a "recording.finished" event names; the API lists the rest
 
+_LOCKED_NAMES = ("id", "app", "dialect", "room", "task", "state", "stopped_ns", "library")
 _LOCKED = (
-    select(RECORDINGS.c.id, RECORDINGS.c.state, RECORDINGS.c.stopped_ns, RECORDINGS.c.library)
+    select(*(RECORDINGS.c[name] for name in _LOCKED_NAMES))
     .where(RECORDINGS.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(RECORDINGS.c.id)
     .with_for_update()
@@ -48,7 +49,7 @@ def now_ns() -> int:
 
 
 def lock(connection: Connection, recordings: Iterable[str]) -> dict[str, Any]:
-    """Hold the recordings' rows until the transaction ends: id, state, stopped_ns, library of those that there are.
+    """Hold the recordings' rows until the transaction ends: what `_LOCKED_NAMES` says of those that there are.
 
     Whoever adds events does this before it reads anything: numbers stay without holes. They are locked in the order
     of their ids, so no two transactions wait for each other. (On SQLite every writing transaction is alone anyway.)
@@ -161,20 +162,13 @@ def file_data(row: Any) -> dict[str, Any]:
 
 def _media(connection: Connection, recording: str) -> dict[str, dict[str, Any]]:
     """What an output's segments come to: bytes, nanoseconds, and the largest picture in pixels."""
-    line = FILES.c.line
-    query = (
-        select(
-            FILES.c.output,
-            func.sum(FILES.c.bytes).label("media_bytes"),
-            func.max(line["media_end_ns"].as_integer()).label("duration_ns"),
-            func.max(line["width"].as_integer()).label("width"),
-            func.max(line["height"].as_integer()).label("height"),
-        )
-        .where(FILES.c.recording == recording, FILES.c.role == "segment")
-        .group_by(FILES.c.output)
-    )
-    names = ("media_bytes", "duration_ns", "width", "height")
-    return {row.output: {name: getattr(row, name) or 0 for name in names} for row in connection.execute(query)}
+    found = connection.execute(select(OUTPUTS).where(OUTPUTS.c.recording == recording, OUTPUTS.c.segments > 0))
+    return {
+        row.output: {
+            "media_bytes": row.bytes, "duration_ns": row.end_ns, "width": row.width, "height": row.height,
+        }
+        for row in found
+    }  # fmt: skip
 
 
 def _files(connection: Connection, recording: str, library: bool, *, stored: bool = True) -> dict[str, Any]:

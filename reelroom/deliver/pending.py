@@ -11,7 +11,7 @@ from reelroom.deliver import joined
 from reelroom.deliver.outbox import ENDED_NS, NEVER_NS, now_ns
 from reelroom.deliver.playlists import ROLES, Built, Playlists
 from reelroom.domain import events
-from reelroom.domain.recording import State
+from reelroom.domain.recording import ENDED, State
 from reelroom.store.tables import EVENTS, FILES, RECORDINGS
 
 PLAYLIST_GAP_S = 1.0  # between two uploads of one playlist...
@@ -148,7 +148,7 @@ def told_failing(connection: Connection) -> set[str]:
     query = (
         select(EVENTS.c.recording, EVENTS.c.type)
         .join(RECORDINGS, RECORDINGS.c.id == EVENTS.c.recording)
-        .where(EVENTS.c.type.in_(kinds), RECORDINGS.c.state.not_in((State.FINISHED, State.FAILED)))
+        .where(EVENTS.c.type.in_(kinds), RECORDINGS.c.state.in_([str(s) for s in State if s not in ENDED]))
         .order_by(EVENTS.c.recording, EVENTS.c.seq)
     )
     last: dict[str, str] = dict(connection.execute(query).all())

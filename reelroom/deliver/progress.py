@@ -12,7 +12,7 @@ from functools import cache, partial
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from reelroom.deliver.outbox import add_events, lock, now_ns
@@ -20,7 +20,7 @@ from reelroom.domain import events
 from reelroom.domain.events import Draft
 from reelroom.domain.recording import ACTIVE, ENDED, State
 from reelroom.store.db import Database
-from reelroom.store.tables import EVENTS, FILES, RECORDINGS
+from reelroom.store.tables import EVENTS, FILES, OUTPUTS, RECORDINGS
 
 log = structlog.get_logger("reelroom.progress")
 
@@ -29,6 +29,8 @@ WHOLE = 10_000  # `share` of an upload that is complete
 _S = 1_000_000_000
 _file = FILES.c
 _row = RECORDINGS.c
+_SEGMENTS = select(func.coalesce(func.sum(OUTPUTS.c.segments), 0))
+_COUNT = select(func.count()).select_from(FILES)
 
 
 @cache
@@ -101,8 +103,8 @@ class Progress:
 
 
 def _going() -> Any:
-    ended = [str(state) for state in (*ENDED, State.STARTING)]
-    return _row.callback.is_not(None) & _row.started_ns.is_not(None) & _row.state.not_in(ended)
+    going = [str(state) for state in State if state not in ENDED and state != State.STARTING]  # by an index
+    return _row.callback.is_not(None) & _row.started_ns.is_not(None) & _row.state.in_(going)
 
 
 def _cause(turn: int) -> str:
@@ -121,9 +123,11 @@ def _tell(connection: Connection, due: dict[str, int]) -> list[str]:
 
 
 def _drafts(connection: Connection, recording: str, state: State, turn: int) -> list[Draft]:
-    mine = (_file.recording == recording, _file.role.in_(("segment", "file")))
-    uploaded = func.coalesce(func.sum(case((_file.state == "uploaded", 1), else_=0)), 0)
-    recorded, done = connection.execute(select(func.count(), uploaded).where(*mine)).one()
+    recorded = connection.scalar(_SEGMENTS.where(OUTPUTS.c.recording == recording)) or 0
+    recorded += connection.scalar(_COUNT.where(_file.recording == recording, _file.role == "file")) or 0
+    # Segments that are not there are few, those that are may be thousands.
+    missing = _COUNT.where(_file.recording == recording, _file.state.in_(("pending", "uploading", "deleted")))
+    done = recorded - (connection.scalar(missing.where(_file.role.in_(("segment", "file")))) or 0)
     if not recorded:
         return []
     # What is being recorded counts, too. The whole is reached at the very end, of which another event tells.

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from reelroom.deliver import joined
 from reelroom.deliver.library import register
@@ -21,7 +21,7 @@ from reelroom.deliver.outbox import ENDED_NS, NEVER_NS, REFUSALS, add_events, de
 from reelroom.deliver.pending import Work, playlist_gap_ns, still_failing, tick_after, wake_playlists
 from reelroom.domain import events
 from reelroom.domain.events import Draft
-from reelroom.store.tables import FILES
+from reelroom.store.tables import FILES, Finished
 
 FIRST_PAUSE_S = 1.0
 GONE = "the local file was gone before it was uploaded"
@@ -35,6 +35,7 @@ _DONE = (
     .where(_file.id.in_(bindparam("ids", expanding=True)))
     .values(state="uploaded", uploaded_ns=bindparam("at"), error="", attempts=0)
 )
+_LISTED = select(Finished.file).where(Finished.file == bindparam("file"))
 _MADE = (
     update(FILES)
     .where(_file.id == bindparam("file"))
@@ -71,8 +72,8 @@ def store(connection: Connection, results: Iterable[Result], failing: Collection
         by_recording[result.work.row.recording].append(result)
     stored = Stored()
     for recording, row in lock(connection, by_recording).items():
-        stopped, library = row.stopped_ns is not None, row.library is not None
-        one = _Recording(connection, recording, stopped, library, stored, pause_max_s)
+        library = row.library is not None
+        one = _Recording(connection, row, stored, pause_max_s)
         one.store(by_recording[recording], recording in failing)
         if row.state == "uploading" and settle(connection, recording):
             stored.told.add(recording)
@@ -88,16 +89,15 @@ class _Recording:
     def __init__(
         self,
         connection: Connection,
-        recording: str,
-        stopped: bool,
-        library: bool,
+        row: Row[Any],
         stored: Stored,
         pause_max_s: float,
     ) -> None:
         self._connection = connection
-        self._recording = recording
-        self._stopped = stopped
-        self._library = library
+        self._row = row
+        self._recording: str = row.id
+        self._stopped = row.stopped_ns is not None
+        self._library = row.library is not None
         self._stored = stored
         self._pause_max_s = pause_max_s
         self.tries = 0  # the most often that something was refused
@@ -141,6 +141,7 @@ class _Recording:
             if row.role == "file":
                 data = file_data(row) | self._shelved(row)
                 self._drafts.append(Draft(events.FILE_UPLOADED, self._at, data, f"uploaded {row.key}"))
+                self._listed(row)
             else:
                 self._wake(row)
 
@@ -156,6 +157,8 @@ class _Recording:
         gap_ns = 0 if self._stopped else playlist_gap_ns(built.segments)
         part_ended = built.ended and "last" in row.line
         self._made(work, before, row.sha256, tick_after(self._at + gap_ns) if gap_ns else 0, ended=part_ended)
+        if part_ended and row.role == "playlist":
+            self._listed(row)
         first = before.uploaded_ns is None
         if (first or built.ended) and joined.wake(self._connection, row):
             self._due(0)
@@ -168,6 +171,15 @@ class _Recording:
             self._stored.ended.append(row.id)
             if not first:
                 self._drafts.append(Draft(events.FILE_UPLOADED, self._at, data, f"ended {row.key}"))
+
+    def _listed(self, row: Any) -> None:
+        """A file that will not change any more is found by its task from now on, if it has one. Twice is as good."""
+        of = self._row
+        if of.task is None or self._connection.scalar(_LISTED, {"file": row.id}) is not None:
+            return
+        times = {"start_ns": row.line["start_ns"], "end_ns": row.line["end_ns"]}
+        values = {"file": row.id, "app": of.app, "dialect": of.dialect, "room": of.room, "task": of.task, **times}
+        self._connection.execute(insert(Finished).values(**values))
 
     def _shelved(self, row: Any) -> dict[str, str]:
         """A finished file goes into the library if its recording's files do; what its event says of that."""

@@ -81,7 +81,9 @@ class Retention:
 
     async def _batch(self, until: int) -> list[tuple[str, int]]:
         at, last = self._done
-        undelivered = exists().where(File.recording == Recording.id, File.state != "uploaded", File.error != "")
+        undelivered = exists().where(
+            File.recording == Recording.id, File.state.in_(("pending", "uploading", "deleted")), File.error != ""
+        )
         query = (
             select(Recording.id, Recording.finished_ns)
             .where(Recording.state == State.FINISHED, Recording.finished_ns <= until, ~undelivered)

@@ -22,6 +22,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite autoincrements INTEGER only
 
 
+def ordered(type_: String) -> String:
+    """Text that every database compares by code points, as SQLite does: an index finds what begins with something."""
+    return type_.with_variant(type(type_)(type_.length, collation="C"), "postgresql")
+
+
 _ONE = text("match IS NOT NULL AND state IN ('starting', 'recording', 'paused')")
 
 
@@ -64,11 +69,12 @@ class Recording(Base):
     state: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str] = mapped_column(default="")
     message: Mapped[str] = mapped_column(default="")
-    name: Mapped[str] = mapped_column(default="")
+    name: Mapped[str] = mapped_column(ordered(Text()), default="")
     labels: Mapped[dict[str, Any]] = mapped_column(default=dict)
     spec: Mapped[dict[str, Any]]
     dialect: Mapped[str] = mapped_column(String(16), default="native")
     dialect_data: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    task: Mapped[str | None] = mapped_column(String(128))  # what its dialect calls several recordings by
     destination: Mapped[str | None] = mapped_column(ForeignKey("destinations.id"))
     callback: Mapped[bytes | None] = mapped_column(LargeBinary)  # encrypted JSON: url, secret, extra
     pushes: Mapped[bytes | None] = mapped_column(LargeBinary)  # encrypted JSON: URLs by id, which `spec` has masked
@@ -82,9 +88,13 @@ class Recording(Base):
     journal_lines: Mapped[int] = mapped_column(default=0)
     event_seq: Mapped[int] = mapped_column(default=0)  # number of the last event made
     __table_args__ = (
-        Index("recordings_list", "app", "created_ns"),
-        Index("recordings_room", "app", "room", "created_ns"),
-        Index("recordings_state", "state"),
+        Index("recordings_list", "app", "created_ns", "id"),
+        Index("recordings_room", "app", "room", "created_ns", "id", "state"),
+        Index("recordings_names", "app", "name", "created_ns", "id"),
+        Index("recordings_states", "app", "state", "created_ns", "id"),
+        Index("recordings_dialect", "app", "dialect", "state", "created_ns", "id"),
+        Index("recordings_task", "app", "dialect", "task", "created_ns"),
+        Index("recordings_state", "state", "finished_ns", "id"),  # of all apps
         Index("recordings_match", "match", "created_ns"),
         # What makes two recordings of one match impossible, whoever is killed when.
         Index("recordings_one", "match", unique=True, sqlite_where=_ONE, postgresql_where=_ONE),
@@ -121,6 +131,39 @@ class File(Base):
     )
 
 
+class Output(Base):
+    """What the media segments of an output come to, so that nobody has to go through them."""
+
+    __tablename__ = "outputs"
+    recording: Mapped[str] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"), primary_key=True)
+    output: Mapped[str] = mapped_column(String(16), primary_key=True)
+    segments: Mapped[int] = mapped_column(default=0)
+    bytes: Mapped[int] = mapped_column(default=0)
+    end_ns: Mapped[int] = mapped_column(default=0)  # media time
+    width: Mapped[int] = mapped_column(default=0)  # of the largest picture, as is `height`
+    height: Mapped[int] = mapped_column(default=0)
+
+
+class Finished(Base):
+    """A file that is in storage and will not change, of a recording with a task: dialects list them over recordings."""
+
+    __tablename__ = "finished"
+    file: Mapped[int] = mapped_column(
+        Id, ForeignKey("files.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    app: Mapped[str] = mapped_column(String(128))
+    dialect: Mapped[str] = mapped_column(String(16))
+    room: Mapped[str] = mapped_column(String(128))
+    task: Mapped[str] = mapped_column(String(128))
+    start_ns: Mapped[int]  # room time of its content
+    end_ns: Mapped[int]
+    __table_args__ = (
+        Index("finished_list", "app", "dialect", "start_ns", "file", "end_ns"),
+        Index("finished_room", "app", "dialect", "room", "start_ns", "file", "end_ns", "task"),
+        Index("finished_task", "app", "dialect", "task", "start_ns", "file", "end_ns", "room"),
+    )
+
+
 class Event(Base):
     """Something that happened to a recording, and how far its delivery got: the outbox."""
 
@@ -138,6 +181,8 @@ class Event(Base):
     __table_args__ = (
         UniqueConstraint("recording", "seq", name="events_seq"),
         Index("events_due", "state", "due_ns"),
+        Index("events_pending", "recording", "state", "seq"),
+        Index("events_type", "recording", "type", "seq"),
     )
 
 
@@ -173,7 +218,26 @@ class DialectState(Base):
     app: Mapped[str] = mapped_column(String(128))
     data: Mapped[dict[str, Any]]
     created_ns: Mapped[int]
-    expires_ns: Mapped[int] = mapped_column(index=True)
+    expires_ns: Mapped[int]
+    __table_args__ = (Index("dialect_state_expiry", "dialect", "expires_ns"),)
+
+
+class Task(Base):
+    """A task by an id that its caller chose, which is used once for ever. Recordings name theirs (`Recording.task`)."""
+
+    __tablename__ = "tasks"
+    dialect: Mapped[str] = mapped_column(String(16), primary_key=True)
+    app: Mapped[str] = mapped_column(String(128), primary_key=True)
+    id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    room: Mapped[str] = mapped_column(String(128))
+    stopped: Mapped[bool]
+    data: Mapped[dict[str, Any]]
+    created_ns: Mapped[int]
+    __table_args__ = (
+        Index("tasks_list", "dialect", "app", "created_ns", "id"),
+        Index("tasks_room", "dialect", "app", "room", "created_ns", "id", "stopped"),
+        Index("tasks_stopped", "dialect", "app", "stopped", "created_ns", "id"),
+    )
 
 
 class Media(Base):
@@ -190,7 +254,7 @@ class Media(Base):
     source: Mapped[str] = mapped_column(String(16))
     kind: Mapped[str] = mapped_column(String(8))  # "av", "audio", "video"
     stream: Mapped[str] = mapped_column(String(255))
-    name: Mapped[str] = mapped_column(String(255))
+    name: Mapped[str] = mapped_column(ordered(String(255)))
     tags: Mapped[list[str]]
     data: Mapped[dict[str, Any]] = mapped_column(default=dict)  # the recording's dialect_data
     format: Mapped[str] = mapped_column(String(8))
@@ -208,8 +272,9 @@ class Media(Base):
     created_ns: Mapped[int]
     expires_ns: Mapped[int]  # 0: never
     __table_args__ = (
-        Index("media_list", "app", "created_ns"),
-        Index("media_names", "app", "name"),
+        Index("media_list", "app", "created_ns", "id", "expires_ns"),
+        Index("media_room", "app", "room", "created_ns", "id", "expires_ns"),
+        Index("media_names", "app", "name", "created_ns", "id", "expires_ns"),
         Index("media_expiry", "expires_ns"),
     )
 
@@ -220,6 +285,16 @@ class MediaObject(Base):
     __tablename__ = "media_objects"
     media: Mapped[str] = mapped_column(ForeignKey("media.id", ondelete="CASCADE"), primary_key=True)
     key: Mapped[str] = mapped_column(String(1024), primary_key=True)
+
+
+class MediaTag(Base):
+    """One of a media file's `tags`, which they are found by."""
+
+    __tablename__ = "media_tags"
+    media: Mapped[str] = mapped_column(ForeignKey("media.id", ondelete="CASCADE"), primary_key=True)
+    tag: Mapped[str] = mapped_column(String(64), primary_key=True)
+    app: Mapped[str] = mapped_column(String(128))
+    __table_args__ = (Index("media_tags_list", "app", "tag", "media"),)
 
 
 class Template(Base):
@@ -281,4 +356,4 @@ class Message(Base):
 
 
 #: The tables that change with every segment, for statements without the ORM.
-RECORDINGS, FILES, EVENTS = (cast(Table, table.__table__) for table in (Recording, File, Event))
+RECORDINGS, FILES, OUTPUTS, EVENTS = (cast(Table, table.__table__) for table in (Recording, File, Output, Event))

@@ -83,7 +83,7 @@ async def test_an_hour_has_a_playlist_and_a_file_for_each_period_and_an_index_of
                     tables.Recording(
                         id=spec.id, app="app", room="room", mode="individual", state="starting",
                         spec=msgspec.to_builtins(spec), created_ns=begin_ns, dialect="aliyun_rtc",
-                        dialect_data={"app_id": "dev", "task": "task-001", "url_base": BASE[:-1]},
+                        dialect_data={"app_id": "dev", "task": "task-001", "url_base": BASE[:-1]}, task="task-001",
                     )
                 )  # fmt: skip
 

@@ -342,8 +342,8 @@ async def test_tasks_are_listed_by_what_they_do_and_when_they_were_made(server: 
     assert len(await listed(StartTime=first["CreateTime"], EndTime="9999-01-01T00:00:00Z")) == 3
     refused(await server.rtc("DescribeRecordTasks", AppId="dev", Status="going"), 400, "InvalidParameter")
     async with server.database.transaction() as session:
-        row = await session.get_one(tables.DialectState, ("aliyun_rtc", "dev/t2"))
-        row.data = {"template": "x", "rule": "y"}  # as an earlier version kept it
+        row = await session.get_one(tables.Task, ("aliyun_rtc", "dev", "t2"))
+        row.data, row.room = {"template": "x", "rule": "y"}, ""  # as an earlier version kept it
     assert [(one["TaskId"], one["ChannelId"]) for one in await listed(Status="0")] == [("t2", "")]
 
 
@@ -367,7 +367,11 @@ async def test_files_are_listed_by_time_and_an_index_of_a_part_is_made(server: S
                 "duration_ns": 1800 * S,
             }  # fmt: skip
             kept = {"role": "playlist", "number": number, "key": f"record/{number}.m3u8", "state": "uploaded"}
-            session.add(tables.File(**common, **kept, line=line, uploaded_ns=start + 1801 * S))
+            file = tables.File(**common, **kept, line=line, uploaded_ns=start + 1801 * S)
+            session.add(file)
+            await session.flush()
+            own = {"app": "dev", "dialect": "aliyun_rtc", "room": "room[1]", "task": "task-001"}
+            session.add(tables.Finished(file=file.id, **own, start_ns=start, end_ns=start + 1800 * S))
         for number in range(1, 121):
             start = at + (number - 1) * 30 * S
             line = msgspec.to_builtins(
@@ -377,6 +381,8 @@ async def test_files_are_listed_by_time_and_an_index_of_a_part_is_made(server: S
                 )
             )  # fmt: skip
             session.add(tables.File(**common, role="segment", number=number, key=f"{number}.ts", line=line))
+        session.add(tables.Output(recording=row.id, output="001", segments=120, end_ns=3600 * S))
+        (await session.get_one(tables.Recording, row.id)).created_ns = at
     answer = await server.rtc("DescribeRecordFiles", AppId="dev", **{"TaskIds.1": "task-001"})
     newest, oldest = answer.json()["RecordFiles"]
     assert oldest["Url"] == "http://rec.oss-cn-shanghai.aliyuncs.com/record/0.m3u8"

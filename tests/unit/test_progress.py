@@ -37,6 +37,7 @@ async def recorded(database: Database, *states: str, state: str = "recording", *
         session.add(tables.Recording(id=SID, state=state, **(values | row)))
         await session.flush()
         session.add(tables.File(role="playlist", key="x.m3u8", path="", state="uploaded", **common))
+        session.add(tables.Output(recording=SID, output="001", segments=len(states)))
         for number, each in enumerate(states):
             error = "refused" if each == "pending" else ""
             session.add(

@@ -32,6 +32,8 @@ async def shelve(server: Server, number: int, **more: Any) -> str:
     }  # fmt: skip
     async with server.database.transaction() as session:
         session.add(tables.Media(**row))
+        await session.flush()
+        session.add_all(tables.MediaTag(media=id, app=row["app"], tag=tag) for tag in row["tags"])
     return id
 
 

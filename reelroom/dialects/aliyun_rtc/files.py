@@ -2,61 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from reelroom.control.context import Context
 from reelroom.deliver.playlists import PART
 from reelroom.dialects.aliyun_rtc import errors
 from reelroom.dialects.aliyun_rtc.templates import DIALECT
 from reelroom.dialects.aliyun_rtc.times import iso
+from reelroom.dialects.aliyun_rtc.wire import FileList
 from reelroom.domain.lines import OutputOpened, Segment
 from reelroom.domain.naming import Names
 from reelroom.domain.recording import ACTIVE, RecordingSpec
 from reelroom.store import tables
 
+_ACTIVE = [str(state) for state in ACTIVE]
+_PAGE = 200  # slices
+_SLACK_NS = 600 * 10**9  # between a row's times and those of what its recording has (prerolls, the last slice)
+
 
 async def recordings(
-    context: Context, app_id: str, tasks: Collection[str] = (), room: str | None = None, active: bool = False
+    context: Context,
+    app_id: str,
+    task: str,
+    from_ns: int | None = None,
+    until_ns: int | None = None,
+    active: bool = False,
 ) -> list[tables.Recording]:
-    """The recordings of tasks, each of which may have several, one after the other; or just those that go on."""
+    """The recordings of a task, one after the other: those that may have something of a time; or that go on."""
     row = tables.Recording
-    query = select(row).where(row.app == app_id, row.dialect == DIALECT).order_by(row.created_ns)
-    if room is not None:
-        query = query.where(row.room == room)
-    if tasks:
-        query = query.where(row.dialect_data["task"].as_string().in_(list(tasks)))
+    query = select(row).where(row.app == app_id, row.dialect == DIALECT, row.task == task)
     if active:
-        query = query.where(row.state.in_([str(state) for state in ACTIVE]))
+        query = query.where(row.state.in_(_ACTIVE))
+    if from_ns is not None:
+        query = query.where(or_(row.stopped_ns.is_(None), row.stopped_ns >= from_ns - _SLACK_NS))
+    if until_ns is not None:
+        query = query.where(row.created_ns <= until_ns + _SLACK_NS)
     async with context.database.reading() as session:
-        return list((await session.scalars(query)).all())
+        return list((await session.scalars(query.order_by(row.created_ns))).all())
+
+
+async def recording_now(context: Context, app_id: str) -> list[str]:
+    """The tasks that record now."""
+    row = tables.Recording
+    query = select(row.task).where(row.app == app_id, row.dialect == DIALECT, row.state.in_(_ACTIVE)).distinct()
+    async with context.database.reading() as session:
+        return sorted(task for task in await session.scalars(query) if task is not None)
 
 
 async def finished(
-    context: Context, rows: Sequence[tables.Recording], from_ns: int | None, until_ns: int | None
-) -> list[dict[str, Any]]:
-    """Files that are in storage as a whole and overlap the time, the newest first."""
-    if not rows:
-        return []
-    by_id = {row.id: row for row in rows}
-    file = tables.File
-    query = select(file).where(file.recording.in_(by_id), file.role.in_(("playlist", "file")), file.state == "uploaded")
+    context: Context, app_id: str, asked: FileList, times: tuple[int | None, int | None], offset: int
+) -> tuple[list[dict[str, Any]], int]:
+    """A page of files that are in storage as a whole and overlap the time, the newest first; and how many there are."""
+    of, file, recording = tables.Finished, tables.File, tables.Recording
+    wanted = [of.app == app_id, of.dialect == DIALECT]
+    if asked.TaskIds:
+        wanted.append(of.task.in_(asked.TaskIds))
+    if asked.ChannelId is not None:
+        wanted.append(of.room == asked.ChannelId)
+    from_ns, until_ns = times
+    if from_ns is not None:
+        wanted.append(of.end_ns >= from_ns)
+    if until_ns is not None:
+        wanted.append(of.start_ns <= until_ns)
+    page = select(of.file, of.start_ns).where(*wanted).order_by(of.start_ns.desc(), of.file.desc())
+    shown = page.offset(offset).limit(asked.PageSize).subquery()
+    query = (
+        select(file, recording)
+        .join(shown, shown.c.file == file.id)
+        .join(recording, recording.id == file.recording)
+        .order_by(shown.c.start_ns.desc(), shown.c.file.desc())
+    )
     async with context.database.reading() as session:
-        found = (await session.scalars(query)).all()
-    listed = []
-    for one in found:
-        line = one.line
-        if one.role == "playlist" and "last" not in line:
-            continue  # it still grows
-        if (from_ns is not None and line["end_ns"] < from_ns) or (until_ns is not None and line["start_ns"] > until_ns):
-            continue
-        listed.append((line["start_ns"], one.key, _described(by_id[one.recording], one)))
-    return [described for _, _, described in sorted(listed, key=lambda each: each[:2], reverse=True)]
+        total = await session.scalar(select(func.count()).select_from(of).where(*wanted)) or 0
+        return [_described(row, one) for one, row in await session.execute(query)], total
 
 
 def _described(recording: tables.Recording, file: tables.File) -> dict[str, Any]:
@@ -81,18 +106,38 @@ async def index(context: Context, recording: tables.Recording, from_ns: int, unt
         mine = file.recording == recording.id
         opened = select(file.line).where(mine, file.role == "playlist", file.number == 0)
         outputs = [msgspec.convert(line, OutputOpened) for line in (await session.scalars(opened)).all()]
-        found = select(file.line).where(mine, file.role == "segment", file.rendition == "hls").order_by(file.number)
-        slices = [msgspec.convert(line, Segment) for line in (await session.scalars(found)).all()]
+        parts = [await _part(session, recording.id, output.output, from_ns, until_ns) for output in outputs]
     made = []
-    for output in outputs:
-        part = [
-            one for one in slices if one.output == output.output and one.end_ns > from_ns and one.start_ns < until_ns
-        ]
+    for output, part in zip(outputs, parts, strict=True):
         if part:
             made.append(await _make(context, recording, names, output, part))
     if made:
         context.uploader.poke(recording.id)
     return made
+
+
+async def _part(session: AsyncSession, recording: str, output: str, from_ns: int, until_ns: int) -> list[Segment]:
+    """An output's slices that overlap the time. They follow each other in time, so the first is found by halves."""
+    file = tables.File
+    mine = file.recording == recording, file.output == output, file.rendition == "hls", file.role == "segment"
+    sums = await session.get(tables.Output, (recording, output))
+    low, high = 1, 1 + (sums.segments if sums else 0)  # numbers are from 1, without holes
+    while low < high:
+        middle = (low + high) // 2
+        line = await session.scalar(select(file.line).where(*mine, file.number == middle))
+        if line is not None and line["end_ns"] <= from_ns:
+            low = middle + 1
+        else:
+            high = middle
+    found: list[Segment] = []
+    while True:
+        query = select(file.line).where(*mine, file.number >= low).order_by(file.number).limit(_PAGE)
+        page = [msgspec.convert(line, Segment) for line in (await session.scalars(query)).all()]
+        part = [one for one in page if one.end_ns > from_ns and one.start_ns < until_ns]
+        found += part
+        if len(page) < _PAGE or page[-1].start_ns >= until_ns:
+            return found
+        low = page[-1].number + 1
 
 
 async def _make(

@@ -16,7 +16,6 @@ from reelroom.dialects.aliyun_rtc.times import iso
 from reelroom.dialects.aliyun_rtc.wire import TaskList, UpdateTask
 from reelroom.store import tables
 
-FOR_EVER_NS = 1 << 62
 WAITS, RECORDS, STOPPED = 0, 1, 2  # Status; the vendor does not say its numbers
 
 
@@ -27,76 +26,85 @@ class Known:
         self._context = context
 
     async def get(self, app: AppContext, task: str) -> dict[str, Any] | None:
-        """What is known of a task: its `template` here, `stopped`, and what lists show."""
+        """What is known of a task: its `template` here, and what lists show."""
         async with self._context.database.reading() as session:
-            row = await session.get(tables.DialectState, (DIALECT, _key(app, task)))
+            row = await session.get(tables.Task, (DIALECT, app.id, task))
         return None if row is None else dict(row.data)
 
     async def running(self, app: AppContext, task: str) -> dict[str, Any]:
         """AliyunError when there is no such task, or it has been stopped."""
-        known = await self.get(app, task)
-        if known is None or known.get("stopped"):
+        async with self._context.database.reading() as session:
+            row = await session.get(tables.Task, (DIALECT, app.id, task))
+        if row is None or row.stopped:
             raise errors.no_task()
-        return known
+        return dict(row.data)
 
-    async def add(self, app: AppContext, task: str, data: dict[str, Any]) -> None:
+    async def add(self, app: AppContext, task: str, channel: str, data: dict[str, Any]) -> None:
         """IntegrityError when there is one already."""
         async with self._context.database.transaction() as session:
             session.add(
-                tables.DialectState(
+                tables.Task(
                     dialect=DIALECT,
-                    key=_key(app, task),
                     app=app.id,
-                    data={**data, "stopped": False},
+                    id=task,
+                    room=channel,
+                    stopped=False,
+                    data=data,
                     created_ns=time.time_ns(),
-                    expires_ns=FOR_EVER_NS,
                 )
             )
 
     async def remove(self, app: AppContext, task: str) -> None:
         """As if it had never been: it could not be started."""
-        row = tables.DialectState
+        row = tables.Task
         async with self._context.database.transaction() as session:
-            await session.execute(delete(row).where(row.dialect == DIALECT, row.key == _key(app, task)))
+            await session.execute(delete(row).where(row.dialect == DIALECT, row.app == app.id, row.id == task))
 
     async def change(self, app: AppContext, task: str, data: dict[str, Any]) -> None:
+        """What lists show of it is something else now."""
         async with self._context.database.transaction() as session:
-            row = await session.get_one(tables.DialectState, (DIALECT, _key(app, task)), with_for_update=True)
+            row = await session.get_one(tables.Task, (DIALECT, app.id, task), with_for_update=True)
             row.data = {**row.data, **data}
+
+    async def stop(self, app: AppContext, task: str) -> None:
+        """From now on it is one that has been."""
+        async with self._context.database.transaction() as session:
+            row = await session.get_one(tables.Task, (DIALECT, app.id, task), with_for_update=True)
+            row.stopped = True
 
     async def list(
         self, app: AppContext, asked: TaskList, from_ns: int | None, until_ns: int | None, recording: Sequence[str]
     ) -> dict[str, Any]:
         """A page of them, the newest first. Times are of their creation; `recording`: ids of tasks that record now."""
-        row = tables.DialectState
+        row = tables.Task
         wanted = [row.dialect == DIALECT, row.app == app.id]
-        now = [_key(app, task) for task in recording]
-        stopped = row.data["stopped"].as_boolean()
         if asked.TaskIds:
-            wanted.append(row.key.in_([_key(app, task) for task in asked.TaskIds]))
+            wanted.append(row.id.in_(asked.TaskIds))
         if asked.ChannelId is not None:
-            wanted.append(row.data["ChannelId"].as_string() == asked.ChannelId)
+            wanted.append(row.room == asked.ChannelId)
         if from_ns is not None:
             wanted.append(row.created_ns >= from_ns)
         if until_ns is not None:
             wanted.append(row.created_ns <= until_ns)
         if asked.Status is not None:
-            wanted.append(stopped.is_(True) if asked.Status == STOPPED else stopped.is_not(True))
+            wanted.append(row.stopped == (asked.Status == STOPPED))
         if asked.Status in (WAITS, RECORDS):
-            wanted.append(row.key.in_(now) if asked.Status == RECORDS else row.key.not_in(now))
+            wanted.append(row.id.in_(recording) if asked.Status == RECORDS else row.id.not_in(recording))
         size = asked.PageSize
-        query = select(row).where(*wanted).order_by(row.created_ns.desc(), row.key)
+        newest = (row.created_ns.desc(), row.id.desc())
+        page = select(row.id).where(*wanted).order_by(*newest).offset((asked.PageNum - 1) * size).limit(size)
+        query = select(row).where(row.dialect == DIALECT, row.app == app.id, row.id.in_(page))
         async with self._context.database.reading() as session:
             total = await session.scalar(select(func.count()).select_from(row).where(*wanted)) or 0
-            rows = (await session.scalars(query.offset((asked.PageNum - 1) * size).limit(size))).all()
-        listed = [_described(app, one, one.key in now) for one in rows]
+            rows = (await session.scalars(query.order_by(*newest))).all()
+        now = set(recording)
+        listed = [_described(app, one, one.id in now) for one in rows]
         return {"TotalNum": total, "TotalPage": -(-total // size), "RecordTasks": listed}
 
 
 def shown(task: UpdateTask) -> dict[str, Any]:
-    """What lists show of a task's parameters."""
+    """What lists show of a task's parameters, but its channel."""
     return {
-        "ChannelId": task.ChannelId,
         "TemplateId": task.TemplateId,
         "SubSpecUsers": list(task.SubSpecUsers),
         "UserPanes": [
@@ -107,19 +115,15 @@ def shown(task: UpdateTask) -> dict[str, Any]:
     }
 
 
-def _described(app: AppContext, row: tables.DialectState, records: bool) -> dict[str, Any]:
-    data = {"ChannelId": "", "TemplateId": "", "SubSpecUsers": [], "UserPanes": [], **row.data}  # of earlier versions
+def _described(app: AppContext, row: tables.Task, records: bool) -> dict[str, Any]:
+    data = {"TemplateId": "", "SubSpecUsers": [], "UserPanes": [], **row.data}  # of earlier versions
     return {
-        "TaskId": row.key.partition("/")[2],
+        "TaskId": row.id,
         "AppId": app.secrets["aliyun"]["app_id"],
-        "ChannelId": data["ChannelId"],
+        "ChannelId": row.room,
         "TemplateId": data["TemplateId"],
-        "Status": STOPPED if data.get("stopped") else RECORDS if records else WAITS,
+        "Status": STOPPED if row.stopped else RECORDS if records else WAITS,
         "SubSpecUsers": data["SubSpecUsers"],
         "UserPanes": data["UserPanes"],
         "CreateTime": iso(row.created_ns),
     }
-
-
-def _key(app: AppContext, task: str) -> str:
-    return f"{app.id}/{task}"

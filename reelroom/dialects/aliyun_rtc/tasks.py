@@ -121,7 +121,8 @@ class Tasks:
             )
             try:
                 # First of all the id: whatever dies in between, the task can be stopped.
-                await self._known.add(app, request.TaskId, {"template": made.id, **shown(request)})
+                kept_here = {"template": made.id, **shown(request)}
+                await self._known.add(app, request.TaskId, request.ChannelId, kept_here)
                 await self._context.rules.create(app.id, DIALECT, request.TaskId, rule)
             except IntegrityError:
                 await self._context.templates.delete(app.id, DIALECT, made.id)
@@ -170,7 +171,7 @@ class Tasks:
             for stored in self._rules(app, known):
                 await self._context.rules.delete(app.id, stored.id)
             await self._context.templates.delete(app.id, DIALECT, known["template"])
-            await self._known.change(app, request.TaskId, {"stopped": True})
+            await self._known.stop(app, request.TaskId)
             for row in await self._active(app, request.TaskId):
                 try:
                     await self._context.recordings.stop(app.id, row.id)
@@ -184,8 +185,7 @@ class Tasks:
         own(app, request.AppId)
         from_ns = nanoseconds(request.StartTime, "StartTime") if request.StartTime else None
         until_ns = nanoseconds(request.EndTime, "EndTime") if request.EndTime else None
-        active = await files.recordings(self._context, app.id, active=True)
-        recording = sorted({row.dialect_data["task"] for row in active})
+        recording = await files.recording_now(self._context, app.id)
         return await self._known.list(app, request, from_ns, until_ns, recording)
 
     # files
@@ -195,11 +195,11 @@ class Tasks:
         own(app, request.AppId)
         from_ns = nanoseconds(request.StartTime, "StartTime") if request.StartTime else None
         until_ns = nanoseconds(request.EndTime, "EndTime") if request.EndTime else None
-        rows = await files.recordings(self._context, app.id, request.TaskIds, request.ChannelId)
-        found = await files.finished(self._context, rows, from_ns, until_ns)
-        size, first = request.PageSize, (request.PageNum - 1) * request.PageSize
-        total = len(found)
-        return {"TotalNum": total, "TotalPage": -(-total // size), "RecordFiles": found[first : first + size]}
+        size = request.PageSize
+        found, total = await files.finished(
+            self._context, app.id, request, (from_ns, until_ns), offset=(request.PageNum - 1) * size
+        )
+        return {"TotalNum": total, "TotalPage": -(-total // size), "RecordFiles": found}
 
     async def index(self, app: AppContext, given: dict[str, Any]) -> dict[str, Any]:
         """Ours: the overview promises an index of a chosen time, and no action of the vendor's makes one."""
@@ -209,7 +209,7 @@ class Tasks:
         if from_ns >= until_ns:
             raise errors.wrong("EndTime", "must be later than StartTime")
         made = []
-        for row in await files.recordings(self._context, app.id, [request.TaskId]):
+        for row in await files.recordings(self._context, app.id, request.TaskId, from_ns, until_ns):
             made += await files.index(self._context, row, from_ns, until_ns)
         if not made:
             raise files.no_files()
@@ -228,7 +228,7 @@ class Tasks:
         return await self._mpu.shapes(app, [*template.LayoutIds, *task.LayoutIds])
 
     async def _active(self, app: AppContext, task: str) -> list[tables.Recording]:
-        return await files.recordings(self._context, app.id, [task], active=True)
+        return await files.recordings(self._context, app.id, task, active=True)
 
 
 def _check_change(now: RecordingSpec, then: RecordingSpec) -> None:

@@ -52,5 +52,6 @@ def new_recording(
         callback=translate.callback(template),
         dialect=DIALECT,
         dialect_data={"app_id": task.AppId, "task": task.TaskId, "url_base": translate.url_base(template, app)},
+        task=task.TaskId,
         images=images,
     )

@@ -10,10 +10,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, select
 
 from reelroom.deliver.journals import JournalBroken, read
 from reelroom.deliver.outbox import REFUSALS
@@ -27,6 +26,11 @@ from reelroom.store import tables
 from reelroom.store.db import Database
 
 _REMEMBERED = 2000  # tasks whose journal was read up to somewhere
+_file = tables.File
+_FILES = select(_file).where(
+    _file.recording == bindparam("recording"), _file.role.in_(("playlist", "file")), _file.format != SOUND_WAVE
+)
+_SUMS = select(tables.Output).where(tables.Output.recording == bindparam("recording"), tables.Output.segments > 0)
 
 
 @dataclass(slots=True)
@@ -54,10 +58,7 @@ class Files:
     async def of(self, row: tables.Recording, url: Callable[[str], str | None], stopped: bool) -> list[Kept]:
         """The files of a task, those that are being recorded among them. `url`: an object's address by its key."""
         active = State(row.state) in ACTIVE and not stopped
-        file = tables.File
-        mine = (file.recording == row.id, file.role.in_(("playlist", "file")), file.format != SOUND_WAVE)
-        query = select(file).where(*mine)
-        found = await self._database.look(lambda session: session.scalars(query).all())
+        found = await self._database.look(lambda session: session.scalars(_FILES, {"recording": row.id}).all())
         sizes = await self._segments(row.id) if any(one.role == "playlist" for one in found) else {}
         listed = []
         for one in found:
@@ -71,23 +72,10 @@ class Files:
             listed += await self._unfinished(row, made, active)
         return [kept._replace(url=url(kept.key)) for kept in listed]
 
-    async def _segments(self, recording: str) -> dict[str, Any]:
-        """Of each output's playlist: bytes, media time, size of the picture."""
-        file = tables.File
-        line = file.line
-        query = (
-            select(
-                file.output,
-                func.sum(file.bytes).label("bytes"),
-                func.max(line["media_end_ns"].as_integer()).label("end_ns"),
-                func.max(line["width"].as_integer()).label("width"),
-                func.max(line["height"].as_integer()).label("height"),
-            )
-            .where(file.recording == recording, file.role == "segment")
-            .group_by(file.output)
-        )
-        async with self._database.reading() as session:  # there may be thousands
-            return {one.output: one for one in await session.execute(query)}
+    async def _segments(self, recording: str) -> dict[str, tables.Output]:
+        """What has been recorded of each output."""
+        found = await self._database.look(lambda session: session.scalars(_SUMS, {"recording": recording}).all())
+        return {one.output: one for one in found}
 
     async def _unfinished(self, row: tables.Recording, made: set[tuple[str, str]], active: bool) -> list[Kept]:
         """What the journal says is being recorded and is no file yet."""
@@ -216,7 +204,7 @@ def _finished(file: tables.File) -> Kept:
     )
 
 
-def _playlist(file: tables.File, segments: Any, active: bool, tracks: int) -> Kept:
+def _playlist(file: tables.File, segments: tables.Output, active: bool, tracks: int) -> Kept:
     """`tracks`: what it has; 0: what its output has."""
     line = file.line
     return Kept(
@@ -226,9 +214,9 @@ def _playlist(file: tables.File, segments: Any, active: bool, tracks: int) -> Ke
         source=line["source"],
         tracks=tracks or answers.tracks({"kind": line["kind"]}),
         start_ns=line["start_ns"],
-        bytes=segments.bytes or 0,
-        duration_ns=segments.end_ns or 0,
-        width=segments.width or 0,
-        height=segments.height or 0,
+        bytes=segments.bytes,
+        duration_ns=segments.end_ns,
+        width=segments.width,
+        height=segments.height,
         status=answers.BEING_RECORDED if active else _status(file),
     )

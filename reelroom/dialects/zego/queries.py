@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from reelroom.control.apps import AppContext
 from reelroom.control.context import Context
+from reelroom.control.listing import newest
 from reelroom.dialects.native.auth import query as signed_query
 from reelroom.dialects.zego import answers, errors, naming
 from reelroom.dialects.zego.files import Files
@@ -17,7 +18,7 @@ from reelroom.dialects.zego.storage import TENCENT_VOD, WITHOUT_URL, object_url
 from reelroom.dialects.zego.tasks import DIALECT, KEPT_NS, found, over
 from reelroom.dialects.zego.wire import ListRequest, TaskRequest, parse
 from reelroom.domain.library import media_id
-from reelroom.domain.recording import ACTIVE
+from reelroom.domain.recording import ACTIVE, State
 from reelroom.store import tables
 
 SLACK_MS = 60_000  # of a caller's clock, where "three days ago" is the limit
@@ -89,22 +90,22 @@ class Queries:
         if request.EndTime - request.StartTime > KEPT_NS // 1_000_000:
             raise errors.invalid("EndTime must be at most 3 days after StartTime")
         row = tables.Recording
-        active = [str(state) for state in ACTIVE]
+        states = [str(state) for state in State if (state in ACTIVE) == (request.Status == answers.RECORDING)]
         begin_ns, end_ns = (min(ms, 9 * 10**12) * 1_000_000 for ms in (request.StartTime, request.EndTime))
         wanted = [
             row.app == app.id,
             row.dialect == DIALECT,
-            row.state.in_(active) if request.Status == answers.RECORDING else row.state.not_in(active),
             row.created_ns >= begin_ns,
             row.created_ns <= end_ns,
         ]
         if request.RoomId:
             wanted.append(row.room == request.RoomId)
         page = request.PageOffset or 1
-        query = select(row).where(*wanted).order_by(row.created_ns.desc(), row.id.desc())
+        query = newest(wanted, states, request.PageSize, (page - 1) * request.PageSize)
+        count = select(func.count()).select_from(row).where(*wanted, row.state.in_(states))
         async with self._context.database.reading() as session:
-            total = await session.scalar(select(func.count()).select_from(row).where(*wanted)) or 0
-            rows = await session.scalars(query.offset((page - 1) * request.PageSize).limit(request.PageSize))
+            total = await session.scalar(count) or 0
+            rows = await session.scalars(query)
             listed = [
                 (
                     naming.task_of(one.id),
