@@ -179,9 +179,12 @@ class Recorder:
             batching = now < batch_ns
             until_ns = min(tick_ns, batch_ns) if batching else tick_ns
             selector = self._without_bus if batching else self._selector
-            for key, _ in selector.select(max(0, until_ns - now) / 1e9):
+            ready = selector.select(max(0, until_ns - now) / 1e9)
+            looked_ns, heard = time.monotonic_ns(), not batching
+            for key, _ in ready:
                 if key.data == "bus":
                     received = self._take()
+                    heard = received < _BATCHES_NS[0][0]  # else there may be more
                     if self._todo:  # they waited for the ingest's first word
                         second_ns = 0
                     wait_ns = next((ns for least, ns in _BATCHES_NS if received >= least), 0)
@@ -189,6 +192,8 @@ class Recorder:
                 else:
                     self._wakes.drain(key.fileobj)
                     second_ns = 0
+            if heard and self._mixed is not None:
+                self._mixed.feed.heard_ns = self._room_ns(looked_ns)
             now = time.monotonic_ns()
             if self._worker.error is not None:
                 raise self._worker.error

@@ -44,6 +44,7 @@ class Feed:
         self.caught_up = False
         self.lost_ns = time.monotonic_ns()  # since when it is not caught up
         self.ring_ns = 10 * SECOND
+        self.heard_ns = FOREVER_NS  # room time at which all that the ingest had sent was taken; not told: nobody waits
         self.first_ns = FOREVER_NS  # room time of the earliest frame
         self.pauses = Pauses()
         self._subscriptions: list[tuple[int, Subscription]] = [(0, subscription)]

@@ -28,6 +28,7 @@ from reelroom.record.mixed.watchdog import HUNG_NS
 
 log = structlog.get_logger()
 LATENCY_NS = 450_000_000  # a lost packet is sent again within this, a batch of the bus has come
+HEARD_NS = 250_000_000  # of that: what the main thread has not taken from the bus by then is waited for
 GROUP_NS = 250_000_000  # ticks of so long are rendered one after the other: a tenth less work than each at its own time
 OVERLOAD_NS = 10 * SECOND
 _ALONE_NS = 5 * SECOND  # so long the mix waits for an ingest that does not answer
@@ -209,7 +210,8 @@ class Mixer:
                     together_ns = min(GROUP_NS, max(0, self._stop_ns - at_ns))
                     self._wait((together_ns - late_ns) / 1e9)
                     continue
-                if not self._feed.caught_up and not self._alone():
+                behind = self._feed.heard_ns < at_ns + HEARD_NS  # the main thread, on a machine that is full
+                if behind or not (self._feed.caught_up or self._alone()):
                     self._wait(0.02)
                     continue
             if late_ns > self._allowed_ns:
