@@ -191,8 +191,8 @@ async def test_muted_cameras_show_the_placeholder_and_come_back(server: Server, 
     path = files["mp4"][0]
     even(path)
     (output,) = timeline["outputs"]
-    (gap,) = output["gaps"]
-    assert (gap["identity"], gap["kind"]) == ("ann", "video")
+    (gap,) = [gap for gap in output["gaps"] if gap["kind"] == "video"]
+    assert gap["identity"] == "ann"
     assert gap["reason"] in ("mute", "stall")
     off_s, on_s = ((gap[name] - output["start_ns"]) / 1e9 for name in ("from_ns", "to_ns"))
     pane = panes(["ann", "bob"])["ann"]
@@ -231,8 +231,6 @@ async def test_who_leaves_and_comes_back_differently_has_a_pane_again(
     assert len(bob.shown) > 20  # alone for a while, and larger
     assert judge_pane(path, both["bob"], 9).missing_beeps == []
     assert loudest_click(path, 5, 9) < 0.002
-    assert {gap["reason"] for gap in timeline["outputs"][0]["gaps"] if gap["identity"] == "ann"} <= {
-        "left",
-        "reconnect",
-    }
-    assert all(gap["identity"] == "ann" for gap in timeline["outputs"][0]["gaps"])
+    # "late": the third publisher that begins here makes the first two send late.
+    gaps = {(gap["identity"], gap["reason"]) for gap in timeline["outputs"][0]["gaps"] if gap["reason"] != "late"}
+    assert gaps <= {("ann", "left"), ("ann", "reconnect")}

@@ -61,5 +61,9 @@ async def test_who_captures_nothing_for_a_while_is_in_step_again_afterwards(serv
     assert len(later) >= 4, verdict.summary()
     assert max(abs(beep.offset_ms) for beep in later if not beep.cut) <= 40
     (output,) = timeline["outputs"]
-    assert {(gap["identity"], gap["kind"]) for gap in output["gaps"]} == {("stalls", "audio"), ("stalls", "video")}
-    assert all((gap["to_ns"] - gap["from_ns"]) / 1e9 == pytest.approx(2.5, abs=0.2) for gap in output["gaps"])
+    gaps = [(gap["identity"], gap["kind"], gap["reason"], gap["to_ns"] - gap["from_ns"]) for gap in output["gaps"]]
+    stalled = [gap for gap in gaps if gap[2] != "late"]
+    assert {gap[:2] for gap in stalled} == {("stalls", "audio"), ("stalls", "video")}
+    assert all(gap[3] / 1e9 == pytest.approx(2.5, abs=0.2) for gap in stalled)
+    # Until a report came, its sound had times that were mixed already.
+    assert all(gap[:2] == ("stalls", "audio") and gap[3] < 2.5e9 for gap in gaps if gap not in stalled), gaps

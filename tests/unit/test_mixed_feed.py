@@ -9,7 +9,7 @@ from typing import Any
 from reelroom.domain import lines
 from reelroom.domain.media import TrackInfo
 from reelroom.domain.recording import Selection, Source, Subscription
-from reelroom.domain.timeline import SECOND
+from reelroom.domain.timeline import SECOND, Pauses
 from reelroom.record.mixed.feed import Feed
 from reelroom.rooms import protocol
 
@@ -17,14 +17,24 @@ T0 = 1_700_000_000 * SECOND
 MS = 1_000_000
 
 
+class Mute:
+    """A sound mixer that mixes nothing."""
+
+    def add(self, *_what: object) -> None: ...
+
+    def put(self, *_what: object) -> None: ...
+
+    def remove(self, *_what: object) -> None: ...
+
+
 class Bus:
     """What an ingest would say, and what it was told."""
 
-    def __init__(self, subscription: Subscription | None = None, decoders: Any = None) -> None:
+    def __init__(self, subscription: Subscription | None = None, decoders: Any = None, sound: Any = None) -> None:
         self.told: list[lines.AnyLine] = []
         self.sent: list[object] = []
         self.seq: dict[int, int] = {}
-        self.feed = Feed(subscription or Subscription(), decoders, None, self._tell, self.sent.append, gaps_of="000")
+        self.feed = Feed(subscription or Subscription(), decoders, sound, self._tell, self.sent.append, gaps_of="000")
         self.feed.begun(T0)
         self.say(protocol.Hello(ingest="life1", room_ns=T0, ring_s=10))
         self.say(protocol.CaughtUp(room_ns=T0))
@@ -231,6 +241,43 @@ def test_who_is_taken_in_again_at_once_is_decoded_from_a_key_frame_that_was_ther
     bus.add(1, "ann", at=400 * MS)
     bus.frames(1, 400 * MS, 1200 * MS)  # from the last key frame on
     assert eyes[1].put_ns == list(range(400 * MS, 1200 * MS, 20 * MS))
+
+
+def test_sound_that_comes_when_its_time_has_been_mixed_is_a_gap_of_its_sender() -> None:
+    bus = Bus(sound=Mute())
+    bus.add(1, "ann", Source.MICROPHONE)
+    bus.frames(1, 0, SECOND)
+    bus.names(800 * MS)
+    bus.frames(1, SECOND, 1500 * MS)
+    assert bus.gaps == []
+    bus.names(2500 * MS)  # the mix is there, and what was spoken at 1.5 s comes now
+    bus.frames(1, 1500 * MS, 3 * SECOND)
+    assert bus.gaps == [("ann", "audio", 1500, 2500, "late")]
+
+
+def test_a_little_that_is_late_what_was_left_out_anyway_and_what_a_pause_covers_are_no_gap() -> None:
+    bus = Bus(sound=Mute())
+    bus.add(1, "ann", Source.MICROPHONE)
+    bus.frames(1, 0, SECOND)
+    bus.names(1150 * MS)
+    bus.frames(1, SECOND, 2 * SECOND)  # 0.15 s of it late
+    bus.names(5 * SECOND)
+    bus.feed.left_out_ns = T0 + 5 * SECOND  # told as "overload" or "ring"
+    bus.frames(1, 2 * SECOND, 6 * SECOND)
+    bus.feed.pauses = Pauses(((T0 + 6 * SECOND, T0 + 8 * SECOND),))
+    bus.names(9 * SECOND)
+    bus.frames(1, 6 * SECOND, 8 * SECOND)
+    assert bus.gaps == []
+
+
+def test_sound_that_was_late_to_the_end_of_its_track_is_a_gap_too() -> None:
+    bus = Bus(sound=Mute())
+    bus.add(1, "ann", Source.MICROPHONE)
+    bus.frames(1, 0, SECOND)
+    bus.names(9 * SECOND)
+    bus.frames(1, SECOND, 2 * SECOND)
+    bus.remove(1, at=2 * SECOND)
+    assert bus.gaps == [("ann", "audio", 1000, 2000, "late")]
 
 
 def test_pictures_that_cannot_be_decoded_are_a_gap_of_their_sender() -> None:

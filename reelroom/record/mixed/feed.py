@@ -47,6 +47,8 @@ class Feed:
         self.heard_ns = FOREVER_NS  # room time at which all that the ingest had sent was taken; not told: nobody waits
         self.first_ns = FOREVER_NS  # room time of the earliest frame
         self.pauses = Pauses()
+        self.left_out_ns = 0  # room time of the end of what the mix has left out, which is told of elsewhere
+        self._mixed_ns = 0  # room time that was asked for last
         self._subscriptions: list[tuple[int, Subscription]] = [(0, subscription)]
         self._decoders = decoders
         self._sound = sound
@@ -94,6 +96,9 @@ class Feed:
         if seen.decoder is not None:
             seen.decoder.put(bytes(payload), room_ns, bool(flags & KEY), bool(flags & AFTER_GAP), degrees(flags))
         elif self._sound is not None and seen.heard and wanted:
+            if self._gaps is not None:
+                late = self.left_out_ns <= room_ns < self._mixed_ns and not self.pauses.covers(room_ns)
+                self._gaps.sound(seen, room_ns, len(payload), late)
             self._sound.put(seen.serial, room_ns, bytes(payload), level)
 
     def message(self, message: Struct) -> None:
@@ -223,6 +228,7 @@ class Feed:
 
     def people(self, at_ns: int) -> tuple[Person, ...]:
         """Who is there, by join order, camera before screen. Sizes and who spoke are not filled in."""
+        self._mixed_ns = at_ns
         if self._known == self._version and self._known_from_ns <= at_ns < self._known_until_ns:
             return self._people
         with self._lock:

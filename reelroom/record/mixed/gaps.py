@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from reelroom.domain import lines
-from reelroom.domain.timeline import DTX_BYTES, GapFinder, Hole, Pauses
+from reelroom.domain.timeline import DTX_BYTES, LAST_NS, STALL_NS, GapFinder, Hole, Pauses
 from reelroom.record.closing import gap_reason
 from reelroom.record.mixed.seen import Seen
 from reelroom.rooms import protocol
@@ -22,6 +22,7 @@ class Gaps:
         self._untold: list[lines.Gap] = []  # before the mix has begun
         self._begun_ns: int | None = None
         self._told: set[tuple[str, str, int]] = set()  # gaps that are in the journal already
+        self._late: dict[int, tuple[int, int]] = {}  # by serial: sound that comes too late, its first and last packet
 
     def restore(self, gaps: Iterable[lines.Gap]) -> None:
         """What the journal has is not told again."""
@@ -38,6 +39,7 @@ class Gaps:
         self._finders.setdefault(seen.place, GapFinder())
 
     def removed(self, seen: Seen, reason: str) -> None:
+        self._in_time(seen)
         self.note(seen, gap_reason(reason))
 
     def note(self, seen: Seen, reason: str) -> None:
@@ -62,6 +64,23 @@ class Gaps:
         small = kind == "audio" and size <= DTX_BYTES
         for hole in self._finders[seen.place].frame(kind, room_ns, small, pauses):
             self._line(seen, kind, hole)
+
+    def sound(self, seen: Seen, room_ns: int, size: int, late: bool) -> None:
+        """A packet of sound came; `late`: when its time had been mixed already."""
+        if not late:
+            self._in_time(seen)
+        elif size > DTX_BYTES:
+            began_ns, _ = self._late.get(seen.serial, (room_ns, room_ns))
+            self._late[seen.serial] = began_ns, room_ns
+
+    def _in_time(self, seen: Seen) -> None:
+        """Nothing more is late."""
+        if seen.serial not in self._late:
+            return
+        began_ns, last_ns = self._late.pop(seen.serial)
+        end_ns = last_ns + LAST_NS["audio"]
+        if end_ns - began_ns > STALL_NS["audio"]:
+            self._line(seen, "audio", Hole("audio", began_ns, end_ns, "late"))
 
     def _line(self, seen: Seen, kind: str, hole: Hole) -> None:
         if (seen.info.identity, kind, hole.to_ns) in self._told:

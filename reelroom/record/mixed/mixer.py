@@ -304,7 +304,8 @@ class Mixer:
         if self._sound is not None:
             for frame in self._sound.skip(self._media_ns(self._tick)):
                 self._give(frame)
-        self.made.append(Mark(why, from_ns, self._room_ns(self._tick) or to_ns))
+        self._feed.left_out_ns = self._room_ns(self._tick) or to_ns
+        self.made.append(Mark(why, from_ns, self._feed.left_out_ns))
 
     def _tell_encoder(self) -> None:
         if self._picture is None:
