@@ -15,6 +15,8 @@ _RESTART_NS = 200_000_000  # ... and, when they are old numbers, nothing else fo
 _PATIENCE_NS = 60_000_000  # the least silence that says anything
 _SPACING_NS = 100_000_000  # from frame to frame, while that is not known
 _LONGEST_SPACING_NS = 1_000_000_000
+_BEFORE = 8  # numbers before the first that came, which are asked for where a key frame's beginning is not in it
+_BEFORE_NS = 150_000_000  # and waited for; as long as a stream's first frames wait anyway
 
 #: on_frame(data, key, extended RTP timestamp, arrival ns, after_gap, quarter turns clockwise)
 FrameSink = Callable[[bytes, bool, int, int, bool, int], None]
@@ -36,6 +38,7 @@ class ReceiveStream:
         "_malformed",
         "_next",
         "_open_ts",
+        "_opens_ns",
         "_received_prior",
         "_sink",
         "_started",
@@ -76,6 +79,7 @@ class ReceiveStream:
         self._strange_highest = -1  # `highest` when they began
         self._highest_ts = -1
         self._open_ts = -1  # timestamp of the frame being joined
+        self._opens_ns = 0  # until then all packets are held, for the first may be lost; 0: the first is known
         self._after_gap = False
         self._malformed = 0
         self._started = depacketizer is None  # video starts at a key frame
@@ -100,8 +104,8 @@ class ReceiveStream:
         """One packet, decrypted and unwrapped from RTX. `sequence` and `timestamp` as on the wire; `marker`: TURNED."""
         expected = self._next
         if expected < 0:
-            self._next = expected = self.base = self.highest = sequence + 65536
-            self._highest_ts = timestamp + (1 << 32)
+            self._begin(sequence + 65536, timestamp, payload, now_ns)
+            expected = self._next
         number = expected + ((sequence - expected + 32768) & 65535) - 32768
         self.packets += 1
         self.bytes += len(payload)
@@ -119,6 +123,8 @@ class ReceiveStream:
     def poll(self, now_ns: int) -> list[int]:
         """Give up what waited too long; return sequence numbers (on the wire) to ask for now."""
         wanted: list[int] = []
+        if self._opens_ns and now_ns >= self._opens_ns:
+            self._open()
         if self.missing:
             highest = self.missing.give_up(now_ns)
             if highest is not None:
@@ -163,6 +169,24 @@ class ReceiveStream:
         extended = (self.highest - 65536) & 0xFFFFFFFF  # on the wire the first cycle is number 0
         return min(fraction, 255), expected - self.packets, extended, int(self.jitter)
 
+    def _begin(self, number: int, timestamp: int, payload: bytes, now_ns: int) -> None:
+        """The first packet. What came before it shows by no earlier one: asked for where it shows by what this one is,
+        and nobody's loss if it does not come, as when a sender was long under way."""
+        self._next = self.base = self.highest = number
+        self._highest_ts = timestamp + (1 << 32)
+        if payload and self._depacketizer is not None and not self._depacketizer.begins(payload):
+            self._next = number - _BEFORE
+            self._opens_ns = now_ns + _BEFORE_NS
+            self.wants_keyframe = True
+            self.missing.add(self._next, number, now_ns)
+
+    def _open(self) -> None:
+        """The stream's first packet is known: hand on what was held."""
+        self._opens_ns = 0
+        self.missing.forget_to(self.base - 1)
+        self._next = max(self._next, self.base)
+        self._drain()
+
     def _out_of_order(self, number: int, timestamp: int, marker: int, payload: bytes, now_ns: int) -> None:
         if not -_MAX_JUMP <= number - self._next <= _MAX_JUMP:
             self.packets -= 1
@@ -182,7 +206,11 @@ class ReceiveStream:
             self.highest = number
         elif self.missing.arrived(number, now_ns):
             self.repaired += 1
+            self.base = min(self.base, number)
         self._held[number] = packet
+        if self._opens_ns and self._depacketizer is not None and self._depacketizer.begins(packet[2]):
+            self._open()
+            return
         if len(self._held) > _MAX_HELD:
             self._skip_to(min(self._held), now_ns)
         self._drain()
@@ -195,6 +223,8 @@ class ReceiveStream:
 
     def _skip_to(self, number: int, now_ns: int) -> None:
         """Give up everything before `number` that has not come: its frame is lost, and said so."""
+        if self._opens_ns:
+            self._open()
         self.missing.forget_to(number - 1)
         while self._next < number:
             packet = self._held.pop(self._next, None)

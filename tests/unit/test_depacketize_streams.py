@@ -65,6 +65,15 @@ def pictures_only(codec: str, frame: bytes) -> list[bytes]:
     return [without_delimiter(frame)]
 
 
+@pytest.mark.parametrize("codec", CODECS)
+def test_the_packets_that_a_stream_may_begin_with_are_the_first_of_key_frames(codec: str) -> None:
+    packets = packets_of(codec, encoded(codec), 300)
+    first = [at for at, packet in enumerate(packets) if at == 0 or packet.frame != packets[at - 1].frame]
+    begin = {at for at, packet in enumerate(packets) if make_depacketizer(codec, {}).begins(packet.payload)}
+    assert begin == {at for at in first if packets[at].frame in KEY_FRAMES}
+    assert not make_depacketizer(codec, {}).begins(b"")
+
+
 @pytest.mark.parametrize("mtu", [100, 1200, 100_000])
 @pytest.mark.parametrize("codec", CODECS)
 def test_every_frame_comes_back_bit_for_bit(codec: str, mtu: int) -> None:

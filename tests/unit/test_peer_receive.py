@@ -117,6 +117,47 @@ def test_the_last_frames_are_asked_for_although_nothing_later_tells_of_them(last
     assert sink.gaps == []
 
 
+@pytest.mark.parametrize("rtx", [True, False], ids=["rtx", "same ssrc"])
+@pytest.mark.parametrize("lost", [{0}, {0, 1}, {1}, {0, 2}], ids=str)
+def test_the_first_packets_are_asked_for_although_nothing_earlier_tells_of_them(lost: set[int], rtx: bool) -> None:
+    world = World()
+    peer, link, sink = publish(world, delay_ns=25 * MS)
+    stream = camera(link)
+    if not rtx:
+        stream.rtx = 0
+    for index, payload in enumerate(vp8_payloads(vp8(0, key=True))):
+        link.loss = 1.0 if index in lost else 0.0
+        link.send(stream, payload, marker=index == 2)
+    link.loss = 0.0
+    stream.timestamp = (stream.timestamp + 3000) & 0xFFFFFFFF
+    began = world.now_ns
+    for number in range(1, 40):
+        frame = vp8_payloads(vp8(number, key=False))
+        world.at(began + number * S // 30, lambda frame=frame: link.send_frame(stream, frame, 3000))
+    world.run(2 * S)
+    assert sink.numbers("v") == list(range(40))
+    assert sink.gaps == []
+    (layer,) = peer.tracks["v"].layers.values()
+    assert layer.stream.lost == 0
+    assert layer.stream.report_block()[1] == 0
+
+
+def test_what_a_sender_sent_before_anybody_listened_is_no_loss() -> None:
+    world = World()
+    peer, link, sink = publish(world, delay_ns=25 * MS)
+    stream = camera(link)
+    link.answer_nacks = False
+    film(world, link, stream, 60, gop=30, first=10)
+    stream.sequence = 7  # it was long under way
+    link.send(stream, vp8_payloads(vp8(9, key=False))[1], marker=True)
+    world.run(3 * S)
+    assert sink.numbers("v") == list(range(10, 70))
+    assert sink.gaps == []
+    (layer,) = peer.tracks["v"].layers.values()
+    assert layer.stream.lost == 0
+    assert layer.stream.report_block()[1] == 0
+
+
 def test_the_rest_of_a_last_picture_is_asked_for() -> None:
     world = World()
     _, link, sink = publish(world, delay_ns=25 * MS)

@@ -84,6 +84,9 @@ class Av1Depacketizer(FrameAssembler):
         at = 1 if first & 0x30 == 0x10 else read_leb128(payload, 1)[1]
         return payload[at] >> 3 & 15 in (_SEQUENCE, _DELIMITER)
 
+    def _starts_key(self, payload: bytes) -> bool:
+        return True  # what shows that a temporal unit starts comes before key frames, other than from odd senders
+
     def _take(self, payload: bytes) -> bool:
         first = payload[0]
         count = first >> 4 & 3

@@ -32,6 +32,9 @@ class Depacketizer(Protocol):
     malformed: int
     """Frames dropped because they were broken or larger than the limits above."""
 
+    def begins(self, payload: bytes) -> bool:
+        """Whether a stream begins with this packet as far as it shows: a key frame's first, with parameter sets."""
+
     def push(self, payload: bytes, marker: bool) -> bytes | None:
         """Takes the next packet's payload; returns the frame that it completes (`marker`), else None."""
 
@@ -47,7 +50,7 @@ class Depacketizer(Protocol):
 
 
 class FrameAssembler:
-    """The part of a depacketizer that is the same for all codecs. Subclasses give the last three methods,
+    """The part of a depacketizer that is the same for all codecs. Subclasses give the last four methods,
     and a `push` that handles the commonest packet itself and leaves the others to `_push`."""
 
     __slots__ = ("_parts", "_room", "_state", "height", "keyframe", "malformed", "width")
@@ -61,6 +64,12 @@ class FrameAssembler:
         self._parts: list[bytes] = []
         self._room = MAX_FRAME_BYTES
         self._state: int = LOST
+
+    def begins(self, payload: bytes) -> bool:
+        try:
+            return bool(payload) and self._starts(payload) and self._starts_key(payload)
+        except (IndexError, BitstreamError):
+            return False
 
     def flush(self) -> bytes | None:
         if self._state == CLEAN:
@@ -105,6 +114,10 @@ class FrameAssembler:
 
     def _starts(self, payload: bytes) -> bool:
         """Whether this packet alone proves that nothing of its frame's pictures came before it."""
+        raise NotImplementedError
+
+    def _starts_key(self, payload: bytes) -> bool:
+        """Whether the frame that this packet starts is a key frame, with what decoders need before it."""
         raise NotImplementedError
 
     def _take(self, payload: bytes) -> bool:

@@ -60,6 +60,14 @@ class H264Depacketizer(NalAssembler):
         # first_mb_in_slice is the first field of a slice; 0 is coded as a single 1 bit.
         return kind in (1, 2, _IDR) and payload[1] >= 0x80 and not (kind == _IDR and self._in_band)
 
+    def _starts_key(self, payload: bytes) -> bool:
+        kind = payload[0] & 31
+        if kind == _STAP_A:
+            kind = payload[3] & 31
+        elif kind == _FU_A:
+            kind = payload[1] & 31
+        return kind in (_AUD, _SPS) or (kind == _IDR and bool(self._sets[_SPS]))
+
     def _take(self, payload: bytes) -> bool:
         indicator = payload[0]
         kind = indicator & 31

@@ -63,6 +63,14 @@ class H265Depacketizer(NalAssembler):
         # first_slice_segment_in_pic_flag is the first bit of a slice.
         return kind <= _LAST_VCL and payload[2] >= 0x80 and not (kind in _IRAP and self._in_band)
 
+    def _starts_key(self, payload: bytes) -> bool:
+        kind = payload[0] >> 1 & 63
+        if kind == _AP:
+            kind = payload[4] >> 1 & 63
+        elif kind == _FU:
+            kind = payload[2] & 63
+        return kind in (_AUD, _VPS) or (kind in _IRAP and bool(self._sets[_SPS]))
+
     def _take(self, payload: bytes) -> bool:
         kind = payload[0] >> 1 & 63
         if kind == _FU:

@@ -55,6 +55,9 @@ class Vp8Depacketizer(FrameAssembler):
     def _starts(self, payload: bytes) -> bool:
         return payload[0] & (_START | _PARTITION) == _START
 
+    def _starts_key(self, payload: bytes) -> bool:
+        return not payload[_descriptor_bytes(payload)] & 1
+
     def _take(self, payload: bytes) -> bool:
         size = _descriptor_bytes(payload)
         if size >= len(payload) or self._starts(payload) == bool(self._parts):

@@ -100,6 +100,9 @@ class Vp9Depacketizer(FrameAssembler):
             at += 2 if payload[1] & 0x80 else 1
         return not payload[at] & 0x0E  # spatial layer 0: higher ones follow others of the same picture
 
+    def _starts_key(self, payload: bytes) -> bool:
+        return not payload[0] & _P
+
     def _take(self, payload: bytes) -> bool:
         first = payload[0]
         at = 1
