@@ -129,6 +129,8 @@ def starts(draw: st.DrawFn) -> dict[str, Any]:
         if mix is not None and mix.get("video_codec") == "av1":
             mix |= {side: max(64, mix[side]) for side in ("width", "height") if side in mix}
         body["mix"] = mix
+        if mix is None or not mix.get("individual"):
+            body.pop("tracks", None)
     return body
 
 
@@ -259,6 +261,16 @@ def test_more_bits_than_a_mix_s_sound_can_have_are_refused(sound: dict[str, Any]
     with pytest.raises(ControlError, match=f"{most} bit/s") as refused:
         start(most + 1)
     assert "mix.audio_bitrate" in f"{refused.value.where}: {refused.value.message}"
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [({"mix": {"video_codec": "vp9", "profile": "main"}}, "mix.profile"), ({"tracks": "apart"}, "tracks")],
+)
+def test_what_a_mix_would_ignore_is_refused(body: dict[str, Any], where: str) -> None:
+    with pytest.raises(ControlError) as refused:
+        translated({"room": "r", "mode": "mixed", **body})
+    assert refused.value.where == where
 
 
 @pytest.mark.parametrize("name", sorted(ChangeScene.model_fields.keys() - {"names"}))

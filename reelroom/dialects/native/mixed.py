@@ -256,6 +256,9 @@ class Mix(Body):
         if self.audio_codec == "aac" and self.audio_bitrate > most:
             message = f"must be at most {most} bit/s with aac at {self.sample_rate} Hz and so many channels"
             raise ControlError("invalid", message, "mix.audio_bitrate")
+        if self.profile != "high" and self.video_codec != "h264":
+            message = f"is of h264; {self.video_codec} has one profile here, so leave it out"
+            raise ControlError("invalid", message, "mix.profile")
         values = self.model_dump(mode="json") | {"scene": self.scene.values(images, "mix.scene")}
         return made(domain.Mix, values, "mix")
 

@@ -148,7 +148,10 @@ class RecordingShape(Body):
         default=[domain.Format.HLS], min_length=1, max_length=len(domain.Format), json_schema_extra=Once
     )
     hls: Hls = Hls()
-    tracks: Literal["together", "apart"] = "together"
+    tracks: Literal["together", "apart"] = Field(
+        default="together",
+        description="a participant's picture and sound in one file, or each its own; not of a mix",
+    )
     audio_codec: Literal["auto", "aac"] = "auto"
     audio_bitrate: int = Field(default=64_000, ge=16_000, le=320_000)
     video_bitrate: int = Field(default=1_500_000, ge=50_000, le=20_000_000)
@@ -175,6 +178,9 @@ class RecordingShape(Body):
         mix = self.mix
         if mix is None and self.mode == "mixed":
             mix = Mix()
+        if mix is not None and not mix.individual and self.tracks == "apart":
+            message = "a mix has its picture and sound together; participants' own are apart (with mix.individual)"
+            raise ControlError("invalid", message, "tracks")
         try:
             library = None if self.library is None else self.library.to_domain()
             spec = domain.RecordingSpec(
