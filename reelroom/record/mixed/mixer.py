@@ -22,7 +22,7 @@ from reelroom.record.mixed.frames import Made, Mark, Resume
 from reelroom.record.mixed.load import Load
 from reelroom.record.mixed.push import Push
 from reelroom.record.mixed.seen import FOREVER_NS
-from reelroom.record.mixed.soundstage import SoundStage
+from reelroom.record.mixed.soundstage import FADE_NS, SoundStage
 from reelroom.record.mixed.stage import Stage
 from reelroom.record.mixed.watchdog import HUNG_NS
 
@@ -240,8 +240,10 @@ class Mixer:
         self._tick += 1
         if self._sound is not None:
             media_ns = self._media_ns(self._tick)
-            if pauses.paused:  # sound of the open pause is not there yet
-                media_ns = min(media_ns, pauses.media_ns(self.start_ns, pauses.spans[-1][0]))
+            if pauses.paused:  # sound of the open pause is not there yet, and what is before it may be the end
+                media_ns = min(media_ns, pauses.media_ns(self.start_ns, pauses.spans[-1][0]) - FADE_NS)
+            if self._stop_ns < FOREVER_NS:
+                self._sound.end(pauses.media_ns(self.start_ns, self._stop_ns))
             self._sounded(self._sound.until(media_ns, self.start_ns, pauses))
 
     def _pictured(self, tick: int, key: bool, payload: bytes) -> None:

@@ -18,6 +18,7 @@ from reelroom.record.mixed.sound import SoundMixer
 from reelroom.record.mixed.voice import SoundEncoder
 
 _WARM_UP = 3  # frames that an encoder hears again when it goes on in the middle
+FADE_NS = 5_000_000  # sound that was cut off hard at the end would click
 
 
 class SoundStage:
@@ -40,6 +41,8 @@ class SoundStage:
         self._shift = round(self._encoder.delay / self._samples)  # whole frames that come out late
         self._rest = self._encoder.delay - self._shift * self._samples
         self._next = 0  # number of the next frame, from 0
+        self._fade = round(FADE_NS * self._rate / SECOND)
+        self._end: int | None = None  # sample behind the last, once that is known
         self._fed: deque[int] = deque()  # frames that have gone in and not come out
         self._skip = self._shift  # the first that come out hold nothing
         self._last = 0  # `seq` of the last frame that came out
@@ -58,10 +61,15 @@ class SoundStage:
         """The media time behind the last frame."""
         return self._last * self._samples * SECOND // self._rate
 
+    def end(self, media_ns: int) -> None:
+        """The sound is to end there: it fades out, and nothing is made of what follows."""
+        self._end = media_ns * self._rate // SECOND
+
     def until(self, media_ns: int, start_ns: int, pauses: Pauses) -> list[Made]:
         """All frames that end by a media time; what comes out may be of earlier ones."""
         made: list[Made] = []
-        while (self._next + 1) * self._samples * SECOND <= media_ns * self._rate:
+        last = media_ns * self._rate // SECOND if self._end is None else min(media_ns * self._rate // SECOND, self._end)
+        while (self._next + 1) * self._samples <= last:
             made += self._frame(self._samples, start_ns, pauses)
         return made
 
@@ -82,6 +90,7 @@ class SoundStage:
 
     def finish(self, media_ns: int, start_ns: int, pauses: Pauses) -> list[Made]:
         """The rest until the end, and what is in the encoder."""
+        self.end(media_ns)
         made = self.until(media_ns, start_ns, pauses)
         rest = media_ns * self._rate // SECOND - self._next * self._samples
         if rest > 0:
@@ -109,6 +118,9 @@ class SoundStage:
             if done == 0:
                 self._times[self._next] = room_ns
             done += piece
+        if self._end is not None and self._end - self._fade < begin + self._samples:
+            before_end = self._end - begin - np.arange(self._samples) - 0.5
+            block *= (0.5 - 0.5 * np.cos(np.pi * np.clip(before_end / self._fade, 0, 1))).astype(np.float32)
         self._fed.append(self._next)
         self._next += 1
         second = self._next * self._samples // self._rate
