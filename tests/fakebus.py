@@ -124,6 +124,7 @@ class FakeBus:
         self.updates: list[protocol.Update] = []
         self.subscribes: list[protocol.Subscribe] = []
         self._say: list[bytes] = []
+        self._served = threading.Event()  # somebody hears what is said from now on
         self._path = path
         self._closed = threading.Event()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -135,7 +136,8 @@ class FakeBus:
         self._threads[0].start()
 
     def say(self, message: object) -> None:
-        """Send a message to all subscribers behind the frames sent so far."""
+        """Send a message to all subscribers behind the frames sent so far, once there is one."""
+        assert self._served.wait(30), "nobody has subscribed"
         self._say.append(protocol.encode(message))  # type: ignore[arg-type]
 
     def close(self) -> None:
@@ -200,6 +202,7 @@ class FakeBus:
         connection.sendall(protocol.encode(protocol.Hello(ingest=self.ingest, room_ns=now, ring_s=self.ring_ns / 1e9)))
         resume = {p.track: p.seq for p in subscribe.resume} if subscribe.ingest == self.ingest else {}
         said = len(self._say)
+        self._served.set()
         following: dict[int, int] = {}  # track → index of the next frame
         removed: set[int] = set()
         live = False

@@ -515,7 +515,8 @@ def test_sound_that_overtakes_pictures_lands_in_the_segment_of_its_time(fleet: F
 
 def test_another_picture_size_begins_another_segment(fleet: Fleet, serve) -> None:
     video, audio = pair(ago_s=0.1)
-    video.frames = video_frames(4, size=(160, 90))[:45] + video_frames(4, size=(320, 180))[:60]
+    large = video_frames(4, size=(320, 180))[:60]
+    video.frames = video_frames(4, size=(160, 90))[:45] + large * 20  # they begin anew long after the stop
     serve([video, audio])
     recording = Recording(fleet, hls=Hls(segment_s=6), formats=(Format.HLS, Format.MP4))
     recording.start()
