@@ -36,7 +36,7 @@ class Executor:
             case lines.Resume(at_ns=at_ns):
                 self._intake.pauses = self._intake.pauses.resume(at_ns)
             case lines.Change(at_ns=at_ns, subscription=subscription):
-                self._intake.subscription = subscription
+                self._intake.tracks.subscription = subscription
                 if self._mixed is not None:
                     self._mixed.subscribe(at_ns, subscription)
             case lines.ChangeScene(at_ns=at_ns, scene=scene) if self._mixed is not None:
@@ -62,7 +62,7 @@ class Executor:
                 self.mix_pauses()
                 self._worker.lines([lines.Resumed(at_ns=at_ns)])
             case lines.Change(subscription=subscription):
-                self._intake.subscribe(at_ns, subscription)
+                self._intake.tracks.subscribe(at_ns, subscription)
                 if self._mixed is not None:
                     self._mixed.subscribe(at_ns, subscription)
                 self._send(protocol.Update(subscription=subscription, at_ns=at_ns))

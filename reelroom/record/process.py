@@ -262,9 +262,9 @@ class Recorder:
             app=self.spec.app,
             room=self.spec.room,
             recording=self.spec.id,
-            subscription=self._intake.subscription,
+            subscription=self._intake.tracks.subscription,
             since_ns=self._mixed.since_ns() if self._mixed is not None else self._since_ns,
-            resume=(self._mixed.feed if self._mixed is not None else self._intake).positions(),
+            resume=(self._mixed.feed if self._mixed is not None else self._intake.tracks).positions(),
             ingest=self._ingest,
         )
 

@@ -12,11 +12,12 @@ from reelroom.domain.media import TrackInfo
 from reelroom.domain.recording import RecordingSpec
 from reelroom.domain.timeline import LAST_NS, Pauses
 from reelroom.record.closing import Close, OutputWriter, Patiently, RenditionState, gap_reason
-from reelroom.record.intake import ENDED_NS, Intake
+from reelroom.record.intake import Intake
 from reelroom.record.journal import Entry
 from reelroom.record.mixed.frames import LIFE, OUTPUT
 from reelroom.record.output import TrackIn
 from reelroom.record.paths import Paths
+from reelroom.record.tracks import ENDED_NS
 from reelroom.record.wal import Contents, Frame, Wal, WalError
 from reelroom.record.worker import Worker
 from reelroom.rooms.protocol import TrackAdded, TrackRemoved
@@ -292,14 +293,14 @@ def adopt(found: Found, paths: Paths, worker: Worker, intake: Intake, now_ns: in
                 for number, seq in one.last.items():
                     last[number] = max(seq, last.get(number, 0))
     for number, added in infos.items():
-        track = intake.tracks[number] = TrackIn(added)
+        track = intake.tracks.published[number] = TrackIn(added)
         track.last_seq = last.get(number, 0)
         track.needs_key = track.video and not track.last_seq  # the others go on where they were
         track.muted, track.muted_ns = number in found.muted, found.muted.get(number, 0)
         track.fresh = False
         if number in gone and number not in found.tracks:
             track.live = False
-            intake.ended[number] = (intake.tracks.pop(number), now_ns)
+            intake.tracks.ended[number] = (intake.tracks.published.pop(number), now_ns)
     goes_on = {(line.identity, line.source, line.kind): output for output, line in sorted(opened.items())}
     for output in sorted(opened):
         made = intake.outputs.add(opened[output])
@@ -317,7 +318,7 @@ def adopt(found: Found, paths: Paths, worker: Worker, intake: Intake, now_ns: in
                 current = newest  # else its segment is in the journal already
         submit(logs, len(logs) - (current is not None), opened[output], worker, intake.pauses, found)
         made.wals = max((one.contents.header.number for one in logs), default=0)
-        for track in [*intake.tracks.values(), *(track for track, _ in intake.ended.values())]:
+        for track in intake.tracks.known():
             if intake.outputs.of(track) is made:
                 made.add_track(track)
         if current is not None:
