@@ -244,6 +244,13 @@ def test_far_behind_it_leaves_out_what_a_later_key_frame_makes_needless(tracks: 
     assert track.asked == 0
 
 
+def test_far_behind_without_a_later_key_frame_it_asks_for_one(tracks: Callable[..., Track]) -> None:
+    track, frames = tracks(), safe_clip(5, size=(320, 180), video_kbps=300, gop=150).video
+    track.put(frames)
+    assert track.shown(frames[-1].pts_ns) == len(frames) - 1
+    assert track.asked == 3  # at 0, 1 and 2 s, which are more than 2 s late
+
+
 def test_rotation_belongs_to_the_picture_it_came_with(tracks: Callable[..., Track]) -> None:
     track, frames = tracks(), clip()
     for index, frame in enumerate(frames[:40]):

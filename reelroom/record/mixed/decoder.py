@@ -233,11 +233,13 @@ class PictureDecoder:
                     context = None  # a new one: the old one may still wait for what is lost
                 if not skip:
                     self._broken = False
-                ask = skip and self._may_ask(frame.room_ns)
+                # Who decodes slower than frames come never catches up by itself.
+                slow = frame.room_ns < self._now_ns - LATE_NS and not self._catching_up
+                ask = (skip or slow) and self._may_ask(frame.room_ns)
             if not skip:
                 if context is None:
                     context = self._open()
-                ask = self._decode(context, frame)
+                ask = self._decode(context, frame) or ask
             if ask:
                 self._on_key_wanted()
             if self._on_progress is not None:

@@ -20,6 +20,10 @@ from reelroom.record.mixed.images import Images
 
 Place = tuple[str, str]  # identity, "camera" or "screen"
 _DECODE_NS = SECOND  # so long one tick waits for pictures that are being decoded
+#: So long it is waited for one decoder in all (less than a mix may be late), and for one that is always late a tenth of
+#: the time from then on: the others do not stand still because one sender's pictures take too long to decode.
+_PATIENCE_NS = 8 * SECOND
+_REFILL = 10
 _POLL_S = 0.004
 _LOOK_NS = SECOND // 5  # how often it is asked who speaks
 
@@ -55,6 +59,7 @@ class Stage:
         self._panes: tuple[Pane, ...] = ()
         self._joined: dict[Place, Person] = {}  # where those who leave stay: as they were first, in that order
         self._seen: list[Place] = []  # whose pictures are in the panes
+        self._patience: dict[Place, tuple[int, int]] = {}  # what is left with those who were late, and at which time
 
     def render(self, tick: int, at_ns: int, key: bool) -> list[Encoded]:
         """The picture of a room time, encoded; what comes out may be that of earlier ticks."""
@@ -77,9 +82,21 @@ class Stage:
         """Decoders are behind whoever catches up, and when somebody is shown who was not."""
         if self._feed.ready(at_ns):
             return
-        until_ns = time.monotonic_ns() + _DECODE_NS
-        while not self._feed.ready(at_ns) and not self.hurry and time.monotonic_ns() < until_ns:
-            time.sleep(_POLL_S)
+        eyes = self._feed.eyes
+        late = {place: self._patient_ns(place, at_ns) for place, eye in eyes.items() if not eye.ready(at_ns)}
+        began_ns = time.monotonic_ns()
+        while late:
+            waited_ns = time.monotonic_ns() - began_ns
+            for place, patience_ns in list(late.items()):
+                if self.hurry or waited_ns >= min(patience_ns, _DECODE_NS) or eyes[place].ready(at_ns):
+                    self._patience[place] = (max(0, patience_ns - waited_ns), at_ns)
+                    del late[place]
+            if late:
+                time.sleep(_POLL_S)
+
+    def _patient_ns(self, place: Place, at_ns: int) -> int:
+        left_ns, since_ns = self._patience.get(place, (_PATIENCE_NS, at_ns))
+        return min(_PATIENCE_NS, left_ns + max(0, at_ns - since_ns) // _REFILL)
 
     def _look(self, at_ns: int) -> dict[Place, Picture | None]:
         """The newest picture of everybody in the panes."""
