@@ -240,4 +240,4 @@ async def test_a_start_does_not_wait_for_a_providers_host(server: Server, monkey
     amazon = {**STORAGE, "vendor": 1, "region": 7, "extensionParams": {}}
     assert (await server.start(await server.acquire("7"), "7", storageConfig=amazon)).status_code == 200
     own = await server.start(await server.acquire("8"), "8", storageConfig=STORAGE)
-    refused(own, 400, 2, "cannot be resolved")
+    refused(own, 400, 2, "clientRequest.storageConfig.extensionParams.endpoint: host cannot be resolved")

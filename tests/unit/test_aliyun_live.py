@@ -250,6 +250,40 @@ async def test_what_cannot_be_a_file_is_refused(server: Server, info: dict[str, 
     refused(await server.live("StartRtcCloudRecording", **wire(REQUEST | {"StorageParams": storage})), 400, FILES)
 
 
+@pytest.mark.parametrize("nothing", ["{}", "null", " {} ", {}])
+async def test_objects_that_nobody_filled_in_are_not_given(server: Server, nothing: Any) -> None:
+    """Clients that always write all five objects; a single stream's start must not have the last two."""
+    unused = {"MixTranscodeParams": nothing, "MixLayoutParams": nothing}
+    task, _ = await started(server, REQUEST | unused)
+    users = {"SubscribeParams": REQUEST["SubscribeParams"]}
+    answer = await server.live("UpdateRtcCloudRecording", TaskId=task, **wire(users | {"MixLayoutParams": nothing}))
+    assert answer.status_code == 200, answer.text
+    for name in ("SubscribeParams", "MixTranscodeParams"):
+        answer = await server.live("StartRtcCloudRecording", **wire(MIXED | {name: nothing}))
+        assert f"{name} is mandatory" in refused(answer, 400, "MissingParameter")["Message"]
+    named_null = await server.live("StartRtcCloudRecording", **wire(REQUEST | {"ChannelId": "null"}))
+    assert "ChannelId" not in named_null.text
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"SubscribeParams": {"SubscribeUserIdList": [{"UserId": "a"}, {}]}}, "SubscribeUserIdList.2.UserId"),
+        ({"SubscribeParams": {"SubscribeUserIdList": [{"UserId": "a"}, {"UserId": "a"}]}}, "SubscribeUserIdList.2:"),
+        ({"SubscribeParams": {"SubscribeUserIdList": ["a"]}}, "SubscribeUserIdList.1: Input should be an object"),
+        ({"FileInfo": [{"Format": "MP4"}, {"Format": "FLV"}]}, "FileInfo.2.Format"),
+        ({"FileInfo": [{"Format": "HLS", "SliceDuration": 9}]}, "FileInfo.1.SliceDuration"),
+    ],
+)
+async def test_an_entry_of_a_list_is_named_by_its_number_from_1(
+    server: Server, change: dict[str, Any], where: str
+) -> None:
+    if "FileInfo" in change:
+        change = {"StorageParams": {"StorageType": 1, "OSSParams": OSS, **change}}
+    answer = await server.live("StartRtcCloudRecording", **wire(REQUEST | change))
+    assert answer.status_code == 400 and where in answer.json()["Message"], answer.text
+
+
 async def test_nobody_in_the_channel_is_an_error(server: Server) -> None:
     server.rooms.identities = []
     refused(await server.live("StartRtcCloudRecording", **wire(REQUEST)), 404, "InvalidParameter.ChannelId")

@@ -179,6 +179,13 @@ async def test_wrong_parameters_have_the_vendors_codes(server: Server, change: d
     assert not server.recorders.specs
 
 
+async def test_a_folder_that_is_too_long_is_named_as_the_caller_knows_it(server: Server) -> None:
+    storage = {"CloudStorage": {**COS, "FileNamePrefix": ["x" * 128] * 5}}
+    where = "StorageParams.CloudStorage.FileNamePrefix: "
+    request = create(StorageParams=storage)
+    await server.refused("CreateCloudRecording", request, "InvalidParameter.OutOfRange", where)
+
+
 async def test_names_that_the_domain_does_not_take(server: Server) -> None:
     layout = {"MixLayoutMode": 1, "MaxResolutionUserId": "é" * 100}
     await server.refused("CreateCloudRecording", mixed(MixLayoutParams=layout), "InvalidParameter.OutOfRange", "bytes")

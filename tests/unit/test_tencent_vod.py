@@ -54,6 +54,7 @@ async def test_search_by_prefix_time_stream_and_kind(server: Server) -> None:
     assert await found() == ["2", "1"]
     assert await found(Sort={"Field": "CreateTime", "Order": "Asc"}) == ["1", "2"]
     assert await found(NamePrefixes=["1_1001_anchor01_main", "x"]) == ["1"]
+    assert await found(NamePrefixes=[], StreamIds=[], Categories=[], FileIds=[], ClassIds=[], Filters=[]) == ["2", "1"]
     assert await found(Text="the") == ["2"]
     assert await found(StreamIds=["s2"]) == ["2"]
     assert await found(SourceTypes=["TrtcRecord"]) == ["2"]

@@ -25,6 +25,7 @@ from reelroom.dialects.agora.sessions import Sessions
 from reelroom.dialects.agora.settings import settings
 from reelroom.dialects.agora.translate import INDIVIDUAL, MIX
 from reelroom.dialects.agora.wire import Frame, parse
+from reelroom.dialects.wording import named
 
 log = structlog.get_logger("reelroom.agora")
 
@@ -44,6 +45,14 @@ _ROUTES = [
     ("POST", re.compile(_SID + "/mode/(?P<mode>mix)/updateLayout"), "updateLayout"),
     ("POST", re.compile(_SID + _MODE + "/stop"), "stop"),
 ]
+#: Fields of the use cases → parameters.
+_WHERE = {
+    "destination": "clientRequest.storageConfig",
+    "destination.options.endpoint": "clientRequest.storageConfig.extensionParams.endpoint",
+    "mix": "clientRequest.recordingConfig.transcodingConfig",
+    "scene": "clientRequest",
+    "subscription": "clientRequest.streamSubscribe",
+}
 _SENDERS = re.compile("/v[12]/ncs/ip")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -153,7 +162,8 @@ def _depth(data: Any) -> int:
 
 def _said(error: ControlError) -> errors.ServiceError:
     """A use case's refusal in Agora's words."""
-    message = f"{error.where}: {error.message}" if error.where else error.message
+    where = named(error.where, _WHERE)
+    message = f"{where}: {error.message}" if where else error.message
     match error.kind:
         case "not_found":
             return errors.no_worker()

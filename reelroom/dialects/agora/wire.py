@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from reelroom.dialects import wording
 from reelroom.dialects.agora import errors
 
 
@@ -218,5 +219,5 @@ def parse(model: type[_W], data: Any, where: str) -> _W:
         return model.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]  # never the input: it may be a secret
-        path = ".".join([where, *(str(part) for part in first["loc"])])
-        raise errors.invalid(f"{path}: {first['msg']}") from None
+        path = ".".join(part for part in (where, wording.path(first)) if part)
+        raise errors.invalid(f"{path}: {wording.wrong(first)}") from None

@@ -98,7 +98,7 @@ def shown(params: Panes | None, users: Sequence[User], fill: int) -> Shown:
     seen = {(user.UserId, user.SourceType) for user in users if user.StreamType != AUDIO}
     taken: set[tuple[str, int]] = set()
     places = []
-    for number, pane in enumerate(params.UserPanes):
+    for number, pane in enumerate(params.UserPanes, 1):
         where = f"{_LAYOUT}.UserPanes.{number}"
         if pane.UserId is not None:
             who = (pane.UserId, pane.SourceType)

@@ -42,7 +42,7 @@ def naming(
     patterns: dict[Format, str] = {}
     copies: dict[str, list[str]] = {}  # of formats that are asked for more than once
     slices = ""
-    for number, info in enumerate(infos):
+    for number, info in enumerate(infos, 1):
         where = f"{_WHERE}.{number}"
         format_ = FORMATS.get(info.Format)
         if format_ is None:
@@ -94,7 +94,7 @@ def complete(infos: Sequence[FileWanted]) -> list[FileWanted]:
     """With HLS, which is always made."""
     if any(info.Format == "HLS" for info in infos):
         return list(infos)
-    return [FileWanted(Format="HLS"), *infos]
+    return [*infos, FileWanted(Format="HLS")]  # behind what was given: errors name those by number
 
 
 def _folder(levels: Sequence[str], where: str) -> str:

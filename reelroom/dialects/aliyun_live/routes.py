@@ -12,6 +12,7 @@ from reelroom.dialects.aliyun import errors as common
 from reelroom.dialects.aliyun_live import errors
 from reelroom.dialects.aliyun_live.settings import settings
 from reelroom.dialects.aliyun_live.tasks import Tasks
+from reelroom.dialects.wording import named
 
 #: Fields of the use cases → parameters.
 _WHERE = {
@@ -20,6 +21,7 @@ _WHERE = {
     "naming": "StorageParams.FileInfo",
     "library": "StorageParams.VodParams",
     "mix": "MixTranscodeParams",
+    "mix.scene": "MixLayoutParams",
     "scene": "MixLayoutParams",
     "room": "ChannelId",
 }
@@ -44,8 +46,6 @@ class Live:
         return settings(app).requests_per_second
 
     def said(self, error: ControlError, action: str) -> common.AliyunError:
-        where = error.where
-        first = where.partition(".")[0]
         match error.kind:
             case "not_found" if action == "StartRtcCloudRecording":
                 return errors.invalid("ChannelId", error.message)
@@ -56,7 +56,4 @@ class Live:
             case "unavailable" | "overloaded":
                 return common.unavailable(error.message)
             case _:
-                why = error.message.rstrip(".")
-                if where == "mix.scene":
-                    return errors.invalid("MixLayoutParams", why)
-                return errors.invalid(_WHERE.get(first, where) or action, why)
+                return errors.invalid(named(error.where, _WHERE) or action, error.message.rstrip("."))

@@ -80,7 +80,7 @@ def start(request: StartRequest, app: AppContext, recording: str, now_ns: int) -
     infos, library = _where(request.StorageParams, app)
     both = not mixed and both_sources(users)
     names = naming.naming(infos, recording, request.AppId, mixed, both, settings(app).utc_offset_s)
-    formats = tuple(dict.fromkeys(naming.FORMATS[info.Format] for info in infos))
+    formats = tuple(dict.fromkeys((Format.HLS, *(naming.FORMATS[info.Format] for info in infos))))
     if record.StreamType == VIDEO and Format.MP3 in formats:
         raise errors.invalid("StorageParams.FileInfo", "MP3 has no pictures, and RecordParams.StreamType is 2")
     hls = next(info for info in infos if info.Format == "HLS")
@@ -138,7 +138,7 @@ def _mp3(coding: Coding) -> int:
 def subscription(users: Sequence[User], mode: int, output: int) -> Subscription:
     """Whose tracks are recorded; `output`: RecordParams.StreamType. AliyunError by rules 1 to 5 of section 3.8."""
     seen: set[tuple[str, int]] = set()
-    for number, user in enumerate(users):
+    for number, user in enumerate(users, 1):
         where = f"{_USERS}.{number}"
         _name(user.UserId, where)
         source = user.SourceType if user.StreamType != AUDIO else -1

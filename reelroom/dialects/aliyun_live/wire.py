@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError
 
+from reelroom.dialects import wording
 from reelroom.dialects.aliyun.parameters import AsList, AsObject, Fraction, Int, Text, Wire
 from reelroom.dialects.aliyun_live import errors
 
@@ -140,15 +141,22 @@ _W = TypeVar("_W", bound=Wire)
 
 def parse(model: type[_W], data: dict[str, Any]) -> _W:
     """`data` as `model`; AliyunError by the vendor's table for the first field that is missing or wrong."""
-    given = {name: _unset(value) if name in _OBJECTS else value for name, value in data.items()}
+    given = data | {name: _given(data[name]) for name in _OBJECTS if name in data}
     try:
         return model.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = wording.path(first, first=1)
         if first["type"] == "missing":
             raise errors.missing(where) from None
-        raise errors.invalid(where, first["msg"].removeprefix("Value error, ")) from None
+        raise errors.invalid(where, wording.wrong(first)) from None
+
+
+def _given(value: Any) -> Any:
+    """One of the five objects; None for one that nobody filled in, as of clients that always write all five."""
+    if isinstance(value, str) and value.strip() in ("{}", "null"):
+        return None
+    return _unset(value)
 
 
 def _unset(value: Any, name: str = "") -> Any:

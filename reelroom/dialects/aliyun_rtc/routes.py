@@ -13,6 +13,17 @@ from reelroom.dialects.aliyun_rtc import errors
 from reelroom.dialects.aliyun_rtc.mpu import MpuLayouts
 from reelroom.dialects.aliyun_rtc.settings import OTHERS_PER_SECOND, REQUESTS_PER_SECOND, settings
 from reelroom.dialects.aliyun_rtc.tasks import Tasks
+from reelroom.dialects.wording import named
+
+#: Fields of the use cases → parameters.
+_WHERE = {
+    "callback": "HttpCallbackUrl",
+    "destination": "OssEndpoint",
+    "destination.options.bucket": "OssBucket",
+    "mix": "MediaEncode",
+    "mix.scene": "LayoutIds",
+    "naming": "OssFilePrefix",
+}
 
 
 class Rtc:
@@ -55,4 +66,4 @@ class Rtc:
             case "conflict" | "unavailable" | "overloaded":
                 return common.unavailable(error.message)
             case _:
-                return errors.wrong(error.where or action, error.message)
+                return errors.wrong(named(error.where, _WHERE) or action, error.message)

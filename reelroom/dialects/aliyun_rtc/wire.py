@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BeforeValidator, Field, ValidationError
 
 from reelroom.control.apps import AppContext
+from reelroom.dialects import wording
 from reelroom.dialects.aliyun.parameters import AsList, Bool, Fraction, Int, Number, Text, Wire
 from reelroom.dialects.aliyun_rtc import errors
 from reelroom.domain.scene import MAX_TEXT
@@ -227,7 +228,7 @@ def parse(model: type[_W], data: dict[str, Any]) -> _W:
         return model.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = wording.path(first, first=1)
         if first["type"] == "missing":
             raise errors.missing(where) from None
-        raise errors.wrong(where, first["msg"].removeprefix("Value error, ")) from None
+        raise errors.wrong(where, wording.wrong(first)) from None

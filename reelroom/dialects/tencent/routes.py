@@ -30,10 +30,26 @@ from reelroom.dialects.tencent.settings import settings
 from reelroom.dialects.tencent.tasks import Tasks
 from reelroom.dialects.tencent.vod import Vod
 from reelroom.dialects.tencent.wire import Codes, Wire
+from reelroom.dialects.wording import named
 
 log = structlog.get_logger("reelroom.tencent")
 
 MAX_BODY = 256 * 1024
+#: Fields of the use cases → parameters, of recordings and of mixes that clients start.
+_RECORDING = {
+    "destination": "StorageParams.CloudStorage",
+    "mix": "MixTranscodeParams",
+    "mix.scene": "MixLayoutParams",
+    "naming": "StorageParams.CloudStorage.FileNamePrefix",
+    "scene": "MixLayoutParams",
+    "subscription": "SubscribeStreamUserIds",
+}
+_MIXING = {
+    "mix": "EncodeParams",
+    "mix.pushes": "PublishCdnParams.PublishCdnUrls",
+    "mix.scene": "LayoutParams",
+    "scene": "LayoutParams",
+}
 TRTC, VOD = "2019-07-22", "2018-07-17"  # versions
 VOD_PER_SECOND = 100.0
 _ACTION = re.compile(r"[A-Za-z0-9_]{1,100}")
@@ -155,7 +171,8 @@ def _parameters(call: Call) -> tuple[dict[str, Any], bool]:
 
 def _said(error: ControlError, recording: bool) -> errors.TencentError:
     """A use case's refusal in Tencent's words."""
-    message = f"{error.where}: {error.message}" if error.where else error.message
+    where = named(error.where, _RECORDING if recording else _MIXING)
+    message = f"{where}: {error.message}" if where else error.message
     match error.kind:
         case "not_found":
             return errors.TencentError("ResourceNotFound", message)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from reelroom.dialects.tencent.wire import Given, Text, Wire, plain
 
@@ -31,6 +31,8 @@ class SortBy(Wire):
 
 
 class SearchMedia(Wire):
+    """An empty list is as if absent: that is what is left of it in a query or form, which cannot say it."""
+
     SubAppId: Number = 0
     FileIds: Annotated[list[FileName], Field(max_length=10)] | None = None
     Names: Hundreds | None = None
@@ -64,6 +66,11 @@ class SearchMedia(Wire):
     StreamDomains: Annotated[list[Given], Field(max_length=20)] | None = None
     StreamPaths: Annotated[list[Given], Field(max_length=20)] | None = None
     KnowledgeBases: Ten | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _asked(cls, data: Any) -> Any:
+        return {key: value for key, value in data.items() if value != []} if isinstance(data, dict) else data
 
 
 class DescribeMediaInfos(Wire):

@@ -19,6 +19,7 @@ from reelroom.control.context import Context
 from reelroom.control.errors import ControlError
 from reelroom.dialects.dispatch import Call
 from reelroom.dialects.once import Once
+from reelroom.dialects.wording import named
 from reelroom.dialects.zego import auth, errors
 from reelroom.dialects.zego.limits import RateLimit
 from reelroom.dialects.zego.queries import Queries
@@ -35,6 +36,15 @@ _NUMBERS = frozenset({"Status", "PageOffset", "PageSize", "StartTime", "EndTime"
 _FREQUENT = frozenset({"StartRecord", "StopRecord"})
 _READING = frozenset({"DescribeRecordStatus", "DescribeTasks"})
 _NESTED = frozenset({"StartRecord", "UpdateLayout"})
+#: Fields of the use cases → parameters.
+_WHERE = {
+    "callback": "RecordOutputParams.CallbackUrl",
+    "destination": "StorageParams",
+    "destination.options.endpoint": "StorageParams.EndPoint",
+    "mix": "RecordInputParams.MixConfig",
+    "scene": "MixInputList",
+    "room": "RoomId",
+}
 _NOT_HERE = {"UpdateWhiteboard": "whiteboards", "TakeSnapshot": "snapshots"}
 
 Data = dict[str, Any] | None
@@ -197,7 +207,8 @@ def _has_nul(data: Any) -> bool:
 
 def _said(error: ControlError) -> errors.ZegoError:
     """A use case's refusal in ZEGO's words."""
-    message = f"{error.where}: {error.message}" if error.where else error.message
+    where = named(error.where, _WHERE)
+    message = f"{where}: {error.message}" if where else error.message
     match error.kind:
         case "not_found":
             return errors.no_task()

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from reelroom.dialects import wording
 from reelroom.dialects.zego import errors
 
 
@@ -241,5 +242,5 @@ def parse(model: type[_W], data: Any, where: str = "") -> _W:
         return model.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]  # never the input: it may be a secret
-        path = ".".join(part for part in (where, *(str(part) for part in first["loc"])) if part)
-        raise errors.invalid(f"{path or 'body'}: {first['msg']}") from None
+        path = ".".join(part for part in (where, wording.path(first)) if part)
+        raise errors.invalid(f"{path or 'body'}: {wording.wrong(first)}") from None
