@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -19,6 +21,36 @@ from reelroom.demo.whip import WhipError
 from tests.servers import Server
 
 ATTEMPTS = 40  # half a second apart
+T = TypeVar("T")
+
+
+class Elsewhere:
+    """An event loop in a thread of its own. Who publishes there is not held up by what a test does meanwhile: on a busy
+    machine a call of the API that blocks the test takes seconds, and what is sent so late is in no mix."""
+
+    def __init__(self) -> None:
+        self._began = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._stay()), name="publishers", daemon=True)
+        self._thread.start()
+        self._began.wait()
+
+    async def _stay(self) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        self._began.set()
+        await self._over.wait()
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something there and wait for it."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+    def hold_up(self, seconds: float) -> None:
+        """From now on nothing is done there for so long; then all that was due, at once."""
+        self._loop.call_soon_threadsafe(time.sleep, seconds)
+
+    def close(self) -> None:
+        """Cancel what still runs there."""
+        self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join()
 
 
 class Call:
@@ -28,6 +60,7 @@ class Call:
         self.server = server
         self.room = room
         self.api = api
+        self.elsewhere = Elsewhere()
         self.speaking: list[tuple[AiortcPublisher, asyncio.Task[None]]] = []
 
     async def join(
@@ -68,23 +101,29 @@ class Call:
                 **how,
             )
             try:
-                await publisher.start()
+                await self.speak(publisher, seconds)
                 break
             except WhipError as error:
-                await publisher.close(delete=False)
+                await self.elsewhere.run(publisher.close(delete=False))
                 if error.status != 503 or attempt == ATTEMPTS:
                     raise
                 await asyncio.sleep(0.5)
-        self.speaking.append((publisher, asyncio.create_task(publisher.run(seconds))))
         return publisher
+
+    async def speak(self, publisher: AiortcPublisher, seconds: float) -> None:
+        """Let a publisher begin that was made for this call; `leave` ends it."""
+
+        async def begin() -> asyncio.Task[None]:
+            await publisher.start()
+            return asyncio.create_task(publisher.run(seconds))
+
+        self.speaking.append((publisher, await self.elsewhere.run(begin())))
 
     async def leave(self, publisher: AiortcPublisher, *, goodbye: bool = True) -> None:
         for entry in list(self.speaking):
             if entry[0] is publisher:
                 self.speaking.remove(entry)
-                entry[1].cancel()
-                await asyncio.gather(entry[1], return_exceptions=True)
-                await publisher.close(delete=goodbye)
+                await self.elsewhere.run(_end(*entry, goodbye=goodbye))
 
     async def end(self) -> None:
         for publisher, _ in list(self.speaking):
@@ -123,7 +162,17 @@ class Call:
 def call(server: Server, folder: Path) -> Iterator[Call]:
     """A call in a room of its own, named after the test's folder."""
     with server.client() as api:
-        yield Call(server, folder.name.replace("_", "-")[:60], api)
+        made = Call(server, folder.name.replace("_", "-")[:60], api)
+        try:
+            yield made
+        finally:
+            made.elsewhere.close()
+
+
+async def _end(publisher: AiortcPublisher, running: asyncio.Task[None], *, goodbye: bool) -> None:
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await publisher.close(delete=goodbye)
 
 
 async def kill_recorder(server: Server, recording: str) -> None:
