@@ -1,5 +1,5 @@
 """The recorder process: its loop, its life from lock to Finished. What happens to frames is in `intake.py`,
-what commands do in `execute.py`.
+what commands do in `execute.py`, what a stop does in `ending.py`.
 
 SIGTERM ends the process without ending the recording: the open logs are synced and the next recorder of this
 recording goes on with them.
@@ -8,12 +8,10 @@ recording goes on with them.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import selectors
 import signal
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +25,8 @@ from reelroom.domain.timeline import SECOND
 from reelroom.record import commands, paths, recovery
 from reelroom.record.bus import Bus
 from reelroom.record.disk import DiskWatch
+from reelroom.record.ending import Ending
+from reelroom.record.epochs import Epochs
 from reelroom.record.execute import Executor
 from reelroom.record.finishing import finish
 from reelroom.record.intake import Intake
@@ -35,7 +35,7 @@ from reelroom.record.link import Link
 from reelroom.record.mixed.recording import MixedRecording
 from reelroom.record.paths import Paths
 from reelroom.record.wakes import Wakes
-from reelroom.record.worker import FULL, Stopping, Worker
+from reelroom.record.worker import Stopping, Worker
 from reelroom.rooms import protocol
 from reelroom.rooms.placement import ingest_index
 
@@ -43,7 +43,6 @@ log = structlog.get_logger()
 LOCKED = 75  # exit code: another process records this one
 LOST = 70  # exit code: mixing hangs or has failed, and another process has to go on
 _TICK_NS = SECOND // 10
-_DRAIN_NS = 300_000_000
 _ALONE_NS = 2 * SECOND  # a stop waits so long for an ingest that is not there
 #: Frames are taken in batches this far apart, by how many bytes the last one had: waking up costs more than a
 #: frame does. A socket holds about 200 kB by default. After a small one it is the next tick that wakes us.
@@ -78,7 +77,6 @@ class Recorder:
     def __init__(self, where: Paths, data: Path, run: Path, workers: int, hardware: tuple[str, ...]) -> None:
         raw = where.spec.read_bytes()
         self.spec = msgspec.json.decode(raw, type=RecordingSpec)
-        self._digest = hashlib.sha256(raw).hexdigest()
         self._where = where
         where.wal.mkdir(exist_ok=True)
         self._selector = selectors.DefaultSelector()
@@ -95,13 +93,13 @@ class Recorder:
         wake_self, send = self._wakes.wake_self, self._link.send
         self._worker = Worker(where, self.spec, self._journal, {}, self._worker_full, wake_self)
         self._worker.writers = recovery.writers(entries, where, self.spec, self._worker.patiently)
-        now = time.time_ns()
-        requested = self.spec.requested_ns or now
+        self._epochs = Epochs(self._found, raw, self._journal.public_key, self._worker)
+        requested = self.spec.requested_ns or time.time_ns()
         since = requested - round(self.spec.preroll_s * SECOND)
         self._mixed: MixedRecording | None = None
         if self.spec.mix is not None:
             self._mixed = MixedRecording(
-                where, self.spec, since, self._worker, send, self._room_now, wake_self, hardware
+                where, self.spec, since, self._worker, send, self._epochs.room_now, wake_self, hardware
             )
         feed = self._mixed.feed if self._mixed is not None else None
         self._intake = Intake(where, self.spec, since, self._worker, send, self._hello, feed)
@@ -110,13 +108,8 @@ class Recorder:
         self._since_ns = since
         self._limits = LimitWatch(self.spec.limits, self._found.started_ns or requested)
         self._disk = DiskWatch(where.folder)
-        self._ingest = self._found.ingest
-        self._opened = bool(self._found.started_ns)  # this process may append other lines
-        self._room_offset_ns = now - time.monotonic_ns()
+        self._ending = Ending(self._intake, self._mixed, self._epochs, self._worker)
         self._started_ns = time.monotonic_ns()
-        self._stop: lines.Stop | None = None
-        self._stop_deadline_ns = 0
-        self._full = False
         self._terminated = False
 
     # life
@@ -128,8 +121,8 @@ class Recorder:
         signal.signal(signal.SIGTERM, self._on_term)
         self._worker.start()
         try:
-            if self._opened:
-                self._open_epoch(self._found.ingest, resumed=True)
+            if self._epochs.opened:
+                self._epochs.open(self._found.ingest, resumed=True)
             if self._found.stopped is None:
                 self._restore_commands()
                 now = time.monotonic_ns()
@@ -193,7 +186,7 @@ class Recorder:
                     self._wakes.drain(key.fileobj)
                     second_ns = 0
             if heard and self._mixed is not None:
-                self._mixed.feed.heard_ns = self._room_ns(looked_ns)
+                self._mixed.feed.heard_ns = self._epochs.room_ns(looked_ns)
             now = time.monotonic_ns()
             if self._worker.error is not None:
                 raise self._worker.error
@@ -204,40 +197,41 @@ class Recorder:
                 return
             if now >= tick_ns:
                 tick_ns = now + _TICK_NS
-                self._guarded(partial(self._tick, now))
+                self._ending.guarded(partial(self._tick, now))
             if now >= second_ns:
                 second_ns = now + SECOND
                 self._each_second(now)
-            if self._stop is not None and self._may_stop(now):
-                self._end(now)
+            if self._ending.due(now):
+                self._link.close()
+                self._ending.end(now)
                 return
 
     def _tick(self, now: int) -> None:
-        self._intake.tick(now, self._room_ns(now))
+        self._intake.tick(now, self._epochs.room_ns(now))
         if self._mixed is not None:
             self._mixed.tick(now)
 
     def _each_second(self, now: int) -> None:
-        room = self._room_ns(now)
+        room, ending = self._epochs.room_ns(now), self._ending
         for command in self._reader.read():
             if self._effective.take(command):
                 self._executor.foresee(command)
                 self._todo.append(command)
-        if self._opened or (self._todo and isinstance(self._todo[-1], lines.Stop) and self._alone(now)):
+        if self._epochs.opened or (self._todo and isinstance(self._todo[-1], lines.Stop) and self._alone(now)):
             while self._todo:
                 command = self._todo.pop(0)
                 if isinstance(command, lines.Stop):
-                    self._begin_stop(command, now)
+                    ending.begin(command, now)
                 else:
-                    self._executor.carry_out(command, now, self._guarded)
-        if self._full and (self._stop is None or self._stop.reason != StopReason.DISK_FULL):
-            self._begin_stop(lines.Stop(at_ns=room, reason=StopReason.DISK_FULL, message="the disk is full"), now)
-        if self._stop is not None or not self._opened:
+                    self._executor.carry_out(command, now, ending.guarded)
+        if ending.full and (ending.stop is None or ending.stop.reason != StopReason.DISK_FULL):
+            ending.begin(lines.Stop(at_ns=room, reason=StopReason.DISK_FULL, message="the disk is full"), now)
+        if ending.stop is not None or not self._epochs.opened:
             return
         self._limits.published(self._occupied() if self._link.up else 0, room)
         due = self._limits.due(room, self._intake.pauses)
         if due is not None:
-            self._begin_stop(lines.Stop(at_ns=due[1], reason=due[0]), now)
+            ending.begin(lines.Stop(at_ns=due[1], reason=due[0]), now)
         quiet_ns = self._limits.quiet(room, self._intake.pauses)
         if quiet_ns is not None:
             self._worker.lines([lines.Quiet(at_ns=room, since_ns=quiet_ns)])
@@ -245,7 +239,7 @@ class Recorder:
         if notice is not None:
             self._worker.lines([notice])
         if self._disk.full:
-            self._full = True
+            ending.full = True
 
     def _occupied(self) -> int:
         """What keeps the recording from being idle."""
@@ -265,97 +259,31 @@ class Recorder:
             subscription=self._intake.tracks.subscription,
             since_ns=self._mixed.since_ns() if self._mixed is not None else self._since_ns,
             resume=(self._mixed.feed if self._mixed is not None else self._intake.tracks).positions(),
-            ingest=self._ingest,
+            ingest=self._epochs.ingest,
         )
 
     def _take(self) -> int:
         def take(bus: Bus) -> None:
-            self._guarded(lambda: self._intake.take(bus, time.monotonic_ns()))
+            self._ending.guarded(lambda: self._intake.take(bus, time.monotonic_ns()))
 
         received = self._link.receive(take)
         if not self._link.up and self._mixed is not None:
             self._mixed.feed.disconnected()
         return received
 
-    def _guarded(self, work: Callable[[], None]) -> None:
-        """Run something that writes logs; a full disk stops the recording."""
-        try:
-            work()
-        except OSError as error:
-            if error.errno not in FULL:
-                raise
-            self._full = True
-
     def _hello(self, hello: protocol.Hello, now: int) -> None:
-        self._room_offset_ns = hello.room_ns - now
-        if not self._opened:
-            self._open_epoch(hello.ingest, resumed=False)
-        elif hello.ingest != self._ingest:
+        epochs = self._epochs
+        epochs.set_clock(hello.room_ns, now)
+        if not epochs.opened:
+            epochs.open(hello.ingest, resumed=False)
+        elif hello.ingest != epochs.ingest:
             self._intake.forget_tracks(hello.room_ns, now)
-            self._open_epoch(hello.ingest, resumed=True)
-        self._ingest = hello.ingest
+            epochs.open(hello.ingest, resumed=True)
         self._intake.hello(hello, now)
-
-    def _open_epoch(self, ingest: str, resumed: bool) -> None:
-        opened = lines.Opened(
-            room_ns=self._room_ns(time.monotonic_ns()),
-            spec_sha256=self._digest,
-            ingest=ingest,
-            public_key=self._journal.public_key,
-            resumed=resumed,
-        )
-        if self._opened and self._ingest != ingest:
-            self._worker.next_epoch()
-        self._opened = True
-        self._worker.lines([opened])
-
-    def _room_ns(self, now: int) -> int:
-        return now + self._room_offset_ns
-
-    def _room_now(self) -> int:
-        return time.monotonic_ns() + self._room_offset_ns
-
-    # the end
-
-    def _begin_stop(self, stop: lines.Stop, now: int) -> None:
-        at_ns = min(stop.at_ns, self._room_ns(now) + _DRAIN_NS)  # no later than is waited for
-        self._stop = lines.Stop(at_ns=at_ns, reason=stop.reason, message=stop.message)
-        self._stop_deadline_ns = now + _DRAIN_NS
-        self._intake.end_at(at_ns)
-        if self._mixed is not None:
-            self._stop_deadline_ns = now + self._mixed.STOP_NS
-            self._mixed.stop(at_ns)
-
-    def _may_stop(self, now: int) -> bool:
-        if self._full or now >= self._stop_deadline_ns:
-            return True
-        if self._mixed is not None:  # it renders what has come until then
-            return self._mixed.done
-        return self._intake.reached_end()
-
-    def _end(self, now: int) -> None:
-        stop = self._stop
-        assert stop is not None
-        if not self._opened:
-            self._open_epoch("", resumed=False)
-        self._link.close()
-        try:
-            self._finish_outputs(now)
-        except OSError as error:
-            if error.errno not in FULL:
-                raise
-            self._full = True
-            self._finish_outputs(now)
-        self._worker.lines([lines.Stopped(at_ns=stop.at_ns, reason=stop.reason, message=stop.message)])
-
-    def _finish_outputs(self, now: int) -> None:
-        self._intake.finish(now, giving_up=self._full)
-        if self._mixed is not None:
-            self._mixed.finish(now, self._intake.before_ns, giving_up=self._full)
 
     # from the worker thread
 
     def _worker_full(self) -> None:
-        if not self._full:
-            self._full = True
+        if not self._ending.full:
+            self._ending.full = True
             self._wakes.wake_self()
