@@ -97,6 +97,10 @@ class Recorders:
         await asyncio.to_thread(commands.append, Paths(self.folder(recording)).commands, command)
         commands.wake(wake_socket(self._run, recording))
 
+    async def pausing(self, recording: str) -> bool:
+        """Whether the last that the recorder was told of pauses is to make one; it may not have come to that yet."""
+        return await asyncio.to_thread(commands.pausing, Paths(self.folder(recording)).commands)
+
     async def remove(self, recording: str) -> None:
         """Delete the recording's folder with everything in it."""
         folder = self.folder(recording)

@@ -99,17 +99,19 @@ class Recordings(Recorded):
         return scene.with_images(await self._images.load(self._recorders.folder(row.id), wanted))
 
     async def pause(self, app_id: str, id: str) -> tables.Recording:
-        """Leave out what follows, until `resume`. Pausing what is paused changes nothing."""
-        row = await self._active(app_id, id)
-        if row.state == State.PAUSED:
-            return row
-        await self._recorders.command(id, Pause(at_ns=time.time_ns()))
+        """Leave out what follows, until `resume`. Pausing what is paused changes nothing.
+
+        Here and in `resume` it counts what the recorder was told: the row follows later, on a busy machine by seconds.
+        """
+        await self._active(app_id, id)
+        if not await self._recorders.pausing(id):
+            await self._recorders.command(id, Pause(at_ns=time.time_ns()))
         return await self.wait(app_id, id, set(State) - {State.STARTING, State.RECORDING}, SETTLE_S)
 
     async def resume(self, app_id: str, id: str) -> tables.Recording:
         """Go on after a pause."""
         row = await self._active(app_id, id)
-        if row.state != State.PAUSED:
+        if not await self._recorders.pausing(id):
             raise ControlError("conflict", f"the recording is {row.state}, not paused")
         await self._recorders.command(id, Resume(at_ns=time.time_ns()))
         return await self.wait(app_id, id, set(State) - {State.PAUSED}, SETTLE_S)

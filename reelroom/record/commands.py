@@ -109,6 +109,12 @@ class Effective:
         return True
 
 
+def pausing(path: Path) -> bool:
+    """Whether the last that the recorder was told of pauses is to make one, carried out or not."""
+    told = [command for command in Reader(path).read() if isinstance(command, Pause | Resume)]
+    return bool(told) and isinstance(told[-1], Pause)
+
+
 def carried_out(lines: Iterable[AnyLine]) -> int:
     """How many effective commands a journal's lines show."""
     return sum(isinstance(line, Paused | Resumed | Subscribed | SceneChanged | Stopped) for line in lines)

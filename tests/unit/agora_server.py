@@ -76,6 +76,12 @@ class Recorders:
         if isinstance(command, lines.Stop) and self.obeys:
             failed = command.reason == "error"
             await self.become(recording, State.FAILED if failed else self.end, reason=command.reason)
+        if isinstance(command, lines.Pause | lines.Resume) and self.obeys:
+            await self.become(recording, State.PAUSED if isinstance(command, lines.Pause) else State.RECORDING)
+
+    async def pausing(self, recording: str) -> bool:
+        told = [command for command in self.commands if isinstance(command, lines.Pause | lines.Resume)]
+        return bool(told) and isinstance(told[-1], lines.Pause)
 
     async def become(self, recording: str, state: State, **fields: Any) -> None:
         async with self.database.transaction() as session:
@@ -146,12 +152,12 @@ class Server(SimpleNamespace):
 
 
 @contextlib.asynccontextmanager
-async def serving(recordings: Path = Path("/nowhere")) -> AsyncIterator[Server]:
+async def serving(recordings: Path = Path("/nowhere"), database: Database | None = None) -> AsyncIterator[Server]:
     """Agora's routes over the real use cases, for the app `dev`, without a limit of requests.
 
-    `recordings`: where images of mixed recordings go.
+    `recordings`: where images of mixed recordings go; `database`: instead of one in memory.
     """
-    database = await memory.database()
+    database = database or await memory.database()
     settings = Settings(dev=True, data=Path("/nowhere"))  # type: ignore[call-arg]
     box, recorders, rooms = SecretBox(KEY), Recorders(database, recordings), Rooms()
     apps = Apps(database, box)

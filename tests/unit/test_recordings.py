@@ -15,9 +15,12 @@ from reelroom.control.destinations import DestinationSpec
 from reelroom.control.errors import ControlError
 from reelroom.control.listing import new_id
 from reelroom.control.new_recording import CallbackSpec, NewRecording
+from reelroom.control.recorders import Recorders
 from reelroom.control.recordings import Recordings
 from reelroom.control.starts import IDEMPOTENCY_NS, Starts
+from reelroom.domain.lines import Pause, Resume
 from reelroom.domain.recording import Mode, RecordingSpec
+from reelroom.record.commands import Reader
 from reelroom.store import tables
 from reelroom.store.db import Database
 from reelroom.store.migrations import upgrade
@@ -151,6 +154,21 @@ async def test_apps_do_not_see_each_other(made) -> None:
             await call("b", row.id)
         assert caught.value.kind == "not_found"
     assert await recordings.list("b") == ([], "")
+
+
+async def test_a_pause_and_its_end_hold_although_the_row_follows_late(
+    made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recordings, starts, _ = made
+    monkeypatch.setattr("reelroom.control.recordings.SETTLE_S", 0.0)
+    recordings._recorders = Recorders(tmp_path, tmp_path)  # nobody listens, so rows stay as they are
+    row = await starts.start(new())
+    folder = tmp_path / row.id
+    folder.mkdir()
+    for call in (recordings.pause, recordings.pause, recordings.resume, recordings.pause):
+        await call("a", row.id)
+    told = Reader(folder / "commands.jsonl").read()
+    assert [type(command) for command in told] == [Pause, Resume, Pause]
 
 
 async def test_pages_follow_each_other_even_at_one_instant(made) -> None:

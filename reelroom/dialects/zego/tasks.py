@@ -74,10 +74,11 @@ class Tasks:
     async def resume(self, app: AppContext, body: Mapping[str, Any]) -> None:
         task = naming.recording_id(parse(TaskRequest, body).TaskId)
         async with self._locks.of(app, task):
-            row = await self._active(app, task)
-            if row.state != State.PAUSED:
-                raise errors.not_paused()
-            await self._context.recordings.resume(app.id, task)
+            await self._active(app, task)
+            try:
+                await self._context.recordings.resume(app.id, task)
+            except ControlError as error:
+                raise errors.not_paused() if error.kind == "conflict" else error from None
 
     async def update_layout(self, app: AppContext, body: Mapping[str, Any]) -> None:
         request = parse(LayoutRequest, body)
