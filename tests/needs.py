@@ -52,6 +52,12 @@ def _gstreamer() -> str | None:
     return f"GStreamer for {SYSTEM_PYTHON} is not complete: {done.stderr.strip().splitlines()[-1:]}"
 
 
+def _postgresql() -> str | None:
+    from tests.postgres import programs
+
+    return _module("asyncpg")() or (None if programs() else "no PostgreSQL server on this machine")
+
+
 _CHECKS: dict[str, Callable[[], str | None]] = {
     "ffmpeg": _binary("ffmpeg"),
     "libsrt": _libsrt,
@@ -70,6 +76,7 @@ _CHECKS: dict[str, Callable[[], str | None]] = {
     "aliyunsdklive": _module("aliyunsdklive"),
     "aliyunsdkrtc": _module("aliyunsdkrtc"),
     "gstreamer": _gstreamer,
+    "postgresql": _postgresql,
 }
 
 

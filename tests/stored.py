@@ -17,6 +17,7 @@ from reelroom.store.migrations import upgrade
 from reelroom.store.tables import App, Base, Finished, Media, MediaTag, Output, Recording, Task
 
 S = 1_000_000_000
+TIMES = {"start_ns": 1_785_226_400 * S, "end_ns": 1_785_228_200 * S}
 REVISIONS = ("0001", "0002", "0003", "0004")
 
 
@@ -44,23 +45,24 @@ async def makes_the_tables_of_the_code(url: str) -> None:
     await database.close()
 
 
-async def _insert(database: Database, table: str, **values: Any) -> None:
-    """A row of a table as it is by now, whatever the code has; columns that are not given get 7 or x."""
+class Rows:
+    """Rows for tables as they are by now, whatever the code has; columns that are not given get 7 or x."""
 
-    def add(sync: sa.Connection) -> None:
-        there = sa.Table(table, sa.MetaData(), autoload_with=sync)
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._there = sa.MetaData()
+        self._there.reflect(connection)
+
+    def add(self, table: str, **values: Any) -> None:
         row: dict[str, Any] = {}
-        for column in there.c:
+        for column in self._there.tables[table].c:
             if column.name in values:
                 row[column.name] = values[column.name]
             elif not column.nullable and not (column.primary_key and column.type.python_type is int):
                 row[column.name] = _some(column.type)
-        json = {column.name: sa.JSON() for column in there.c if isinstance(values.get(column.name), dict | list)}
+        json = {name: sa.JSON() for name, value in values.items() if isinstance(value, dict | list)}
         typed = sa.table(table, *(sa.column(name, json.get(name)) for name in row))
-        sync.execute(typed.insert(), row)
-
-    async with database.engine.begin() as connection:
-        await connection.run_sync(add)
+        self._connection.execute(typed.insert(), row)
 
 
 def _some(type_: Any) -> Any:
@@ -72,8 +74,13 @@ async def keeps_the_recordings_of(url: str, revision: str) -> None:
     """A database that an earlier version made."""
     database = Database(url)
     await upgrade(database.engine, revision)
-    await _insert(database, "apps", id="a", defaults={})
-    await _insert(database, "recordings", id="r", app="a", spec={}, labels={}, dialect_data={})
+
+    def fill(connection: sa.Connection) -> None:
+        rows = Rows(connection)
+        rows.add("apps", id="a", defaults={})
+        rows.add("recordings", id="r", app="a", spec={}, labels={}, dialect_data={})
+
+    await database.run(fill)
     await upgrade(database.engine)
     assert await _differences(database) == []
     async with database.reading() as session:
@@ -84,34 +91,34 @@ async def keeps_the_recordings_of(url: str, revision: str) -> None:
     await database.close()
 
 
+def _fill_0004(connection: sa.Connection) -> None:
+    rows = Rows(connection)
+    rows.add("apps", id="a", defaults={})
+    for id_, dialect in (("r", "aliyun_rtc"), ("n", "native")):
+        data = {"task": "t1", "url_base": "x"}
+        rows.add("recordings", id=id_, app="a", room="c", dialect=dialect, spec={}, labels={}, dialect_data=data)
+        common: dict[str, Any] = {"recording": id_, "output": "001", "rendition": "hls", "due_ns": 0, "attempts": 0}
+        kinds = (("playlist", 0, TIMES | {"last": 60}, "uploaded"), ("playlist", 1, TIMES, "uploaded"),
+                 ("file", 1, TIMES, "uploaded"), ("file", 2, TIMES, "pending"))  # fmt: skip
+        for role, number, line, state in kinds:
+            rows.add("files", **common, role=role, number=number, key=f"{role}{number}", line=line, state=state)
+        for number in (1, 2):
+            line = {"media_end_ns": number * 30 * S, "width": 640 * number} | ({"height": 360} if number > 1 else {})
+            key = f"segment{number}"
+            rows.add("files", **common, role="segment", number=number, key=key, line=line, bytes=3 * S)
+        rows.add("files", **common | {"output": "002"}, role="playlist", number=0, key="empty", line={})
+    kept = {"template": "x", "stopped": True, "ChannelId": "c", "TemplateId": "y"}
+    for key, given in (("a/t1", kept), ("a/t/2", {"template": "old"})):
+        rows.add("dialect_state", dialect="aliyun_rtc", key=key, app="a", data=given, created_ns=5)
+    rows.add("dialect_state", dialect="agora", key="nonce", app="a", data={})
+    rows.add("media", id="m", app="a", tags=["lesson", 'é"x'], data={})
+
+
 async def fills_in_what_queries_ask_for(url: str) -> None:
     """0005: tasks, finished files, sums of outputs and tags are made of what 0004 has, beyond 32 bits too."""
     database = Database(url)
     await upgrade(database.engine, "0004")
-    await _insert(database, "apps", id="a", defaults={})
-    for id_, dialect in (("r", "aliyun_rtc"), ("n", "native")):
-        data = {"task": "t1", "url_base": "x"}
-        await _insert(
-            database, "recordings", id=id_, app="a", room="c", dialect=dialect, spec={}, labels={}, dialect_data=data
-        )
-        common: dict[str, Any] = {"recording": id_, "output": "001", "rendition": "hls", "due_ns": 0, "attempts": 0}
-        times = {"start_ns": 1_785_226_400 * S, "end_ns": 1_785_228_200 * S}
-        kinds = (("playlist", 0, times | {"last": 60}, "uploaded"), ("playlist", 1, times, "uploaded"),
-                 ("file", 1, times, "uploaded"), ("file", 2, times, "pending"))  # fmt: skip
-        for role, number, line, state in kinds:
-            await _insert(
-                database, "files", **common, role=role, number=number, key=f"{role}{number}", line=line, state=state
-            )
-        for number in (1, 2):
-            line = {"media_end_ns": number * 30 * S, "width": 640 * number} | ({"height": 360} if number > 1 else {})
-            key = f"segment{number}"
-            await _insert(database, "files", **common, role="segment", number=number, key=key, line=line, bytes=3 * S)
-        await _insert(database, "files", **common | {"output": "002"}, role="playlist", number=0, key="empty", line={})
-    kept = {"template": "x", "stopped": True, "ChannelId": "c", "TemplateId": "y"}
-    for key, given in (("a/t1", kept), ("a/t/2", {"template": "old"})):
-        await _insert(database, "dialect_state", dialect="aliyun_rtc", key=key, app="a", data=given, created_ns=5)
-    await _insert(database, "dialect_state", dialect="agora", key="nonce", app="a", data={})
-    await _insert(database, "media", id="m", app="a", tags=["lesson", 'é"x'], data={})
+    await database.run(_fill_0004)
     await upgrade(database.engine)
     async with database.reading() as session:
         tasks = (await session.scalars(select(Task).order_by(Task.id))).all()
@@ -130,7 +137,7 @@ async def fills_in_what_queries_ask_for(url: str) -> None:
         ]  # fmt: skip
         listed = (await session.scalars(select(Finished))).all()
         assert {(one.app, one.dialect, one.room, one.task, one.start_ns, one.end_ns) for one in listed} == {
-            ("a", "aliyun_rtc", "c", "t1", times["start_ns"], times["end_ns"])
+            ("a", "aliyun_rtc", "c", "t1", *TIMES.values())
         }
         assert len(listed) == 2
         assert sorted((await session.scalars(select(MediaTag.tag))).all()) == sorted(["lesson", 'é"x'])

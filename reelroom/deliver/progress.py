@@ -123,7 +123,7 @@ def _tell(connection: Connection, due: dict[str, int]) -> list[str]:
 
 
 def _drafts(connection: Connection, recording: str, state: State, turn: int) -> list[Draft]:
-    recorded = connection.scalar(_SEGMENTS.where(OUTPUTS.c.recording == recording)) or 0
+    recorded = int(connection.scalar(_SEGMENTS.where(OUTPUTS.c.recording == recording)) or 0)  # PostgreSQL: a Decimal
     recorded += connection.scalar(_COUNT.where(_file.recording == recording, _file.role == "file")) or 0
     # Segments that are not there are few, those that are may be thousands.
     missing = _COUNT.where(_file.recording == recording, _file.state.in_(("pending", "uploading", "deleted")))

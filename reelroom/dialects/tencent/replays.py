@@ -66,7 +66,8 @@ def _keep(connection: Connection, app: str, key: str, call: tuple[str, str], now
     row = tables.DialectState
     connection.execute(delete(row).where(row.dialect == DIALECT, row.expires_ns < now_ns))
     mine = (row.dialect == DIALECT, row.key == key)
-    found = connection.execute(select(row.data, row.created_ns).where(*mine)).first()
+    # Locked: of two servers that get it at the same moment, one reads what the other has written.
+    found = connection.execute(select(row.data, row.created_ns).where(*mine).with_for_update()).first()
     if found is None:
         values = {"data": {"calls": [[*call]]}, "created_ns": now_ns, "expires_ns": now_ns + _VALID_NS}
         connection.execute(insert(row).values(dialect=DIALECT, key=key, app=app, **values))
