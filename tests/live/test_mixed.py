@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,15 +13,9 @@ import pytest
 from reelroom.demo.clip import tone_hz
 from tests.live.calls import call
 from tests.live.mixed import CANVAS, end_mixed, judge_pane, panes, start_mixed
-from tests.servers import Server, running
+from tests.servers import Server
 
 pytestmark = pytest.mark.alone
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running() as started:
-        yield started
 
 
 def low_tones(path: Path, seconds: int) -> dict[int, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,7 @@ from tests.judge import ffmpeg_says, ffprobe_json
 from tests.live.calls import call
 from tests.live.mixed import CANVAS, end_mixed, judge_pane, panes, start_mixed
 from tests.publish.lossy import LossyLink, Trouble
-from tests.servers import Server, running
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running() as started:
-        yield started
+from tests.servers import Server
 
 
 def large(panes_: tuple[Pane, ...]) -> Pane:

@@ -4,7 +4,6 @@ page, and what it sends. (A busy Chromium may hold back a page's sound for good,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -15,19 +14,13 @@ from tests.live.calls import call
 from tests.live.mixed import end_mixed, judge_pane, panes, start_mixed
 from tests.needs import need
 from tests.publish.chromium import Chromium
-from tests.servers import Server, running
+from tests.servers import Server
 
 pytestmark = pytest.mark.alone
 
 NAMES = {"ann": (5, "h264"), "bob": (9, "vp8"), "cat": (13, "vp9"), "dan": (17, "av1")}
 SIZE = (320, 180)  # two cores draw, encode twice, decode and mix all of it
 FPS = 15
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running() as started:
-        yield started
 
 
 async def test_four_pages_are_in_step_as_well_as_chromium_itself_has_them(server: Server, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,11 @@ import pytest
 from tests.judge import ffprobe_json, judge
 from tests.live.calls import call
 from tests.live.mixed import end_mixed, judge_pane, panes, start_mixed
-from tests.servers import Server, running
+from tests.servers import Server
 
 pytestmark = pytest.mark.alone
 
 NAMES = {"ann": 5, "bob": 9}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running() as started:
-        yield started
 
 
 def kinds(path: Path) -> dict[str, str]:

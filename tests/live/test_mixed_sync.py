@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.live.calls import call
 from tests.live.mixed import end_mixed, judge_pane, panes, start_mixed
-from tests.servers import Server, running
+from tests.servers import Server
 
 pytestmark = pytest.mark.alone
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running() as started:
-        yield started
 
 
 async def test_every_pane_is_in_step_with_its_own_beeps(server: Server, tmp_path: Path) -> None:

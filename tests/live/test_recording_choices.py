@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.judge import ffmpeg_says, ffprobe_json, judge
 from tests.live.calls import call
-from tests.servers import Server, running
+from tests.servers import Server
 
 ALL = ["hls", "mp4", "webm", "flv", "aac", "mp3", "opus"]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running() as started:
-        yield started
 
 
 async def test_a_pause_leaves_one_file_without_what_was_paused(server: Server, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,7 @@ from reelroom.demo.publisher import AiortcPublisher
 from tests.judge import ffmpeg_says, judge
 from tests.live.calls import call
 from tests.publish.lossy import LossyLink, Trouble
-from tests.servers import Server, running
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running() as started:
-        yield started
+from tests.servers import Server
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,7 @@ from reelroom.demo.publisher import AiortcPublisher
 from reelroom.record.verify import verify
 from tests.judge import ffmpeg_says, judge
 from tests.live.calls import Call, call
-from tests.servers import Server, running
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running() as started:
-        yield started
+from tests.servers import Server
 
 
 async def end(people: Call, recording: str, folder: Path) -> tuple[dict[str, Any], dict[str, list[Path]]]:

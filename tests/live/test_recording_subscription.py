@@ -2,20 +2,11 @@
 
 import asyncio
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.judge import ffmpeg_says, judge
 from tests.live.calls import call
-from tests.servers import Server, running
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running() as started:
-        yield started
+from tests.servers import Server
 
 
 async def test_somebody_is_left_out_and_taken_in_again(server: Server, tmp_path: Path) -> None:

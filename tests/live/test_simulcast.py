@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import av
@@ -14,18 +14,12 @@ from tests.judge import Verdict, ffmpeg_says, judge
 from tests.live.calls import Call, call
 from tests.needs import need
 from tests.publish.chromium import Chromium
-from tests.servers import Server, running
+from tests.servers import Server
 
 pytestmark = pytest.mark.alone
 
 WHOLE, HALF = (960, 540), (480, 270)  # below 960×540 Chromium sends two layers only
 Sizes = list[tuple[int, int]]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running() as started:
-        yield started
 
 
 @pytest.fixture

@@ -1,21 +1,13 @@
 """Watching a participant live by WHEP, and what PATCH does to a session that is up."""
 
 import asyncio
-from collections.abc import Iterator
 
 import httpx
-import pytest
 
 from reelroom.demo.clip import make_clip
 from reelroom.demo.publisher import AiortcPublisher
 from tests.needs import need
-from tests.servers import Server, running
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running() as started:
-        yield started
+from tests.servers import Server
 
 
 async def test_a_page_can_watch_a_participant(server: Server) -> None:

@@ -1,21 +1,13 @@
 """PATCH of WHIP and WHEP sessions on a real server (RFC 9725, section 4.3): trickled candidates and ICE restarts."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import pytest
 
-from tests.servers import Server, running
+from tests.servers import Server
 
 OFFER = (Path(__file__).parents[1] / "unit" / "offers" / "chromium.sdp").read_bytes()
 FRAGMENT = "application/trickle-ice-sdpfrag"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running() as started:
-        yield started
 
 
 def line(sdp: str, name: str) -> str:
