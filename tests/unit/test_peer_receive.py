@@ -7,6 +7,7 @@ import struct
 
 import pytest
 
+from reelroom.rtc.dtls import PROFILES, Certificate, SrtpProfile
 from reelroom.rtc.receive import Publisher
 from tests.rtcpeer import (
     MS,
@@ -15,6 +16,7 @@ from tests.rtcpeer import (
     Outgoing,
     S,
     World,
+    certificate,
     offer_text,
     parts,
     publish,
@@ -74,6 +76,21 @@ def test_every_frame_comes_out_once_and_in_order_over_a_clean_link() -> None:
     for mid, step in (("v", S / 30), ("a", 20 * MS)):
         times = [frame.room_ns for frame in sink.frames[mid]]
         assert all(abs(b - a - step) < MS for a, b in itertools.pairwise(times))
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=[profile.name for profile in PROFILES])
+def test_media_and_reports_pass_with_each_srtp_profile(profile: SrtpProfile, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as only:
+        only.setattr("reelroom.rtc.dtls.PROFILES", (profile,))
+        sender = Certificate()
+    monkeypatch.setattr("tests.rtcpeer.certificate", {"sender": sender, "peer": certificate("peer")}.__getitem__)
+    world = World()
+    _, link, sink = publish(world)
+    assert link.dtls.keys is not None and link.dtls.keys.profile == profile
+    film(world, link, camera(link), 30)
+    world.run(2 * S)
+    assert sink.numbers("v") == list(range(30))
+    assert rtcp_of(link, 201, 1), "receiver reports"
 
 
 @pytest.mark.parametrize("rtx", [True, False], ids=["rtx", "same ssrc"])
