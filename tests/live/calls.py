@@ -30,7 +30,7 @@ class Elsewhere:
 
     def __init__(self) -> None:
         self._began = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._stay()), name="publishers", daemon=True)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._stay()), name="publisher", daemon=True)
         self._thread.start()
         self._began.wait()
 
@@ -60,8 +60,7 @@ class Call:
         self.server = server
         self.room = room
         self.api = api
-        self.elsewhere = Elsewhere()
-        self.speaking: list[tuple[AiortcPublisher, asyncio.Task[None]]] = []
+        self.speaking: list[tuple[AiortcPublisher, asyncio.Task[None], Elsewhere]] = []
 
     async def join(
         self,
@@ -104,7 +103,6 @@ class Call:
                 await self.speak(publisher, seconds)
                 break
             except WhipError as error:
-                await self.elsewhere.run(publisher.close(delete=False))
                 if error.status != 503 or attempt == ATTEMPTS:
                     raise
                 await asyncio.sleep(0.5)
@@ -114,19 +112,38 @@ class Call:
         """Let a publisher begin that was made for this call; `leave` ends it."""
 
         async def begin() -> asyncio.Task[None]:
-            await publisher.start()
+            try:
+                await publisher.start()
+            except WhipError:
+                await publisher.close(delete=False)
+                raise
             return asyncio.create_task(publisher.run(seconds))
 
-        self.speaking.append((publisher, await self.elsewhere.run(begin())))
+        elsewhere = Elsewhere()
+        try:
+            self.speaking.append((publisher, await elsewhere.run(begin()), elsewhere))
+        except BaseException:
+            elsewhere.close()
+            raise
+
+    def hold_up(self, publisher: AiortcPublisher, seconds: float) -> None:
+        """From now on nothing of somebody's is sent for so long; then all that was due, at once."""
+        for each, _, elsewhere in self.speaking:
+            if each is publisher:
+                elsewhere.hold_up(seconds)
 
     async def leave(self, publisher: AiortcPublisher, *, goodbye: bool = True) -> None:
         for entry in list(self.speaking):
             if entry[0] is publisher:
                 self.speaking.remove(entry)
-                await self.elsewhere.run(_end(*entry, goodbye=goodbye))
+                _, running, elsewhere = entry
+                try:
+                    await elsewhere.run(_end(publisher, running, goodbye=goodbye))
+                finally:
+                    elsewhere.close()
 
     async def end(self) -> None:
-        for publisher, _ in list(self.speaking):
+        for publisher, _, _ in list(self.speaking):
             await self.leave(publisher)
 
     def start(self, **body: Any) -> str:
@@ -166,7 +183,8 @@ def call(server: Server, folder: Path) -> Iterator[Call]:
         try:
             yield made
         finally:
-            made.elsewhere.close()
+            for _, _, elsewhere in made.speaking:
+                elsewhere.close()
 
 
 async def _end(publisher: AiortcPublisher, running: asyncio.Task[None], *, goodbye: bool) -> None:
