@@ -199,7 +199,7 @@ def relative_uri(key: str, playlist_key: str) -> str:
     while same < min(len(here), len(there) - 1) and here[same] == there[same]:
         same += 1
     parts = [".."] * (len(here) - same) + there[same:]
-    safe = "!$&'()*+,;=@~:"
+    safe = "!$&'()*,;=@~:"  # not "+", which Amazon's S3 takes for a space
     if ":" in parts[0]:  # or what stands before it would look like a scheme (RFC 3986, 4.2)
         parts.insert(0, ".")
     return "/".join(quote(part, safe=safe) for part in parts)

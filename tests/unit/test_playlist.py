@@ -137,6 +137,7 @@ def test_a_multivariant_playlist_joins_video_with_the_audio_apart() -> None:
         ("1.m4s", "p.m3u8", "1.m4s"),
         ("a/x:y z#%é?.ts", "a/p.m3u8", "./x:y%20z%23%25%C3%A9%3F.ts"),
         ('a/"q".ts', "a/p.m3u8", "%22q%22.ts"),
+        ("a/x+y.ts", "a/p.m3u8", "x%2By.ts"),
     ],
 )
 def test_uris_are_relative_and_encoded(key: str, beside: str, uri: str) -> None:
