@@ -186,7 +186,8 @@ class Recorder:
                     self._wakes.drain(key.fileobj)
                     second_ns = 0
             if heard and self._mixed is not None:
-                self._mixed.feed.heard_ns = self._epochs.room_ns(looked_ns)
+                feed = self._mixed.feed
+                feed.heard_ns = min(self._epochs.room_ns(looked_ns), feed.ingest_ns)
             now = time.monotonic_ns()
             if self._worker.error is not None:
                 raise self._worker.error
@@ -260,6 +261,7 @@ class Recorder:
             since_ns=self._mixed.since_ns() if self._mixed is not None else self._since_ns,
             resume=(self._mixed.feed if self._mixed is not None else self._intake.tracks).positions(),
             ingest=self._epochs.ingest,
+            heard=self._mixed is not None,
         )
 
     def _take(self) -> int:

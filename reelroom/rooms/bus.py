@@ -141,6 +141,12 @@ class BusServer:
         self._socket = sock
         loop.add_reader(sock, self._accept, loop)
 
+    def heard(self, room_ns: int) -> None:
+        """Everything that came until then has been handed out."""
+        for connection in self.connections:
+            if connection.subscriber is not None:
+                connection.subscriber.heard(room_ns)
+
     def flush(self) -> None:
         """Write what has gathered for the recorders."""
         for connection in list(self.connections):

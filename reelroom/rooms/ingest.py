@@ -130,6 +130,7 @@ class Ingest:
         self.viewers.poll(now, self.udp)
         if now - self._flushed_ns >= _GATHER_NS:
             self._flushed_ns = now
+            self.bus.heard(self.udp.read())  # of all sockets; after a standstill there is much
             self.bus.flush()
 
     def _poll_room(self, room: Room, now: int) -> None:

@@ -31,7 +31,7 @@ AFTER_GAP = 2  # frames between the one before and this were lost for good
 TURN_SHIFT = 2  # bits 2 and 3: quarter turns clockwise that a display has to make (0..3)
 
 HELLO, TRACK_ADDED, TRACK_REMOVED, TRACK_STATE, PARTICIPANT = 2, 3, 4, 5, 6
-GAP, CAUGHT_UP, REPLY, PUBLISHED = 7, 8, 9, 10
+GAP, CAUGHT_UP, REPLY, PUBLISHED, HEARD = 7, 8, 9, 10, 11
 SUBSCRIBE, UPDATE, KEYFRAME, REQUEST, WATCH = 32, 33, 34, 35, 36
 
 
@@ -88,6 +88,12 @@ class CaughtUp(Struct, kw_only=True):
     room_ns: int
 
 
+class Heard(Struct, kw_only=True):
+    """Everything that had come from senders by that room time has been sent. Many a second, to who asked for it."""
+
+    room_ns: int
+
+
 class Published(Struct, kw_only=True):
     """To a watcher: a track of any room is there, or is no longer. The first, up to CaughtUp, are all there are."""
 
@@ -115,6 +121,7 @@ class Subscribe(Struct, kw_only=True):
     since_ns: int  # room time (UTC ns) that the recording should reach back to, within the ring
     resume: tuple[Position, ...] = ()
     ingest: str = ""  # the Hello.ingest that `resume` belongs to
+    heard: bool = False  # whether it wants Heard
 
 
 class Update(Struct, kw_only=True):
@@ -153,6 +160,7 @@ TYPES: dict[int, type[Struct]] = {
     CAUGHT_UP: CaughtUp,
     REPLY: Reply,
     PUBLISHED: Published,
+    HEARD: Heard,
     SUBSCRIBE: Subscribe,
     UPDATE: Update,
     KEYFRAME: Keyframe,

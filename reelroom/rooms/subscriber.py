@@ -68,6 +68,12 @@ class Subscriber:
         self.outbox = outbox
         self.positions: dict[int, int] = {}  # bus track → seq of the last frame put into the outbox
         self.lagging = False
+        self._wants_heard = request.heard
+
+    def heard(self, room_ns: int) -> None:
+        """Everything until then has been pushed."""
+        if self._wants_heard and not self.lagging:
+            self.tell(protocol.Heard(room_ns=room_ns))
 
     def tell(self, message: Struct) -> None:
         self.outbox.put(protocol.encode(message))

@@ -174,6 +174,26 @@ def test_bad_requests_are_refused_with_their_kind(ingest: Ingest, method: str, p
     assert reply.code == code and reply.error
 
 
+def test_who_asks_is_told_again_and_again_how_far_everything_has_been_sent(ingest: Ingest) -> None:
+    asks, other = ingest.connect(), ingest.connect()
+    for client, heard in ((asks, True), (other, False)):
+        what = {"app": "a", "room": "heard", "recording": "r", "since_ns": 0, "subscription": Subscription()}
+        client.send(protocol.Subscribe(**what, heard=heard))
+    times: list[int] = []
+    while len(times) < 5:
+        kind, body = asks.read()
+        if kind == protocol.HEARD:
+            times.append(protocol.decode(kind, body).room_ns)
+    assert times == sorted(set(times))
+    other.socket.setblocking(False)
+    waiting, kinds = other.socket.recv(65536), []
+    while waiting:
+        length, kind = protocol.PREFIX.unpack_from(waiting)
+        kinds.append(kind)
+        waiting = waiting[4 + length :]
+    assert kinds == [protocol.HELLO, protocol.CAUGHT_UP]
+
+
 def test_a_client_that_reads_no_replies_grows_no_memory_and_hurts_nobody(ingest: Ingest) -> None:
     other, stalled = ingest.connect(), ingest.connect()
     before = ingest.rss

@@ -67,6 +67,31 @@ async def test_a_killed_recorder_goes_on_mixing_where_it_stopped(
             assert verdict.av_p95_ms <= 40, verdict.summary()
 
 
+async def test_a_server_that_stands_still_for_two_seconds_leaves_nothing_out(server: Server, tmp_path: Path) -> None:
+    with call(server, tmp_path) as people:
+        for name, participant in NAMES.items():
+            await people.join(name, participant=participant)
+        recording = start_mixed(people)
+        await asyncio.sleep(3)
+        everything = [server.pid, *server.children().values(), *server.recorders().values()]
+        try:
+            for pid in everything:
+                os.kill(pid, signal.SIGSTOP)
+            await asyncio.sleep(2)
+        finally:
+            for pid in everything:
+                os.kill(pid, signal.SIGCONT)
+        await asyncio.sleep(3)
+        timeline, files = await end_mixed(people, recording, tmp_path)
+    (output,) = timeline["outputs"]
+    assert output["gaps"] == []
+    for name, pane in panes(list(NAMES)).items():
+        verdict = judge_pane(files["mp4"][0], pane, NAMES[name])
+        assert verdict.audio_gaps == verdict.missing_beeps == []
+        assert len({shown.frame for shown in verdict.shown}) > 0.97 * 30 * verdict.duration_s, verdict.summary()
+        assert verdict.av_p95_ms <= 40, verdict.summary()
+
+
 async def test_a_killed_ingest_is_waited_for_and_the_mix_has_no_gap(server: Server, tmp_path: Path) -> None:
     with call(server, tmp_path) as people:
         first = await people.join("ann")

@@ -45,6 +45,7 @@ class Feed:
         self.lost_ns = time.monotonic_ns()  # since when it is not caught up
         self.ring_ns = 10 * SECOND
         self.heard_ns = FOREVER_NS  # room time at which all that the ingest had sent was taken; not told: nobody waits
+        self.ingest_ns = FOREVER_NS  # room time until which the ingest has sent what came to it; as above
         self.first_ns = FOREVER_NS  # room time of the earliest frame
         self.pauses = Pauses()
         self.left_out_ns = 0  # room time of the end of what the mix has left out, which is told of elsewhere
@@ -103,6 +104,9 @@ class Feed:
 
     def message(self, message: Struct) -> None:
         """Everything else that the ingest says."""
+        if isinstance(message, protocol.Heard):
+            self.ingest_ns = message.room_ns
+            return
         with self._lock:
             self._version += 1
             match message:
@@ -138,6 +142,7 @@ class Feed:
 
     def disconnected(self) -> None:
         """The connection is gone: what comes on the next one will say what is still there."""
+        self.ingest_ns = FOREVER_NS
         if self.caught_up:
             self.caught_up = False
             self.lost_ns = time.monotonic_ns()

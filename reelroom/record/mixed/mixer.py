@@ -28,10 +28,11 @@ from reelroom.record.mixed.watchdog import HUNG_NS
 
 log = structlog.get_logger()
 LATENCY_NS = 450_000_000  # a lost packet is sent again within this, a batch of the bus has come
-HEARD_NS = 250_000_000  # of that: what the main thread has not taken from the bus by then is waited for
+HEARD_NS = 250_000_000  # of that: what the ingest or the main thread has not taken by then is waited for
+_POLL_NS = 20_000_000
 GROUP_NS = 250_000_000  # ticks of so long are rendered one after the other: a tenth less work than each at its own time
 OVERLOAD_NS = 10 * SECOND
-_ALONE_NS = 5 * SECOND  # so long the mix waits for an ingest that does not answer
+_ALONE_NS = 5 * SECOND  # so long the mix waits for an ingest that does not answer, or stands still
 _AUDIO_TICKS = 10  # a second, of a mix without pictures
 
 
@@ -85,6 +86,7 @@ class Mixer:
         self._key = True
         self._paused_ns = 0  # the pause that a mark was made of
         self._allowed_ns = OVERLOAD_NS
+        self._waited_ns = 0  # for what the ingest or the main thread has not taken yet
         self._behind_ns = 0  # of a mix that was taken over, until it has caught up
         self._times: dict[int, int] = {}  # tick → room time, of those in the encoder
         self._sounds: deque[Made] = deque()  # that wait for the pictures before them
@@ -180,6 +182,13 @@ class Mixer:
     def _alone(self) -> bool:
         return time.monotonic_ns() - self._feed.lost_ns > _ALONE_NS
 
+    def _behind(self, at_ns: int) -> bool:
+        """Whether the ingest or the main thread has still to take what came by then: on a machine that is full, or
+        that stood still. What is waited is counted, not what passes: nobody counts while all stand still."""
+        behind = self._feed.heard_ns < at_ns + HEARD_NS
+        self._waited_ns = self._waited_ns + _POLL_NS if behind else 0
+        return behind and self._waited_ns <= _ALONE_NS
+
     def _media_ns(self, tick: int) -> int:
         return tick * SECOND // self._rate
 
@@ -210,9 +219,8 @@ class Mixer:
                     together_ns = min(GROUP_NS, max(0, self._stop_ns - at_ns))
                     self._wait((together_ns - late_ns) / 1e9)
                     continue
-                behind = self._feed.heard_ns < at_ns + HEARD_NS  # the main thread, on a machine that is full
-                if behind or not (self._feed.caught_up or self._alone()):
-                    self._wait(0.02)
+                if self._behind(at_ns) or not (self._feed.caught_up or self._alone()):
+                    self._wait(_POLL_NS / SECOND)
                     continue
             if late_ns > self._allowed_ns:
                 self._leave_out("overload", at_ns, self._now() - LATENCY_NS)
