@@ -14,7 +14,7 @@ from reelroom.rooms import protocol
 from reelroom.rooms.room import Room
 from reelroom.rooms.session import Session, name_sources
 from reelroom.rooms.viewers import ViewerSession
-from reelroom.rtc.answer import Section, Transport, receive_sections, role_for, write_answer
+from reelroom.rtc.answer import Section, Transport, receive_sections, role_for, write_answer, write_fragment
 from reelroom.rtc.peer import Peer
 from reelroom.rtc.receive import Publisher
 from reelroom.rtc.sdp import Offer, SdpError, parse_fragment, parse_offer
@@ -117,7 +117,11 @@ class Requests:
             raise RequestError("busy", f"this ingest process has {MAX_PEERS} peers already")
 
     def _created(self, number: str, peer: Peer, offer: Offer, sections: list[Section]) -> dict[str, Any]:
-        transport = Transport(
+        answer = write_answer(offer, sections, self._transport(number, peer))
+        return {"session": number, "sdp": answer, "etag": peer.ice.ufrag}
+
+    def _transport(self, number: str, peer: Peer) -> Transport:
+        return Transport(
             ufrag=peer.ice.ufrag,
             password=peer.ice.password,
             fingerprint=self._ingest.certificate.fingerprint,
@@ -125,7 +129,6 @@ class Requests:
             addresses=[(host, self._ingest.udp.port) for host in self._announced()],
             session_id=int(number.rpartition("-")[2][:15], 16),
         )
-        return {"session": number, "sdp": write_answer(offer, sections, transport), "etag": peer.ice.ufrag}
 
     def _peer_patch(self, params: dict[str, Any]) -> dict[str, Any]:
         peer = self._peer(params)
@@ -138,12 +141,8 @@ class Requests:
             return {"etag": peer.ice.ufrag, "sdpfrag": ""}  # trickled candidates: a lite agent needs none
         peer.restart_ice(ufrag, pwd)
         self._ingest.udp.add(peer)
-        lines = [
-            f"a=ice-ufrag:{peer.ice.ufrag}",
-            f"a=ice-pwd:{peer.ice.password}",
-            "a=ice-lite",
-        ]
-        return {"etag": peer.ice.ufrag, "sdpfrag": "\r\n".join(lines) + "\r\n"}
+        fragment = write_fragment(peer.media, self._transport(_text(params, "session"), peer))
+        return {"etag": peer.ice.ufrag, "sdpfrag": fragment}
 
     def _peer_delete(self, params: dict[str, Any]) -> dict[str, Any]:
         self._peer(params).close("left")

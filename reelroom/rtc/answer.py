@@ -114,6 +114,28 @@ def write_answer(offer: Offer, sections: list[Section], transport: Transport) ->
     return "\r\n".join(lines) + "\r\n"
 
 
+def write_fragment(media: Media, transport: Transport) -> str:
+    """What a restart of ICE is answered with (RFC 8840 §9): `media` is the first section that was agreed to."""
+    lines = [
+        "a=ice-lite",
+        "a=ice-options:trickle",
+        f"m={media.kind} 9 RTP/AVP 0",
+        f"a=mid:{media.mid}",
+        f"a=ice-ufrag:{transport.ufrag}",
+        f"a=ice-pwd:{transport.password}",
+        *_candidates(transport),
+    ]
+    return "\r\n".join(lines) + "\r\n"
+
+
+def _candidates(transport: Transport) -> list[str]:
+    lines = []
+    for number, (host, port) in enumerate(transport.addresses):
+        priority = (126 << 24) | ((65535 - number) << 8) | 255  # RFC 8445 §5.1.2.1, host, component 1
+        lines.append(f"a=candidate:{number + 1} 1 udp {priority} {host} {port} typ host")
+    return [*lines, "a=end-of-candidates"]
+
+
 def _section(section: Section, transport: Transport) -> list[str]:
     media = section.media
     if not section.codecs:
@@ -150,11 +172,7 @@ def _section(section: Section, transport: Transport) -> list[str]:
         lines.append(f"a=msid:{section.stream} {section.kind}")
         lines.append(f"a=ssrc:{section.send_ssrc} cname:{section.cname}")
     # RFC 9143 asks for candidates in the first bundled section only; aiortc reads those of the last one.
-    for number, (host, port) in enumerate(transport.addresses):
-        priority = (126 << 24) | ((65535 - number) << 8) | 255  # RFC 8445 §5.1.2.1, host, component 1
-        lines.append(f"a=candidate:{number + 1} 1 udp {priority} {host} {port} typ host")
-    lines.append("a=end-of-candidates")
-    return lines
+    return lines + _candidates(transport)
 
 
 def _codec(codec: Codec, kind: str, *, sending: bool) -> list[str]:

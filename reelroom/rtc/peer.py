@@ -6,7 +6,7 @@ from collections.abc import Callable, Container
 
 from reelroom.rtc.dtls import Certificate, DtlsError, DtlsTransport, Role
 from reelroom.rtc.ice import Address, IceLite
-from reelroom.rtc.sdp import Offer
+from reelroom.rtc.sdp import Media, Offer
 from reelroom.rtc.srtp import SrtpError, SrtpTransport
 
 MS = 1_000_000
@@ -22,6 +22,9 @@ class Peer:
 
     Subclasses take what is inside: `_rtp` (protected packet), `_rtcp` (plain compound), `_connected`, `_poll`.
     """
+
+    media: Media
+    """The first section that was agreed to, whose transport all share."""
 
     def __init__(self, certificate: Certificate, offer: Offer, role: Role, send: Send) -> None:
         self.ice = IceLite(offer.ice_ufrag)

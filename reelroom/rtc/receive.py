@@ -69,6 +69,7 @@ class Publisher(Peer):
     ) -> None:
         super().__init__(certificate, offer, role, send)
         self.sections = [section for section in sections if section.codecs]
+        self.media = self.sections[0].media
         self.sender_clock = SenderClock()
         self.tracks = {section.mid: RemoteTrack(section, self.sender_clock, sink) for section in self.sections}
         self.malformed = 0

@@ -182,6 +182,7 @@ class Forwarder(Peer):
         chosen: dict[str, RemoteTrack],
     ) -> None:
         super().__init__(certificate, offer, role, send)
+        self.media = next(section.media for section in sections if section.mid in chosen)
         self.ask_keyframe: Callable[[RemoteTrack], None] = lambda track: None
         self._outgoing = [_Outgoing(self, s, chosen[s.mid]) for s in sections if s.mid in chosen]
         self._report_due = 0

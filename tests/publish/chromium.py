@@ -140,6 +140,10 @@ class Chromium:
             "publish", {"url": url, "bearer": token, "codec": codec, "bitrate": bitrate, "simulcast": simulcast}
         )
 
+    async def restart_ice(self) -> None:
+        """Restart ICE of what is published, and return when the new credentials are in use."""
+        await self._call("restartIce")
+
     async def set_active(self, rid: str, active: bool) -> None:
         """Stop or begin again to send one simulcast layer."""
         await self._call("setActive", {"rid": rid, "active": active})
