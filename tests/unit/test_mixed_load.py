@@ -33,6 +33,19 @@ def test_who_catches_up_is_left_in_peace() -> None:
     assert run(Load(), 1, 9, lambda at: 10 - at, 1.0) == []
 
 
+def test_who_stood_still_for_a_moment_is_left_in_peace() -> None:
+    load = Load()
+    assert run(load, 1, 9, lambda at: 0.01, 0.3) == []
+    assert run(load, 12.5, 1, lambda at: 2.5 - 2 * (at - 12.5), 1.0) == []  # nobody looked for 2.5 s
+    assert run(load, 13.5, 9, lambda at: 0.01, 0.3) == []
+
+
+def test_who_is_late_for_long_takes_less_effort_whoever_it_waits_for() -> None:
+    load = Load()
+    assert run(load, 1, 9, lambda at: 0.01, 0.3) == []
+    assert [answer for _, answer in run(load, 10, 9, lambda at: 0.6 + at * 0.01, 0.3)][:1] == [-1]
+
+
 def test_who_does_not_catch_up_takes_less_effort() -> None:
     assert [answer for _, answer in run(Load(), 1, 30, lambda at: 8 + at * 0.01, 1.0)][:1] == [-1]
 

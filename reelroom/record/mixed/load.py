@@ -9,6 +9,7 @@ _LATE_NS = SECOND // 2  # later than that, and not getting better
 _CATCHING_UP_NS = 20 * SECOND  # whoever starts behind gets so long
 _EASY_NS = 60 * SECOND  # so long less than `_EASY` of the time must have been needed
 _EASY = 0.45
+_FULL = 0.7
 _LONGEST_NS = 3600 * SECOND
 
 
@@ -39,7 +40,9 @@ class Load:
         self._since_ns, self._busy_ns = now_ns, 0
         if not self._caught_up and now_ns - self._began_ns < _CATCHING_UP_NS:
             return 0
-        if late_ns > _LATE_NS and before is not None and late_ns >= before:
+        # Who stood still is late all at once, without having had much to do.
+        lasting = share > _FULL or (before is not None and before > _LATE_NS)
+        if late_ns > _LATE_NS and before is not None and late_ns >= before and lasting:
             self._easy_ns = 0
             self._late_ns = None  # the new effort gets a chance
             if self._raised:  # it was too early
