@@ -48,8 +48,10 @@ class Call:
 
     @cached_property
     def form(self) -> dict[str, str]:
-        """The body's fields when it is a form, else empty."""
-        return _fields(self.body.decode("latin-1")) if self.content_type == FORM else {}
+        """The body's fields when it is a form, else empty. JSON is none, though curl and PHP call it one by default."""
+        if self.content_type != FORM or self.body.lstrip()[:1] in (b"{", b"["):
+            return {}
+        return _fields(self.body.decode("latin-1"))
 
     @cached_property
     def parameters(self) -> dict[str, str]:
