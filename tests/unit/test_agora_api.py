@@ -10,6 +10,7 @@ from sqlalchemy import select
 from reelroom.control import destinations
 from reelroom.control.guard import Unresolved
 from reelroom.dialects.agora import delivery, resource, sessions
+from reelroom.dialects.agora.settings import check_settings
 from reelroom.domain import events, lines
 from reelroom.domain.recording import State
 from reelroom.store import tables
@@ -230,6 +231,15 @@ async def test_the_callback_comes_from_the_app(server: Server) -> None:
     assert sealed is not None
     opened = SecretBox(KEY).open(sealed)
     assert (opened["url"], opened["secret"]) == ("http://127.0.0.1:9/ncs", "dev-secret")
+
+
+async def test_slices_are_as_long_as_the_app_has_them(server: Server) -> None:
+    app = await server.apps.by_id("dev")
+    app.defaults["agora"] = {"slice_s": "4.5", "requests_per_second": 0}  # type: ignore[union-attr]
+    await server.started()
+    assert server.recorders.specs[-1].hls.segment_s == 4.5
+    with pytest.raises(ValueError, match="slice_s"):
+        check_settings({"slice_s": 2})
 
 
 async def test_a_start_does_not_wait_for_a_providers_host(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,7 @@ class Sessions:
             requested_ns=now,
             mode=mode,
             scene=resource.scene,
+            slice_s=settings(app).slice_s,
         )
         if await self._named.conflict(app, resource):
             raise errors.task_conflict(**names)

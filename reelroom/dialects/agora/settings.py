@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from reelroom.control.apps import AppContext
 from reelroom.control.new_recording import CallbackSpec
 from reelroom.dialects.agora.limits import REQUESTS_PER_SECOND
+from reelroom.dialects.agora.mixing import GOP_S
+from reelroom.dialects.agora.translate import SLICE_S
 
 
 class AgoraSettings(BaseModel):
@@ -20,6 +22,7 @@ class AgoraSettings(BaseModel):
     requests_per_second: float = Field(REQUESTS_PER_SECOND, ge=0, le=100_000)  # 0: no limit
     max_recordings: int = Field(0, ge=0)  # at one time; 0: as many as the machine takes
     storage: Literal["request", "app"] = "request"  # "app": the app's destination, whatever the request says
+    slice_s: float = Field(SLICE_S, ge=GOP_S, le=30)  # of HLS: shorter ones are there sooner
 
 
 def check_settings(values: dict[str, Any]) -> AgoraSettings:

@@ -70,9 +70,10 @@ def spec(
     requested_ns: int,
     mode: str = INDIVIDUAL,
     scene: int = 0,
+    slice_s: float = SLICE_S,
 ) -> tuple[RecordingSpec, Mapping[str, ImageSource]]:
     """What to record, and the images that it shows. `prefix`: of file names, from the storage configuration; `scene`:
-    of the acquire."""
+    of the acquire; `slice_s`: as the app has it."""
     where = "clientRequest"
     if request.snapshotConfig is not None:
         raise errors.not_supported(f"{where}.snapshotConfig; leave it out")
@@ -93,16 +94,16 @@ def spec(
     )
     if mode == MIX:
         mix, images = mixing.mix(config, f"{where}.recordingConfig")
-        hls = Hls(container="ts", segment_s=SLICE_S, tags=TAGS)
+        hls = Hls(container="ts", segment_s=slice_s, tags=TAGS)
         mixed = RecordingSpec(
             **common, mode=Mode.MIXED, mix=mix, formats=formats, hls=hls, split_s=MP4_S, split_bytes=MP4_BYTES
         )
         return mixed, images
-    return _individual(common, config, formats, later), {}
+    return _individual(common, config, formats, later, slice_s), {}
 
 
 def _individual(
-    common: _Common, config: RecordingConfig, formats: tuple[Format, ...], later: Postponed | None
+    common: _Common, config: RecordingConfig, formats: tuple[Format, ...], later: Postponed | None, slice_s: float
 ) -> RecordingSpec:
     original = config.streamMode == "original" and config.streamTypes == AUDIO
     mix = later.mix if later else None
@@ -114,7 +115,7 @@ def _individual(
         formats=(*formats, Format.MP4) if transcoded else formats,
         merged=transcoded,
         # Sound as it was sent is Opus, which HLS has in fMP4 only; everything else is Agora's TS.
-        hls=Hls(container="fmp4" if original else "ts", segment_s=SLICE_S, tags=TAGS),
+        hls=Hls(container="fmp4" if original else "ts", segment_s=slice_s, tags=TAGS),
         tracks="apart" if mix is None else "together",  # of sound alone there is nothing to keep apart
         joined=config.streamMode == "standard" and mix is None,
         audio_codec="auto" if original else "aac",
