@@ -105,8 +105,8 @@ class Gap(Line, frozen=True, kw_only=True):
     from_ns: int
     to_ns: int
     #: "loss", "mute", "left", "reconnect", "ring", "ingest_restart", "unsubscribed", "stall", "layer" (of simulcast:
-    #: another took over); of a mix also "overload", "failure", "damage" (pictures that could not be decoded) and
-    #: "late" (sound that came when its time had been mixed already)
+    #: another took over), "pause" (after one: until the next key frame); of a mix also "overload", "failure",
+    #: "damage" (pictures that could not be decoded) and "late" (sound that came when its time had been mixed already)
     reason: str
     packets: int = 0
     filled: str = ""  # "silence", "last", "black" where the recording asked for it

@@ -138,15 +138,16 @@ class GapFinder:
         return holes
 
     def _holes(self, kind: str, state: _Kind, last: int, room_ns: int, pauses: Pauses) -> list[Hole]:
-        begin = pauses.last_end_between(last, room_ns) or last
-        if room_ns - begin > (KNOWN_NS if state.reasons else STALL_NS[kind]):
+        resumed = pauses.last_end_between(last, room_ns)
+        begin = last if resumed is None else resumed
+        if room_ns - begin > (KNOWN_NS if state.reasons or resumed is not None else STALL_NS[kind]):
             reasons = state.reasons | {hole.reason for hole in state.seen}
             if not reasons and state.small and room_ns - begin <= DTX_NS:
                 return []
             packets = sum(hole.packets for hole in state.seen)
             if packets >= LOST_A_SECOND * (room_ns - begin) / SECOND:
                 reasons.discard("mute")  # it only looked silent: what was sent did not arrive
-            reason = next((r for r in PRECEDENCE if r in reasons), "stall")
+            reason = next((r for r in PRECEDENCE if r in reasons), "stall" if resumed is None else "pause")
             return [Hole(kind, begin, room_ns, reason, packets)]
         holes = [replace(h, from_ns=begin, to_ns=room_ns) if not h.from_ns else h for h in state.seen]
         return [hole for hole in holes if hole.to_ns > hole.from_ns]

@@ -109,7 +109,15 @@ def test_a_pause_is_no_gap_but_what_is_missing_after_it_is() -> None:
     assert finder.frame("video", 9 * SECOND + 5, pauses=pauses) == []
     finder = GapFinder()
     finder.frame("video", 1 * SECOND)
-    assert finder.frame("video", 11 * SECOND, pauses=pauses) == [Hole("video", 9 * SECOND, 11 * SECOND, "stall")]
+    assert finder.frame("video", 9_700 * MS, pauses=pauses) == [Hole("video", 9 * SECOND, 9_700 * MS, "pause")]
+
+
+def test_what_else_is_known_of_a_hole_after_a_pause_is_its_reason() -> None:
+    pauses = Pauses().pause(1 * SECOND).resume(9 * SECOND)
+    finder = GapFinder()
+    finder.frame("video", 1 * SECOND)
+    finder.note("video", "mute")
+    assert finder.frame("video", 11 * SECOND, pauses=pauses) == [Hole("video", 9 * SECOND, 11 * SECOND, "mute")]
 
 
 def test_nothing_is_missing_before_the_first_frame() -> None:
