@@ -3,10 +3,12 @@
 import asyncio
 
 import httpx
+import pytest
 
 from reelroom.demo.clip import make_clip
 from reelroom.demo.publisher import AiortcPublisher
 from tests.needs import need
+from tests.publish.chromium import Chromium
 from tests.servers import Server
 
 
@@ -70,3 +72,26 @@ async def test_a_page_can_watch_a_participant(server: Server) -> None:
     finally:
         await viewer.close()
         await ann.close()
+
+
+@pytest.mark.parametrize("codec", ["h264", "vp8"])
+async def test_a_browser_shows_and_plays_a_participant(codec: str, server: Server) -> None:
+    need("aiortc", "chromium", "playwright")
+    clip = make_clip(4, size=(320, 180), video_kbps=300, gop=30, codec=codec)
+    room = f"seen-{codec}"
+    ann = AiortcPublisher(f"{server.url}/whip/{room}", server.token(room, "ann"), clip, loop=True)
+    async with Chromium() as browser:
+        await ann.start()
+        speaking = asyncio.create_task(ann.run(60))
+        try:
+            await asyncio.sleep(0.5)
+            token = server.token(room, "eve", permissions=["watch"])
+            seen = await browser.watch(f"{server.url}/whep/{room}/ann", token, 2)
+        finally:
+            speaking.cancel()
+            await ann.close()
+    assert seen["status"] == 200
+    assert (seen["width"], seen["height"]) == (320, 180)
+    assert seen["video"]["frames"] > 30
+    assert seen["audio"]["samples"] > 48_000
+    assert seen["audio"]["energy"] > 0, "its tone is heard"

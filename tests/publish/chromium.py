@@ -158,6 +158,15 @@ class Chromium:
         found: dict[str, Any] = await self._call("unpublish")
         return found
 
+    async def watch(self, url: str, token: str, seconds: float) -> dict[str, Any]:
+        """Watch somebody by WHEP for so long from the first picture on, and leave.
+
+        width and height shown, by kind what came (frames decoded, samples, energy), and `status` of the
+        DELETE.
+        """
+        found: dict[str, Any] = await self._call("watch", {"url": url, "bearer": token, "seconds": seconds})
+        return found
+
     async def start_recorder(self, mime: str = "video/webm;codecs=vp8,opus") -> None:
         """Let Chromium's own MediaRecorder record the very stream that is published."""
         await self._call("startRecorder", mime)
