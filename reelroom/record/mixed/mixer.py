@@ -222,7 +222,7 @@ class Mixer:
                 if self._behind(at_ns) or not (self._feed.caught_up or self._alone()):
                     self._wait(_POLL_NS / SECOND)
                     continue
-            if late_ns > self._allowed_ns:
+            if late_ns > self._allowed_ns and self._stop_ns == FOREVER_NS:  # afterwards it only has to come to an end
                 self._leave_out("overload", at_ns, self._now() - LATENCY_NS)
                 continue
             began_ns = time.monotonic_ns()

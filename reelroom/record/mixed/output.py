@@ -44,6 +44,8 @@ class MixedOutput:
                 track = TrackIn(TrackAdded(info=track_info(spec.mix, video), room_ns=0))
                 track.needs_key = False
                 self._tracks[video] = track
+        #: By kind (True: pictures) what was left out, until a frame comes after it.
+        self.left_out: dict[bool, Mark] = {}
         self._rates = {True: 90_000, False: spec.mix.sample_rate}
         self._paused = False
 
@@ -84,6 +86,7 @@ class MixedOutput:
         if self._paused:
             self._resume(output)
         track.last_seq = made.seq
+        self.left_out.pop(made.video, None)
         rtp = (made.room_ns * self._rates[made.video] // SECOND) & _RTP_MASK
         length = FRAME_HEADER.size - _LENGTH + len(made.payload)
         flags = KEY if made.key else 0
@@ -119,7 +122,8 @@ class MixedOutput:
             output.pause(mark.from_ns, now_ns)
             self._paused = True
             return
-        for track in self._tracks.values():
+        for video, track in self._tracks.items():
+            self.left_out[video] = mark
             output.note(
                 track,
                 protocol.GapSeen(track=track.number, from_ns=0, to_ns=0, packets=0, reason=mark.what),

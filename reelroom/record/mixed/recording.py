@@ -227,18 +227,25 @@ class MixedRecording:
             if not giving_up:
                 self._output.take(mixer, now_ns)
                 self._keep_volumes()
-            if not whole and not giving_up:
-                self._tell_lost(mixer.at_ns, before_ns, "failure" if mixer.error is not None else "overload")
+            if not giving_up and before_ns is not None:
+                self._tell_lost(None if whole else mixer, before_ns)
         self._output.finish(before_ns, giving_up)
         self._close()
 
-    def _tell_lost(self, from_ns: int, to_ns: int | None, reason: str) -> None:
-        """The end of the recording that is not rendered any more."""
+    def _tell_lost(self, mixer: Mixer | None, to_ns: int) -> None:
+        """The end of the recording that was left out, or is not rendered any more by a `mixer` that has not ended."""
         opened = self._output.opened
-        if opened is None or to_ns is None or from_ns >= to_ns:
+        if opened is None:
             return
-        for kind in ("video", "audio"):
-            if opened.kind in ("av", kind):
+        for kind in ("video", "audio") if opened.kind == "av" else (opened.kind,):
+            mark = self._output.left_out.get(kind == "video")
+            if mark is not None:
+                from_ns, reason = mark.from_ns, mark.what
+            elif mixer is not None:
+                from_ns, reason = mixer.at_ns, "overload" if mixer.error is None else "failure"
+            else:
+                continue
+            if from_ns < to_ns:
                 self._worker.lines(
                     [lines.Gap(output=OUTPUT, kind=kind, identity="", from_ns=from_ns, to_ns=to_ns, reason=reason)]
                 )
