@@ -87,5 +87,5 @@ def until(look: Callable[[], Any], timeout_s: float = LATER_S) -> Any:
     deadline = time.monotonic() + timeout_s
     while not (found := look()):
         assert time.monotonic() < deadline, found
-        time.sleep(0.3)
+        time.sleep(0.1)
     return found

@@ -87,7 +87,7 @@ def until(look: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + LATER_S
     while not (found := look()):
         assert time.monotonic() < deadline
-        time.sleep(0.5)
+        time.sleep(0.1)
     return found
 
 

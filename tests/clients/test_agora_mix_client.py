@@ -19,7 +19,7 @@ def until(look: Any) -> Any:
     deadline = time.monotonic() + LATER_S
     while not (found := look()):
         assert time.monotonic() < deadline
-        time.sleep(0.3)
+        time.sleep(0.1)
     return found
 
 
@@ -27,7 +27,7 @@ def test_a_call_is_mixed_with_the_vendors_client_and_its_layout_changes_in_the_s
     need("agora_rest_client", "aiortc", "ffprobe", "ffmpeg")
     from agora_rest_client.services.cloud_recording.v1.mix_recording import api_start, api_update, api_update_layout
 
-    with server(storage="app") as running, publishing(running, "room-7", "41", "57"):
+    with server(storage="app", slice_s="3") as running, publishing(running, "room-7", "41", "57"):
         agora = mix(running)
         resource_id = agora.acquire("room-7", "900001", resource_expired_hour=24).resourceId
         transcoding = api_start.api_start.TranscodingConfig(
@@ -83,7 +83,7 @@ def test_a_call_is_mixed_with_the_vendors_client_and_its_layout_changes_in_the_s
 
 def test_a_mix_of_sound_and_picture_by_curl_and_what_its_receiver_is_told() -> None:
     need("aiortc", "ffprobe", "curl")
-    with receiver() as kept, server(storage="app", callback_url=kept.url) as running:
+    with receiver() as kept, server(storage="app", callback_url=kept.url, slice_s="3") as running:
         with publishing(running, "room-8", "41"):
             curl = Curl(running, "room-8", mode="mix")
             curl.acquire()

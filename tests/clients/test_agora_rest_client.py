@@ -20,7 +20,7 @@ def test_a_call_is_recorded_with_the_vendors_client() -> None:
     need("agora_rest_client", "aiortc", "ffprobe")
     from agora_rest_client.services.cloud_recording.v1.individual_recording import api_start, api_update
 
-    with server(storage="app") as running, publishing(running, "room-7", "41", "57"):
+    with server(storage="app", slice_s="3") as running, publishing(running, "room-7", "41", "57"):
         agora = individual(running)
         resource_id = agora.acquire("room-7", "900001", resource_expired_hour=24).resourceId
         config = api_start.RecordingConfig(channelType=1, streamTypes=2, streamMode="standard", maxIdleTime=60)

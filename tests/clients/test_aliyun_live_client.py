@@ -39,6 +39,12 @@ def checked(received: list[tuple[dict[str, str], bytes]]) -> list[dict[str, Any]
     return told
 
 
+def begun(running: Server, task: str) -> None:
+    """Wait until something is in the task's file: its first slice takes half a minute."""
+    with running.client("native-key") as native:
+        until(lambda: native.get(f"/api/v1/recordings/{task.replace('-', '')}/timeline").json()["outputs"])
+
+
 def test_single_streams_with_the_new_client_down_to_files_and_callbacks() -> None:
     need("alibabacloud_live20161101", "aiortc", "ffprobe")
     from alibabacloud_live20161101 import models as m
@@ -161,10 +167,12 @@ def test_a_mix_with_the_older_client_whose_layout_changes() -> None:
             request = DescribeRtcCloudRecordingFilesRequest.DescribeRtcCloudRecordingFilesRequest()
             return dict(call(running, request, TaskId=task)["TaskInfo"])
 
-        until(lambda: info()["RecordFileList"]["HlsFileList"])
+        begun(running, task)
+        time.sleep(3)
         half = {"UserPanes": [pane | {"Width": "0.5"}, pane | {"UserId": "userB", "X": "0.5", "Width": "0.5"}]}
         update = UpdateRtcCloudRecordingRequest.UpdateRtcCloudRecordingRequest()
         assert call(running, update, TaskId=task, SubscribeParams=everybody, MixLayoutParams=half)["TaskId"] == task
+        time.sleep(3)
         stop = StopRtcCloudRecordingRequest.StopRtcCloudRecordingRequest
         with pytest.raises(ServerException) as refused:
             call(running, stop(), secret="wrong", TaskId=task)
@@ -230,8 +238,7 @@ def test_a_mix_with_an_image_for_who_is_away_goes_into_the_library() -> None:
                 asked = m.DescribeRtcCloudRecordingFilesRequest(task_id=task)
                 return client.describe_rtc_cloud_recording_files(asked).body.task_info
 
-            with running.client("native-key") as native:
-                until(lambda: native.get(f"/api/v1/recordings/{task.replace('-', '')}/timeline").json()["outputs"])
+            begun(running, task)
             time.sleep(4)
             client.stop_rtc_cloud_recording(m.StopRtcCloudRecordingRequest(task_id=task))
         (listed,) = until(lambda: info().status == "STOPPED" and info().record_file_list.vod_media_list)

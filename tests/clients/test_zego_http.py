@@ -17,7 +17,7 @@ import pytest
 
 from tests import storage as servers
 from tests.clients.agora_calls import Receiver, receiver
-from tests.clients.zego_calls import APP_ID, CALLBACK_SECRET, SERVER_SECRET, Zego, fetch, storage, told, uploaded
+from tests.clients.zego_calls import APP_ID, CALLBACK_SECRET, SERVER_SECRET, Zego, came, fetch, storage, uploaded
 from tests.judge import judge
 from tests.live.calls import call
 from tests.needs import need
@@ -217,8 +217,9 @@ async def test_sound_and_picture_apart_and_hls_in_real_time(
         config = {"MixOutputStreamId": "mix", "MixOutputVideoConfig": video}
         mix = start({"OutputFileFormat": "hls"}, RecordMode=2, StreamType=4, MixConfig=config)
         tasks = (mp4, hls, ogg, mix)
-        await asyncio.sleep(8)
-        playlists = [event for event in told(back, hls) if event["event_type"] == 102]
+        await asyncio.to_thread(came, back, hls, 102)
+        await asyncio.sleep(4)
+        playlists = await asyncio.to_thread(came, back, hls, 102)
         for task in tasks:
             assert zego("StopRecord", TaskId=task)["Code"] == 0
         ended = {task: (await asyncio.to_thread(uploaded, back, task))[-1]["detail"] for task in tasks}

@@ -54,7 +54,7 @@ class Zego:
             if until(data):
                 return data
             assert time.monotonic() < deadline, data
-            time.sleep(0.5)
+            time.sleep(0.1)
 
 
 def storage(s3: servers.Server, bucket: str) -> dict[str, Any]:
@@ -91,12 +91,18 @@ def told(receiver: Receiver, task: str) -> list[dict[str, Any]]:
     return found
 
 
-def uploaded(receiver: Receiver, task: str, timeout_s: float = 30) -> list[dict[str, Any]]:
+def uploaded(receiver: Receiver, task: str, timeout_s: float = 60) -> list[dict[str, Any]]:
     """The same once event 1 is among them."""
+    came(receiver, task, 1, timeout_s)
+    return told(receiver, task)
+
+
+def came(receiver: Receiver, task: str, type_: int, timeout_s: float = 60) -> list[dict[str, Any]]:
+    """Those of one type, once there is one."""
     deadline = time.monotonic() + timeout_s
     while True:
         found = told(receiver, task)
-        if any(event["event_type"] == 1 for event in found):
-            return found
+        if wanted := [event for event in found if event["event_type"] == type_]:
+            return wanted
         assert time.monotonic() < deadline, found
-        time.sleep(0.2)
+        time.sleep(0.1)
