@@ -15,7 +15,7 @@ _RESTART_NS = 200_000_000  # ... and, when they are old numbers, nothing else fo
 _PATIENCE_NS = 60_000_000  # the least silence that says anything
 _SPACING_NS = 100_000_000  # from frame to frame, while that is not known
 _LONGEST_SPACING_NS = 1_000_000_000
-_BEFORE = 8  # numbers before the first that came, which are asked for where a key frame's beginning is not in it
+_BEFORE = 64  # numbers before the first that came, a key frame's; asked for where that does not begin one
 _BEFORE_NS = 150_000_000  # and waited for; as long as a stream's first frames wait anyway
 
 #: on_frame(data, key, extended RTP timestamp, arrival ns, after_gap, quarter turns clockwise)
