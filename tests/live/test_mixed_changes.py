@@ -19,9 +19,9 @@ from reelroom.domain.layout import Pane
 from reelroom.domain.scene import Fit, Layout, Names, Preset
 from reelroom.record.mixed.labels import label
 from reelroom.record.mixed.planes import empty
-from tests.judge import luma
+from tests.judge import Shown, luma
 from tests.live.calls import Call, call
-from tests.live.mixed import brightness, end_mixed, judge_pane, panes, start_mixed
+from tests.live.mixed import brightness, brightnesses, end_mixed, judge_pane, panes, start_mixed
 from tests.onset import envelope
 from tests.servers import Server, running
 
@@ -44,7 +44,8 @@ def change(people: Call, recording: str, **body: Any) -> tuple[int, int]:
 def alike(path: Path, pane: Pane, image: NDArray[np.uint8]) -> float:
     """How much the last picture's lower left corner of a pane is like that luma: 1 is the same."""
     with av.open(str(path)) as container:
-        last = [luma(frame).astype(float) for frame in container.decode(video=0)][-1]
+        for frame in container.decode(video=0):
+            last = luma(frame)
     bottom = pane.y + pane.height
     there = last[bottom - image.shape[0] : bottom, pane.x : pane.x + image.shape[1]]
     return float(np.corrcoef(there.ravel(), image.ravel())[0, 1])
@@ -71,9 +72,8 @@ def loudest_click(path: Path, *participants: int) -> float:
     return float(bends.max())
 
 
-def moving(path: Path, pane: Pane, participant: int, from_s: float, to_s: float) -> int:
-    """How many different pictures of a participant are in a pane between two times of the file."""
-    shown = judge_pane(path, pane, participant).shown
+def moving(shown: list[Shown], from_s: float, to_s: float) -> int:
+    """How many different pictures of those in a pane are there between two times of the file."""
     return len({one.frame for one in shown if from_s <= one.file_s < to_s})
 
 
@@ -100,18 +100,20 @@ async def test_scenes_change_at_the_time_of_the_call_without_a_cut(server: Serve
     light, moved, marked = [(scene["at_ns"] - output["start_ns"]) / 1e9 for scene in timeline["scenes"]]
     path = files["mp4"][0]
     even(path)
-    corner = brightness(path, 0, 0)
+    new = panes(list(names), Layout(preset=Preset.VERTICAL, focus="王小明", fit=Fit.FIT))
+    margins = [(pane.x, pane.y + pane.height - 12) for pane in new.values()]  # of the labels
+    corner, *white = brightnesses(path, (0, 0), *margins)
     assert all((value > 128) == (at_s >= light) for at_s, value in corner if at_s < moved)
     for name, pane in panes(list(names)).items():
-        assert moving(path, pane, names[name], 0.2, moved) > (moved - 0.2) * 25
-        assert moving(path, pane, names[name], moved, 60) == 0
-    new = panes(list(names), Layout(preset=Preset.VERTICAL, focus="王小明", fit=Fit.FIT))
+        shown = judge_pane(path, pane, names[name]).shown
+        assert moving(shown, 0.2, moved) > (moved - 0.2) * 25
+        assert moving(shown, moved, 60) == 0
     for name, pane in new.items():
-        assert moving(path, pane, names[name], 0, moved) == 0
-        assert moving(path, pane, names[name], moved, moved + 2) >= 50
-        white = brightness(path, pane.x, pane.y + pane.height - 12)  # the label's margin
-        assert all((value > 226) == (at_s >= marked) for at_s, value in white if at_s > moved)
-    assert all((value > 226) == (at_s >= marked) for at_s, value in corner if at_s > moved)
+        shown = judge_pane(path, pane, names[name]).shown
+        assert moving(shown, 0, moved) == 0
+        assert moving(shown, moved, moved + 2) >= 50
+    for spot in (corner, *white):
+        assert all((value > 226) == (at_s >= marked) for at_s, value in spot if at_s > moved)
     sheet = label("王小明", Names(**written), 300)
     assert sheet is not None
     drawn = empty(sheet.width, sheet.height)
