@@ -252,7 +252,9 @@ async def test_a_multipart_body(server: Server) -> None:
         return found
 
     assert "TaskId" in await sent("".join(parts) + "--b0--\r\n")
-    for wrong in ("", "--b0--\r\n", "x", part("SdkAppId", "[", "application/json") + "--b0--\r\n", part("a", "1")):
+    malformed = "--b0\r\nContent-Disposition: form-data; x*\r\n\r\n1\r\n--b0--\r\n"
+    json_ = part("SdkAppId", "[", "application/json") + "--b0--\r\n"
+    for wrong in ("", "--b0--\r\n", "x", json_, part("a", "1"), malformed):
         answer = await sent(wrong)
         assert answer["Error"]["Code"] in ("InvalidParameter", "UnknownParameter", "MissingParameter.SdkAppId"), wrong
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from email.message import Message
 from email.parser import BytesParser
-from email.policy import HTTP
+from email.policy import compat32
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -112,11 +113,14 @@ def _json(raw: bytes) -> Any:
 
 def multipart(content_type: str, raw: bytes) -> dict[str, Any]:
     """A multipart/form-data body: text, or JSON where a part says so. TencentError unless it is one."""
-    message = BytesParser(policy=HTTP).parsebytes(
+    # By the older policy: what the newer one has for headers raises IndexError for some that are malformed.
+    message = BytesParser(policy=compat32).parsebytes(
         b"Content-Type: " + content_type.encode("latin-1") + b"\r\n\r\n" + raw
     )
     found: dict[str, Any] = {}
-    for part in message.iter_parts() if message.is_multipart() else ():
+    for part in message.get_payload() if message.is_multipart() else ():
+        if not isinstance(part, Message):
+            raise errors.bad_request("A part of the body cannot be read.")
         name = part.get_param("name", header="content-disposition")
         content = part.get_payload(decode=True)
         if not isinstance(name, str) or not isinstance(content, bytes):
