@@ -218,6 +218,14 @@ class Eye:
     def __init__(self) -> None:
         self.damages = deque([(T0 + SECOND, T0 + 3 * SECOND)])
         self.put_ns: list[int] = []
+        self.hidden = False
+
+    def show(self, shown: bool) -> None:
+        """Whether its pictures are wanted."""
+        self.hidden = not shown
+
+    def close(self) -> None:
+        """Nobody will want them any more."""
 
     def put(self, _payload: bytes, room_ns: int, *_: object) -> None:
         """A frame."""
@@ -278,6 +286,26 @@ def test_sound_that_was_late_to_the_end_of_its_track_is_a_gap_too() -> None:
     bus.frames(1, SECOND, 2 * SECOND)
     bus.remove(1, at=2 * SECOND)
     assert bus.gaps == [("ann", "audio", 1000, 2000, "late")]
+
+
+def test_who_is_still_to_come_in_a_mix_that_is_behind_is_not_hidden() -> None:
+    eyes: list[Eye] = []
+
+    def decoder(_info: TrackInfo, _ask: object) -> Eye:
+        eyes.append(Eye())
+        return eyes[-1]
+
+    bus = Bus(Subscription(video=None), decoders=decoder)
+    bus.feed.subscribe(T0 + 5 * SECOND, Subscription())
+    bus.add(1, "ann", at=4 * SECOND)
+    bus.frames(1, 4 * SECOND, 8 * SECOND)  # more than one key frame: a hidden decoder keeps the last one only
+    bus.remove(1, at=8 * SECOND)
+    assert bus.names(3 * SECOND) == [] and not eyes[0].hidden
+    assert bus.names(5 * SECOND) == ["ann"] and not eyes[0].hidden
+    bus.add(2, "ann", at=6 * SECOND)
+    bus.frames(2, 6 * SECOND, 9 * SECOND)
+    assert bus.names(5 * SECOND) == ["ann"] and not eyes[1].hidden
+    assert bus.names(6 * SECOND) == ["ann"] and eyes[0].hidden and not eyes[1].hidden
 
 
 def test_pictures_that_cannot_be_decoded_are_a_gap_of_their_sender() -> None:

@@ -261,8 +261,8 @@ class Feed:
                     eyes[identity, source] = shown.decoder
                 people.append(Person(identity, source, self._seats.of(identity), picture, 0, 0, 0))
             people.sort(key=lambda person: (person.order, person.source))
-            for seen in self._all:
-                if seen.decoder is not None and seen.decoder not in eyes.values():
+            for seen in self._all:  # who is still to come will need all that has come already
+                if seen.decoder is not None and seen.decoder not in eyes.values() and seen.begins_ns() <= at_ns:
                     seen.decoder.show(False)
             self._people = tuple(people)
             self._eyes = eyes
