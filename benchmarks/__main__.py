@@ -157,5 +157,19 @@ def api(
     Console().print(table)
 
 
+@app.command()
+def queries(
+    past: Annotated[int, typer.Option(min=10, help="recordings, segments of a long one, events…")] = 10_000,
+    few: Annotated[int, typer.Option(min=10, help="... and how many to compare with")] = 10,
+    against: Annotated[Path | None, typer.Option(metavar="FOLDER", help="another checkout, of 0004 or later")] = None,
+    json: Annotated[bool, typer.Option("--json", help="the figures as JSON")] = False,
+) -> None:
+    """CPU of a query, in milliseconds, with little and with much in the database (SQLite)."""
+    from benchmarks import queries as bench
+
+    rows = bench.run(few, past, against, _say)
+    print(dumps(rows, indent=2) if json else bench.table(rows))
+
+
 if __name__ == "__main__":
     app()

@@ -126,8 +126,9 @@ def _drafts(connection: Connection, recording: str, state: State, turn: int) -> 
     recorded = int(connection.scalar(_SEGMENTS.where(OUTPUTS.c.recording == recording)) or 0)  # PostgreSQL: a Decimal
     recorded += connection.scalar(_COUNT.where(_file.recording == recording, _file.role == "file")) or 0
     # Segments that are not there are few, those that are may be thousands.
-    missing = _COUNT.where(_file.recording == recording, _file.state.in_(("pending", "uploading", "deleted")))
-    done = recorded - (connection.scalar(missing.where(_file.role.in_(("segment", "file")))) or 0)
+    away = ("pending", "uploading", "deleted")
+    missing = connection.scalars(select(_file.role).where(_file.recording == recording, _file.state.in_(away)))
+    done = recorded - sum(role in ("segment", "file") for role in missing)
     if not recorded:
         return []
     # What is being recorded counts, too. The whole is reached at the very end, of which another event tells.

@@ -93,7 +93,8 @@ class Known:
         size = asked.PageSize
         newest = (row.created_ns.desc(), row.id.desc())
         page = select(row.id).where(*wanted).order_by(*newest).offset((asked.PageNum - 1) * size).limit(size)
-        query = select(row).where(row.dialect == DIALECT, row.app == app.id, row.id.in_(page))
+        found = page.subquery()
+        query = select(row).join(found, found.c.id == row.id).where(row.dialect == DIALECT, row.app == app.id)
         async with self._context.database.reading() as session:
             total = await session.scalar(select(func.count()).select_from(row).where(*wanted)) or 0
             rows = (await session.scalars(query.order_by(*newest))).all()
