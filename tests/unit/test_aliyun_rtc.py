@@ -519,3 +519,10 @@ async def test_what_is_no_message_is_refused(server: Server, body: str | bytes) 
     client = Mns(server)
     await client("PUT", "/queues/q")
     assert (await client("POST", "/queues/q/messages", body)).status_code == 400
+
+
+@pytest.mark.parametrize("encoding", ["bogus", "gbk", "hex", "utf-16"])
+def test_xml_in_an_encoding_that_nobody_can_read_is_malformed(encoding: str) -> None:
+    raw = f'<?xml version="1.0" encoding="{encoding}"?><Message><MessageBody>a</MessageBody></Message>'.encode()
+    with pytest.raises(mns_xml.MnsError, match="MalformedXML"):
+        mns_xml.parsed(raw, "Message")

@@ -28,7 +28,7 @@ def parsed(raw: bytes, *roots: str) -> ElementTree.Element:
         raise MnsError(400, "MalformedXML", "The XML you provided is not well formed.")
     try:
         root = ElementTree.fromstring(raw)  # noqa: S314
-    except ElementTree.ParseError:
+    except (ElementTree.ParseError, LookupError, ValueError):  # the latter two of encodings that it does not know
         raise MnsError(400, "MalformedXML", "The XML you provided is not well formed.") from None
     if name(root) not in roots:
         raise MnsError(400, "InvalidArgument", f"The body must be one {' or '.join(roots)}.")
