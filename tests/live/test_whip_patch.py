@@ -66,17 +66,18 @@ def test_what_a_token_says_of_the_track_binds(server: Server) -> None:
 
 
 async def test_a_browser_restarts_ice_and_nothing_is_missing(server: Server, tmp_path: Path) -> None:
+    # Its sound is G.711, which nobody else publishes.
     need("chromium", "playwright")
     async with Chromium() as browser:
         await browser.start_clock()
         with call(server, tmp_path) as people:
             recording = people.start(formats=["mp4"])
-            await browser.publish(f"{server.url}/whip/{people.room}", server.token(people.room, "ann"))
+            await browser.publish(f"{server.url}/whip/{people.room}", server.token(people.room, "ann"), audio="pcma")
             for _ in range(2):
                 await asyncio.sleep(1)
                 await browser.restart_ice()
             await asyncio.sleep(1)
-            sent = (await browser.unpublish())["video"]
+            ended = await browser.unpublish()
             await people.stop(recording)
             timeline = people.timeline(recording)
             (path,) = people.fetch(recording, tmp_path)["mp4"]
@@ -85,5 +86,8 @@ async def test_a_browser_restarts_ice_and_nothing_is_missing(server: Server, tmp
     assert output["gaps"] == []
     verdict = judge(path, fps=None)
     assert verdict.unreadable == verdict.disordered == 0
+    assert (ended["audio"]["codec"], verdict.audio_codec) == ("audio/PCMA", "aac")
+    assert verdict.beeps and not verdict.missing_beeps
     # Chromium throws away frames that wait in its pacer when it makes a key frame, and counts them as sent.
+    sent = ended["video"]
     assert 0 <= sent["sent"] - verdict.frames <= 3 * sent["keyFrames"], verdict.summary()

@@ -129,16 +129,23 @@ class Chromium:
         await self._call("startClock", {**options, "beepHz": beep_hz(participant), "toneHz": tone_hz(participant)})
 
     async def publish(
-        self, url: str, token: str | None, *, codec: str = "h264", bitrate: int = 1_500_000, simulcast: bool = False
+        self,
+        url: str,
+        token: str | None,
+        *,
+        codec: str = "h264",
+        audio: str = "",
+        bitrate: int = 1_500_000,
+        simulcast: bool = False,
     ) -> None:
         """Publish the clock with one video codec (h264, vp8, vp9, av1) and return when it is connected.
 
+        `audio`: opus, pcmu or pcma; by default what Chromium prefers.
         `simulcast`: three layers by rid that share `bitrate`, f (the whole size), h (half) and q (a quarter).
         Raises playwright's Error with what failed.
         """
-        await self._call(
-            "publish", {"url": url, "bearer": token, "codec": codec, "bitrate": bitrate, "simulcast": simulcast}
-        )
+        options = {"codec": codec, "audioCodec": audio, "bitrate": bitrate, "simulcast": simulcast}
+        await self._call("publish", {"url": url, "bearer": token, **options})
 
     async def restart_ice(self) -> None:
         """Restart ICE of what is published, and return when the new credentials are in use."""
