@@ -180,7 +180,8 @@ class _Demo:
     async def _stay(self, server: asyncio.subprocess.Process) -> None:
         say = Console(stderr=True)
         say.print(f"The server stays up at {self.url} until Ctrl-C. Try:")
-        say.print(f"  curl -H 'Authorization: Bearer {KEY}' {self.url}/api/v1/recordings/{self.recording}/timeline")
+        timeline = f"{self.url}/api/v1/recordings/{self.recording}/timeline"
+        say.print(f"  curl -H 'Authorization: Bearer {KEY}' {timeline}", soft_wrap=True)  # it is to be copied
         say.print(f"  {self.url}/api/v1/docs", highlight=False)
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
