@@ -16,8 +16,9 @@ KNOWN_NS = 100_000_000  # the same when something is known to have happened: som
 LOST_A_SECOND = 5  # packets missing for good that explain a silence by loss; a mute with one lost packet stays one
 DTX_NS = SECOND
 DTX_BYTES = 2
-#: The least distance of two frames of one track in media time: one tick of 90 kHz and of 48 kHz, rounded up.
-STEP_NS = {"video": 11_112, "audio": 20_834}
+#: The least distance of two frames of one track in media time. Pictures: a millisecond, in which WebM and FLV count;
+#: those from before an output's begin, which later ones need, stand so close. Sound: one tick of 48 kHz, rounded up.
+STEP_NS = {"video": 1_000_000, "audio": 20_834}
 #: How long the last frame of a track lasts when nothing says so.
 LAST_NS = {"video": 33_333_333, "audio": 20_000_000}
 #: Of several things that happened in one gap, the reason written down is the first of these.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelroom.domain.timeline import SECOND, GapFinder, Hole, Monotonic, Pauses, end_of
+from reelroom.domain.timeline import SECOND, STEP_NS, GapFinder, Hole, Monotonic, Pauses, end_of
 
 MS = 1_000_000
 
@@ -124,6 +124,16 @@ def test_nothing_is_missing_before_the_first_frame() -> None:
     finder = GapFinder()
     finder.note("video", "mute")
     assert finder.frame("video", 99 * SECOND) == []
+
+
+def test_pictures_from_before_the_begin_stay_apart_in_files_that_count_milliseconds() -> None:
+    clock = Monotonic(STEP_NS["video"])
+    times = [clock.next(ms * 1_000_000 - 70_000_000) for ms in (0, 33, 67, 71, 104)]
+    for ticks_a_second in (1000, 90_000):
+        ticks = [round(time * ticks_a_second / SECOND) for time in times]
+        assert all(a < b for a, b in itertools.pairwise(ticks)), ticks
+    ticks = [round(round(time * 90_000 / SECOND) / 90) for time in times]  # a file made from another one
+    assert ticks == [0, 1, 2, 3, 34]
 
 
 @given(st.lists(st.integers(-1000, 1000)))
