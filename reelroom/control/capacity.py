@@ -111,7 +111,7 @@ class Capacity:
 
     def __init__(self, settings: Settings, recorders: Recorders, look: Callable[..., Any]) -> None:
         self.cores = cores()
-        self.ledger = Ledger(self.cores * settings.max_cpu)
+        self.ledger = Ledger(self.cores * settings.max_cpu, self.cores)
         self.rates = Rates()
         self.calibrated = False
         self._settings = settings

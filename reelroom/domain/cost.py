@@ -64,15 +64,17 @@ def estimate(shape: Shape, rates: Rates) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """The machine in cores: `free` is what may still be booked, and negative when it is over its limit."""
+    """The machine in cores: `free` is what may still be booked, and negative when it is over its limit. Without a limit
+    (0) it is what would be left of all `cores`, and more may be booked."""
 
     limit: float
     used: float
     booked: float
+    cores: float = 0.0
 
     @property
     def free(self) -> float:
-        return self.limit - self.used - self.booked
+        return (self.limit or self.cores) - self.used - self.booked
 
 
 @dataclass(slots=True)
@@ -89,8 +91,9 @@ class Ledger:
     GONE_S = 15.0  # a booking without a process goes after this
     WORKING = 0.2  # of its cost: below that nobody is in the room yet
 
-    def __init__(self, limit: float) -> None:
+    def __init__(self, limit: float, cores: float = 0.0) -> None:
         self.limit = limit  # cores; 0: none
+        self.cores = cores  # of the machine
         self._bookings: dict[str, _Booking] = {}
         self._measured: dict[str, float] = {}
         self._others = 0.0
@@ -99,7 +102,7 @@ class Ledger:
         booked = sum(
             max(0.0, booking.cost - self._measured.get(recording, 0.0)) for recording, booking in self._bookings.items()
         )
-        return Balance(self.limit, self._others + sum(self._measured.values()), booked)
+        return Balance(self.limit, self._others + sum(self._measured.values()), booked, self.cores)
 
     def fits(self, cost: float) -> bool:
         return self.limit <= 0 or cost <= self.balance().free

@@ -106,6 +106,7 @@ def test_a_recording_that_ended_or_never_began_frees_what_was_kept_for_it() -> N
 
 
 def test_without_a_limit_everything_fits() -> None:
-    ledger = Ledger(0.0)
+    ledger = Ledger(0.0, cores=8.0)
     ledger.seen({"a": 5.0}, 0.0, 0.0)
     assert ledger.fits(100.0)
+    assert ledger.balance().free == pytest.approx(3.0)  # of what there is

@@ -35,7 +35,7 @@ class Capacity(BaseModel):
     limit: float = Field(description="max_cpu of them; 0: no limit")
     used: float = Field(description="measured, all processes of the server")
     booked: float = Field(description="kept for recordings that began a moment ago or wait for somebody to come")
-    free: float = Field(description="a start that needs more is refused")
+    free: float = Field(description="a start that needs more is refused; without a limit, what is left of all cores")
     calibrated: bool = Field(description="whether this machine was measured; else `cost` of a mix is a guess")
     cost: float = Field(description="of one recording of the shape that was asked for")
     fits: int = Field(description="how many of that shape could be started now; -1: no limit")
