@@ -15,8 +15,6 @@ from tests.live.calls import call
 from tests.live.mixed import CANVAS, end_mixed, judge_pane, panes, start_mixed
 from tests.servers import Server
 
-pytestmark = pytest.mark.alone
-
 
 def low_tones(path: Path, seconds: int) -> dict[int, float]:
     """What sounds below 600 Hz in the middle of a file: pitch in Hz and level in dB below full scale, above -60."""

@@ -11,8 +11,6 @@ from tests.live.calls import call
 from tests.live.mixed import end_mixed, judge_pane, panes, start_mixed
 from tests.servers import Server
 
-pytestmark = pytest.mark.alone
-
 
 async def test_every_pane_is_in_step_with_its_own_beeps(server: Server, tmp_path: Path) -> None:
     names = {"fast": (5, 30), "slow": (9, 30), "film": (13, 15)}
