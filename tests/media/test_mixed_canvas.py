@@ -410,6 +410,24 @@ def test_pictures_that_are_mere_lines_fill_panes_of_any_shape(
         assert near(at(canvas, 320, 180), RED)
 
 
+@pytest.mark.parametrize("fit", list(Fit))
+@pytest.mark.parametrize("format", ["yuv420p", "yuv444p", "gbrp"])
+@pytest.mark.parametrize("size", [(1, 1), (1280, 2), (321, 3), (4096, 16), (1, 4096), (16, 720)])
+def test_no_sender_s_shape_fails_in_the_thinnest_pane(
+    size: tuple[int, int], format: str, fit: Fit, canvas: Canvas, images: Images
+) -> None:
+    image = av.VideoFrame.from_image(Image.new("RGB", size, RED))
+    frame = image.reformat(format=format, dst_colorspace=Colorspace.ITU709)
+    frame.colorspace = 1
+    for pane_width, pane_height in ((2, 360), (640, 2)):
+        panes = [pane("a", 0, 0, pane_width, pane_height, fit=fit)]
+        for rotation in (90, 0):
+            picture = Picture(frame, NOW, rotation, next(_serials))
+            canvas.draw(panes, {("a", "camera"): picture}, Scene(), images, NOW)
+            if format == "yuv420p" and fit is Fit.STRETCH:
+                assert near(at(canvas, 0, 0), RED)
+
+
 def test_names_of_people_who_have_left_are_not_kept(canvas: Canvas, images: Images) -> None:
     scene = Scene(names=Names())
     for number in range(50):

@@ -109,6 +109,18 @@ def blend(target: Planes, source: Planes, alpha: float) -> None:
         plane[:] = work
 
 
+def nearest(planes: Planes, width: int, height: int) -> Planes:
+    """Each pixel as the nearest one there is: a size, which has to be even, that no scaler makes."""
+
+    def scaled(plane: Plane, across: int, down: int) -> Plane:
+        rows, columns = (np.arange(to) * of // to for to, of in zip((down, across), plane.shape, strict=True))
+        made: Plane = plane[rows[:, None], columns]
+        return made
+
+    half = width >> 1, height >> 1
+    return Planes(scaled(planes.y, width, height), scaled(planes.u, *half), scaled(planes.v, *half))
+
+
 def empty(width: int, height: int) -> Planes:
     """Planes of their own, not filled."""
     half = (height >> 1, width >> 1)

@@ -9,7 +9,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from reelroom.domain.scene import Fit
 from reelroom.record.mixed.decoder import Picture
 from reelroom.record.mixed.fitting import Placed, place
-from reelroom.record.mixed.planes import Planes, planes_of
+from reelroom.record.mixed.planes import Planes, nearest, planes_of
 
 # AVColorSpace BT.709, and not said, which players take for BT.709 too. Others (VP8 is always BT.601) are converted,
 # which costs four times as much as scaling.
@@ -43,13 +43,11 @@ class Scaler:
         turned = picture.rotation % 180 != 0
         size = (frame.height, frame.width) if turned else (frame.width, frame.height)
         placed = self._placed = place(*size, width, height, fit)
+        wanted = (placed.height, placed.width) if turned else placed[:2]
         try:
-            planes = planes_of(self._reformat(frame, *((placed.height, placed.width) if turned else placed[:2])))
-        except av.ArgumentError:  # libswscale has its limits: thousands of pixels onto two, say, and two onto thousands
-            if fit is Fit.STRETCH:
-                raise
-            self._scale(picture, width, height, Fit.STRETCH)
-            return
+            planes = planes_of(self._reformat(frame, *wanted))
+        except av.FFmpegError:  # libswscale has its limits: thousands of pixels onto two, say, and two onto thousands
+            planes = nearest(planes_of(self._reformat(frame, frame.width, frame.height)), *wanted)
         if picture.rotation % 360:
             planes = Planes(*(np.rot90(plane, -picture.rotation // 90) for plane in planes))
         self._scaled = planes.part(placed.left, placed.top, placed.shown_width, placed.shown_height)
