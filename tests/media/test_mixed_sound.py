@@ -265,6 +265,20 @@ def test_a_pause_is_left_out_without_a_click():
     assert level_at(after[0, 1000:], 300, RATE) == pytest.approx(0.4, rel=0.05)
 
 
+@pytest.mark.parametrize("samples", [1, 100, 239])
+def test_a_pause_just_before_the_end_of_a_frame_does_not_click(samples):
+    mixer = voice()
+    put(mixer, 1, encoded(tone(300, 6, 0.4)))
+    before = mixed(mixer, 1)
+    begin_s = 3.0017
+    last = mixer.mix(START + round(begin_s * 1e9), samples)
+    sound = np.concatenate((before, last, mixed(mixer, 1, begin_s=begin_s + samples / RATE)), axis=1)[0]
+    assert clicks(sound) < 0.01
+    again = mixer.mix(START + 4_500_000_000, samples)  # and away before it is there
+    sound = np.concatenate((sound, again[0], mixed(mixer, 1, begin_s=5)[0]))
+    assert clicks(sound) < 0.01
+
+
 def test_a_pause_that_is_told_late_is_gone_back_to():
     packets = encoded(tone(300, 4, 0.4))
     straight, back = voice(), voice()

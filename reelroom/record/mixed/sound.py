@@ -34,6 +34,7 @@ class SoundMixer:
         self._tick = 0  # of what is summed next
         self._ready: Sound = np.zeros((channels, 0), np.float32)
         self._fade = FADE * sample_rate // RATE
+        self._gone: Sound = self._ready  # what is still to be faded out of where the sound came from
         self._convert: Converter | None = None
         self._limiter = Limiter(sample_rate, channels)
         self.meter: Meter | None = None
@@ -66,25 +67,31 @@ class SoundMixer:
         Calls follow each other; where one does not begin at the end of the one before (up to half a second before it,
         or anywhere behind it), the sound goes over within 5 ms.
         """
-        faded: Sound | None = None
         if abs(from_ns - self._next_ns) > _SEAMLESS_NS:
-            if self._next_ns >= 0:
-                faded = self._ready[:, : self._fade]
+            gone = self._go_over(self._ready[:, : self._fade])
             self._begin(from_ns)
+            self._gone = gone
         # What is ready beyond this call fades out should the next one be elsewhere.
         while self._ready.shape[1] < samples + self._fade:
             missing = samples + self._fade - self._ready.shape[1]
             self._sum(-(-self._limiter.wants(missing) * RATE // self._rate))
-        out, self._ready = self._ready[:, :samples], self._ready[:, samples:]
-        if faded is not None and samples:
-            out = out.copy()
-            size = min(samples, faded.shape[1])
-            rising = np.linspace(0, 1, self._fade, dtype=np.float32)[:size]
-            out[:, :size] = out[:, :size] * rising + faded[:, :size] * (1 - rising)
+        out, self._ready = self._go_over(self._ready[:, :samples]), self._ready[:, samples:]
+        self._gone = self._gone[:, samples:]  # the next call goes on with the rest
         self._rest_ns += samples * 1e9 / self._rate
         whole_ns = int(self._rest_ns)
         self._next_ns, self._rest_ns = self._next_ns + whole_ns, self._rest_ns - whole_ns
         return out
+
+    def _go_over(self, sound: Sound) -> Sound:
+        """From what was heard before to `sound`, as far as it has not."""
+        left = self._gone.shape[1]
+        size = min(left, sound.shape[1])
+        if not size:
+            return sound
+        rising = np.linspace(0, 1, self._fade, dtype=np.float32)[self._fade - left :][:size]
+        sound = sound.copy()
+        sound[:, :size] = sound[:, :size] * rising + self._gone[:, :size] * (1 - rising)
+        return sound
 
     def spoke(self, now_ns: int) -> dict[int, int]:
         """Room time at which each track was last heard to speak, not later than now; who never spoke is missing."""
