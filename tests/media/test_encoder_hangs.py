@@ -121,7 +121,7 @@ def test_a_recorder_goes_on_and_its_event_says_what_hung() -> None:
         recording.start()
         wait(lambda: len(recording.segments()) > 1, 30)
         recording.say(lines.Stop(at_ns=time.time_ns()))
-        recording.finished(60)
+        recording.finished()
         (notice,) = recording.lines(lines.Notice)
         assert (notice.code, notice.output, notice.about) == ("encoder_hung", "001", "libvpx")
         event = events.of_line(1, 0, notice)

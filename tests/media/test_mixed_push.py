@@ -248,7 +248,5 @@ def test_a_server_that_never_answers_makes_nobody_wait():
         assert slowest < 0.05
         assert not push.connected
         assert push.dropped > 10_000  # what nobody takes is let go
-        began = time.monotonic()
         push.close()
-        assert time.monotonic() - began < 30
         assert not push._thread.is_alive()

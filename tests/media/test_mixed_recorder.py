@@ -47,10 +47,10 @@ def test_sigterm_leaves_a_mix_that_goes_on_without_a_gap(fleet: Fleet) -> None:
     try:
         recording = mixed(fleet)
         pid = recording.start()
-        wait(lambda: recording.lines(lines.OutputOpened), 10)
+        wait(lambda: recording.lines(lines.OutputOpened))
         time.sleep(1.5)
         os.kill(pid, signal.SIGTERM)
-        wait(lambda: len(recording.lines(lines.Opened)) == 2, 10)
+        wait(lambda: len(recording.lines(lines.Opened)) == 2)
         time.sleep(2)
         recording.stop()
         even(pictures(recording), 1 / FPS)
@@ -68,7 +68,7 @@ def test_a_mix_may_wait_for_somebody_and_then_begin_without(fleet: Fleet) -> Non
         waits = Recording(fleet, mode=Mode.MIXED, mix=replace(MIX, wait_s=2))
         stays = mixed(fleet)
         waits.start(), stays.start()
-        wait(lambda: waits.lines(lines.OutputOpened), 20)
+        wait(lambda: waits.lines(lines.OutputOpened))
         (opened,) = waits.lines(lines.OutputOpened)
         assert opened.start_ns == waits.spec.requested_ns + 2_000_000_000
         assert stays.lines(lines.OutputOpened) == []
@@ -86,10 +86,10 @@ def test_seventeen_people_have_a_pane_each_and_their_voices_together_do_not_clip
     try:
         recording = mixed(fleet, formats=(Format.HLS, Format.MP4))
         recording.start()
-        wait(lambda: recording.lines(lines.OutputOpened), 20)
+        wait(lambda: recording.lines(lines.OutputOpened))
         time.sleep(3)
         recording.say(lines.Stop(at_ns=time.time_ns()))
-        recording.finished(60)
+        recording.finished()
         even(pictures(recording), 1 / FPS)
         assert recording.lines(lines.Gap) == []
         recording.sound()
@@ -116,13 +116,13 @@ def test_a_short_stall_of_the_machine_is_caught_up(fleet: Fleet) -> None:
     try:
         recording = mixed(fleet)
         pid = recording.start()
-        wait(lambda: recording.lines(lines.OutputOpened), 10)
+        wait(lambda: recording.lines(lines.OutputOpened))
         os.kill(pid, signal.SIGSTOP)
         time.sleep(4)
         os.kill(pid, signal.SIGCONT)
         time.sleep(1)
         recording.say(lines.Stop(at_ns=time.time_ns()))
-        recording.finished(60)
+        recording.finished()
         even(pictures(recording), 1 / FPS)
         assert recording.lines(lines.Gap) == []
         recording.sound()
@@ -135,14 +135,14 @@ def test_who_is_much_too_late_leaves_something_out_and_says_so(fleet: Fleet) -> 
     try:
         recording = mixed(fleet)
         pid = recording.start()
-        wait(lambda: recording.lines(lines.OutputOpened), 10)
+        wait(lambda: recording.lines(lines.OutputOpened))
         time.sleep(1)
         os.kill(pid, signal.SIGSTOP)
         time.sleep(12)
         os.kill(pid, signal.SIGCONT)
         time.sleep(2)
         recording.say(lines.Stop(at_ns=time.time_ns()))
-        recording.finished(60)
+        recording.finished()
         gaps = [gap for gap in recording.lines(lines.Gap) if not gap.identity]
         assert {(gap.kind, gap.reason) for gap in gaps} == {("video", "overload"), ("audio", "overload")}
         assert all(gap.to_ns - gap.from_ns > 5e9 for gap in gaps)
@@ -158,17 +158,17 @@ def test_what_the_ring_has_lost_is_a_gap_with_that_reason(fleet: Fleet) -> None:
     try:
         recording = mixed(fleet)
         pid = recording.start()
-        wait(lambda: recording.lines(lines.OutputOpened), 10)
+        wait(lambda: recording.lines(lines.OutputOpened))
         time.sleep(1)
         fleet.process.kill()
         fleet.process.wait()
         os.kill(pid, signal.SIGKILL)
         time.sleep(13)
         fleet.process = fleet.spawn()
-        wait(lambda: len(recording.lines(lines.Opened)) == 2, 10)
+        wait(lambda: len(recording.lines(lines.Opened)) == 2)
         time.sleep(2)
         recording.say(lines.Stop(at_ns=time.time_ns()))
-        recording.finished(60)
+        recording.finished()
         gaps = [gap for gap in recording.lines(lines.Gap) if not gap.identity]
         assert {(gap.kind, gap.reason) for gap in gaps} == {("video", "ring"), ("audio", "ring")}
         assert len(uneven(pictures(recording), 1 / FPS)) == 1
@@ -188,10 +188,10 @@ def test_a_full_disk_ends_a_mix_in_good_order(small: Fleet) -> None:
     try:
         recording = mixed(small)
         recording.start()
-        wait(lambda: recording.lines(lines.OutputOpened), 10)
+        wait(lambda: recording.lines(lines.OutputOpened))
         time.sleep(1)
         fill(recording.where.folder.parent, 6 * 1024 * 1024)
-        recording.finished(20)
+        recording.finished()
         recording.sound()
         assert [line.reason for line in recording.lines(lines.Stopped)] == ["disk_full"]
         assert recording.segments("000")[-1].video_frames > 0
@@ -205,7 +205,7 @@ def test_configured_hardware_that_is_not_there_is_said_and_software_encodes() ->
     try:
         recording = mixed(fleet)
         recording.start()
-        wait(lambda: recording.lines(lines.OutputOpened), 20)
+        wait(lambda: recording.lines(lines.OutputOpened))
         time.sleep(1)
         recording.stop()
         (notice,) = recording.lines(lines.Notice)

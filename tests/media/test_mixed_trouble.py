@@ -40,11 +40,11 @@ def test_an_encoder_that_hangs_is_left_behind_and_the_next_one_has_one_thread_an
         mix = msgspec.structs.replace(SMALL, video_codec="av1", individual=True)
         recording = Recording(fleet, mode=Mode.MIXED, mix=mix)
         recording.start()
-        wait(lambda: len(recording.lines(lines.Opened)) == 2, 60)
+        wait(lambda: len(recording.lines(lines.Opened)) == 2)
         wait(lambda: notices(recording, "mix_resumed"), 30)
         time.sleep(1)
         recording.say(lines.Stop(at_ns=time.time_ns()))
-        recording.finished(60)
+        recording.finished()
         (notice,) = notices(recording, "mix_hung")
         assert notice.about == "libsvtav1"
         event = events.of_line(1, notice.at_ns, notice)
@@ -70,10 +70,10 @@ def test_a_mix_that_fails_for_good_says_so_once_and_ends_with_what_there_is_when
     try:
         recording = Recording(fleet, mode=Mode.MIXED, mix=msgspec.structs.replace(SMALL, individual=True))
         recording.start()
-        wait(lambda: len(recording.lines(lines.Opened)) > 2, 60)
+        wait(lambda: len(recording.lines(lines.Opened)) > 2)
         stop_ns = time.time_ns()
         recording.say(lines.Stop(at_ns=stop_ns))
-        recording.finished(60)
+        recording.finished()
         (notice,) = notices(recording, "mix_failed")
         assert "the encoder has had enough" in notice.message
         assert events.NOTICES[notice.code] == "mix.failed"
@@ -131,7 +131,7 @@ def test_a_mix_that_has_too_much_to_do_encodes_with_less_effort_and_loses_no_tic
     try:
         recording = Recording(fleet, mode=Mode.MIXED, mix=LARGE)
         recording.start()
-        wait(lambda: notices(recording, "encoder_preset"), 60)
+        wait(lambda: notices(recording, "encoder_preset"))
         stop_ns = time.time_ns()
         recording.say(lines.Stop(at_ns=stop_ns))
         recording.finished(120)

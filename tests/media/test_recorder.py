@@ -84,7 +84,7 @@ def test_kill_minus_nine_loses_and_repeats_no_frame(fleet: Fleet, serve) -> None
     for pause_s in (1.5, 0.33, 1.1):
         time.sleep(pause_s)
         os.kill(pid, signal.SIGKILL)
-        wait(lambda pid=pid: client.running(fleet.run).get(recording.id, pid) != pid, 5)
+        wait(lambda pid=pid: client.running(fleet.run).get(recording.id, pid) != pid)
         pid = client.running(fleet.run)[recording.id]
     time.sleep(1.0)
     recording.stop()
@@ -102,7 +102,7 @@ def test_a_terminated_recorder_goes_on_in_the_next_one(fleet: Fleet, serve) -> N
     pid = recording.start()
     time.sleep(1.2)
     os.kill(pid, signal.SIGTERM)
-    wait(lambda: client.running(fleet.run).get(recording.id, pid) != pid, 5)
+    wait(lambda: client.running(fleet.run).get(recording.id, pid) != pid)
     assert not recording.lines(lines.Stopped)
     time.sleep(0.8)
     recording.stop()
@@ -138,7 +138,7 @@ def test_an_end_that_only_the_journal_tells_explains_the_gap(fleet: Fleet, serve
     time.sleep(1.5)
     for track in (1, 2):
         bus.say(protocol.TrackRemoved(track=track, room_ns=time.time_ns(), reason=reason))
-    wait(lambda: len([t for t in recording.lines(lines.Track) if t.change == "removed"]) == 2, 10)
+    wait(lambda: len([t for t in recording.lines(lines.Track) if t.change == "removed"]) == 2)
     fleet.process.kill()
     os.kill(pid, signal.SIGKILL)
     fleet.process.wait()
@@ -154,7 +154,7 @@ def test_an_end_that_only_the_journal_tells_explains_the_gap(fleet: Fleet, serve
     same = reason == "timeout"  # they come back to the same ingest
     serve(pair(ago_s=0.0, first=3), ingest="life1" if same else "life2")
     fleet.process = fleet.spawn()
-    wait(lambda: len([t for t in recording.lines(lines.Track) if t.change == "added"]) == 4, 10)
+    wait(lambda: len([t for t in recording.lines(lines.Track) if t.change == "added"]) == 4)
     time.sleep(1)
     recording.stop()
     recording.sound()
@@ -382,7 +382,7 @@ def test_only_what_is_subscribed_is_recorded_and_a_change_is_told_to_the_room(fl
     wanted = Subscription(video=None)
     change = lines.Change(at_ns=time.time_ns(), subscription=wanted)
     recording.say(change)
-    wait(lambda: bus.updates, 3)
+    wait(lambda: bus.updates)
     recording.stop()
     recording.sound()
     assert [(line.identity, line.kind) for line in recording.lines(lines.OutputOpened)] == [("alice", "audio")]
@@ -398,10 +398,10 @@ def test_who_is_left_out_is_recorded_until_the_call_though_that_comes_later(flee
     time.sleep(0.5)
     at_ns = time.time_ns()
     recording.say(lines.Change(at_ns=at_ns, subscription=Subscription(video=None, audio=Selection(exclude=("alice",)))))
-    wait(lambda: bus.updates, 3)
+    wait(lambda: bus.updates)
     time.sleep(0.9)  # frames from before the call and behind it
     bus.say(protocol.TrackRemoved(track=1, room_ns=at_ns, reason="unsubscribed"))
-    wait(lambda: [line for line in recording.lines(lines.Track) if line.change == "removed"], 3)
+    wait(lambda: [line for line in recording.lines(lines.Track) if line.change == "removed"])
     recording.stop()
     recording.sound()
     ends_ns = {
@@ -464,7 +464,7 @@ def test_recorders_outlive_the_fork_server_and_its_successor_looks_after_them(fl
     os.kill(pid, 0)
     assert recording.id not in client.running(fleet.run)
     os.kill(pid, signal.SIGKILL)
-    wait(lambda: recording.id in client.running(fleet.run), 5)
+    wait(lambda: recording.id in client.running(fleet.run))
     time.sleep(0.5)
     recording.stop()
     recording.sound()
@@ -482,7 +482,7 @@ def test_a_recorder_that_is_killed_after_somebody_left_does_not_take_their_frame
     time.sleep(1.6)
     for _ in range(2):
         os.kill(pid, signal.SIGKILL)
-        wait(lambda pid=pid: client.running(fleet.run).get(recording.id, pid) != pid, 5)
+        wait(lambda pid=pid: client.running(fleet.run).get(recording.id, pid) != pid)
         pid = client.running(fleet.run)[recording.id]
         time.sleep(0.5)
     recording.stop()
@@ -579,9 +579,9 @@ def test_a_mute_that_ended_while_the_recorder_was_away_is_over(fleet: Fleet, ser
     pid = recording.start()
     time.sleep(0.5)
     bus.say(protocol.TrackState(track=1, room_ns=time.time_ns(), muted=True))
-    wait(lambda: [t for t in recording.lines(lines.Track) if t.change == "muted"], 3)
+    wait(lambda: [t for t in recording.lines(lines.Track) if t.change == "muted"])
     os.kill(pid, signal.SIGKILL)
-    wait(lambda: [t for t in recording.lines(lines.Track) if t.change == "unmuted"], 5)
+    wait(lambda: [t for t in recording.lines(lines.Track) if t.change == "unmuted"])
     recording.stop()
     recording.sound()
 
@@ -624,7 +624,7 @@ def test_kills_at_any_moment_lose_nothing_of_anybody(fleet: Fleet, serve) -> Non
     for _ in range(4):
         time.sleep(dice.uniform(0.05, 1.8))
         os.kill(pid, signal.SIGKILL)
-        wait(lambda pid=pid: client.running(fleet.run).get(recording.id, pid) != pid, 10)
+        wait(lambda pid=pid: client.running(fleet.run).get(recording.id, pid) != pid)
         pid = client.running(fleet.run)[recording.id]
     time.sleep(0.5)
     recording.stop()

@@ -43,7 +43,7 @@ def test_a_disk_without_any_room_is_waited_for(small: Fleet) -> None:
     try:
         recording = Recording(small, hls=Hls(segment_s=60))  # none is closed, and its log deleted, when it is full
         pid = recording.start()
-        wait(lambda: recording.lines(lines.OutputOpened), 5)
+        wait(lambda: recording.lines(lines.OutputOpened))
         time.sleep(0.5)
         ballast = fill(recording.where.folder.parent, 0)
         time.sleep(2.5)
