@@ -115,7 +115,7 @@ async def test_a_recording_is_started_once_and_all_of_it_told_in_order(url: str)
             (id_,) = {answer.json()["id"] for answer in made}
             other = await many.post("/api/v1/recordings", json=body | {"room": "another"})
             assert other.status_code == 422, other.text
-        await ann.run(4)
+        await ann.run(2.5)
         await ann.close()
         base = f"/api/v1/recordings/{id_}"
         ended = (await asyncio.to_thread(api.post, f"{base}/stop", params={"wait_s": 30})).json()
