@@ -22,11 +22,12 @@ _file = FILES.c
 _waiting = (
     select(FILES, RECORDINGS.c.stopped_ns)
     .join(RECORDINGS, RECORDINGS.c.id == _file.recording)
-    .where(_file.recording == bindparam("recording"), _file.state == "pending", _file.due_ns <= bindparam("now"))
+    .where(_file.recording == bindparam("recording"), _file.due_ns <= bindparam("now"))
     .limit(bindparam("limit"))
 )
-_PLAYLISTS = _waiting.where(_file.role.in_(ROLES))
-_OTHERS = _waiting.where(_file.role.not_in(ROLES)).order_by(_file.due_ns, _file.id)
+#: By their role: `coalesce` keeps SQLite from going through all that is pending, which may be thousands of segments.
+_PLAYLISTS = _waiting.where(_file.role.in_(ROLES), func.coalesce(_file.state, "") == "pending")
+_OTHERS = _waiting.where(_file.role.not_in(ROLES), _file.state == "pending").order_by(_file.due_ns, _file.id)
 _LATER = select(func.min(_file.due_ns)).where(
     _file.recording == bindparam("recording"), _file.state == "pending", _file.due_ns > bindparam("now")
 )

@@ -58,6 +58,8 @@ async def filled(database: Database, past: int) -> None:
     stored = [file | {"role": "playlist", "key": "p", "number": 0, "line": opened, "state": "uploaded"}]
     stored += [file | {"role": "segment", "key": f"s{n}", "number": n, "line": opened, "state": "uploaded"}
               for n in range(1, past + 1)]  # fmt: skip
+    late = file | {"recording": f"{0:024x}00000000", "role": "segment", "line": opened, "state": "pending"}
+    stored += [late | {"key": f"s{n}", "number": n} for n in range(1, past + 1)]  # while the storage is away
     whole = file | {"role": "file", "key": "f", "number": 1, "line": opened, "state": "uploaded"}
     stored += [whole | {"recording": f"{10**6 + n:024x}00000000"} for n in range(past)]
     async with database.transaction() as session:
@@ -103,6 +105,7 @@ def calls(database: Database) -> dict[str, Callable[[], Awaitable[Any]]]:
     rtc, zego = Rtc(context).actions, Queries(context)
     progress, once = Progress(database, lambda _: None, interval_of=lambda _: 60.0), Once(database, "once", S)
     long = f"{10**7:024x}00000000"
+    waiting = {"recording": f"{0:024x}00000000", "now": NOW, "limit": 5}
     return {
         "files of a task": lambda: rtc["DescribeRecordFiles"](APP, {"AppId": "dev", "TaskIds": ["t7"]}),
         "files of a channel": lambda: rtc["DescribeRecordFiles"](APP, {"AppId": "dev", "ChannelId": "room 1000007"}),
@@ -118,7 +121,9 @@ def calls(database: Database) -> dict[str, Callable[[], Awaitable[Any]]]:
         "the outbox": lambda: database.look(lambda session: _first(long, session)),
         "who is told of progress": lambda: database.run(progress._due, reading=True),
         "the progress of one": lambda: database.run(lambda connection: _tell(connection, {long: 1})),
-        "uploads to do": lambda: database.run(pending.unfinished, reading=True),
+        "playlists to upload": lambda: database.run(
+            lambda connection: connection.execute(pending._PLAYLISTS, waiting).all(), reading=True
+        ),
         "who was told of failing": lambda: database.run(pending.told_failing, reading=True),
         "a signature": lambda: once.use("dev", "mark", NOW, reads=False),
     }
