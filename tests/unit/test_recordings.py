@@ -1,6 +1,7 @@
 """What was answered with success is started in the end; what was refused leaves nothing behind."""
 
 import socket
+import tempfile
 import time
 from pathlib import Path
 
@@ -161,12 +162,13 @@ async def test_a_pause_and_its_end_hold_although_the_row_follows_late(
 ) -> None:
     recordings, starts, _ = made
     monkeypatch.setattr("reelroom.control.recordings.SETTLE_S", 0.0)
-    recordings._recorders = Recorders(tmp_path, tmp_path)  # nobody listens, so rows stay as they are
     row = await starts.start(new())
     folder = tmp_path / row.id
     folder.mkdir()
-    for call in (recordings.pause, recordings.pause, recordings.resume, recordings.pause):
-        await call("a", row.id)
+    with tempfile.TemporaryDirectory(prefix="rr-") as run:  # `tmp_path` is too long for a socket in it
+        recordings._recorders = Recorders(tmp_path, Path(run))  # nobody listens, so rows stay as they are
+        for call in (recordings.pause, recordings.pause, recordings.resume, recordings.pause):
+            await call("a", row.id)
     told = Reader(folder / "commands.jsonl").read()
     assert [type(command) for command in told] == [Pause, Resume, Pause]
 
