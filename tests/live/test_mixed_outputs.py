@@ -109,9 +109,7 @@ async def test_every_file_format_is_made_of_the_mix(server: Server, tmp_path: Pa
             assert verdict.av_p95_ms <= 45, (form, verdict.summary())
 
 
-@pytest.mark.parametrize(
-    ("video", "audio"), [("h265", "opus"), ("vp9", "opus"), pytest.param("av1", "aac", marks=pytest.mark.alone)]
-)
+@pytest.mark.parametrize(("video", "audio"), [("h265", "opus"), ("vp9", "opus"), ("av1", "aac")])
 async def test_other_codecs_are_taken_as_they_are(video: str, audio: str, server: Server, tmp_path: Path) -> None:
     with call(server, tmp_path) as people:
         await people.join("ann", participant=5)
