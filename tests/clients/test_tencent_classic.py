@@ -44,12 +44,12 @@ def formats(callbacks: Receiver) -> Counter[str]:
 
 def test_every_stream_is_recorded_by_itself_and_goes_on_in_hls_after_an_interruption() -> None:
     need("tencentcloud", "aiortc", "ffprobe")
-    settings = {"auto_record": "true", "formats": "hls,mp4,flv,aac", "resume_s": "12", "retention_days": "1"}
-    settings |= {"auto_task": "true", "task_formats": "hls", "task_storage": "app", "task_resume_s": "7"}
+    settings = {"auto_record": "true", "formats": "hls,mp4,flv,aac", "resume_s": "15", "retention_days": "1"}
+    settings |= {"auto_task": "true", "task_formats": "hls", "task_storage": "app", "task_resume_s": "10"}
     with receiver() as callbacks, server(callback_url=callbacks.url, file_minutes="5", **settings) as running:
         with publishing(running, "1001", "anchor01"):
             time.sleep(6)
-        time.sleep(1)
+        time.sleep(4)
         with publishing(running, "1001", "anchor01"):  # an interruption's end
             time.sleep(6)
         until(lambda: formats(callbacks) == {"hls": 1, "mp4": 2, "flv": 2, "aac": 2})
