@@ -209,7 +209,9 @@ class Callbacks:
             queue.running = True
             if queue.host:
                 self._hosts[queue.host] += 1
-            task = asyncio.create_task(self._serve(recording, queue, queue.host), name=f"callbacks of {recording}")
+            task = asyncio.create_task(
+                self._serve(recording, queue, queue.host, sick), name=f"callbacks of {recording}"
+            )
             self._tasks[task] = sick
             task.add_done_callback(self._ended)
             sick_running, fit_running = sick_running + sick, fit_running + (not sick)
@@ -219,7 +221,7 @@ class Callbacks:
         self._tasks.pop(task, None)
         self._wake.set()
 
-    async def _serve(self, recording: str, queue: _Queue, host: str) -> None:
+    async def _serve(self, recording: str, queue: _Queue, host: str, sick: bool) -> None:
         """Deliver a recording's events until one fails or none is left."""
         try:
             while queue.due_ns <= now_ns():
@@ -233,8 +235,8 @@ class Callbacks:
                 if not more and queue.pokes == pokes:
                     self._queues.pop(recording, None)
                     return
-                if queue.host != host:
-                    return  # its host is known now: come back in the right pool
+                if queue.host != host or (host in self._sick) != sick:
+                    return  # its host is known now, or has failed or recovered: come back in the right pool
         finally:
             queue.running = False
             if host:
