@@ -40,14 +40,20 @@ def onsets(samples: Samples, rate: int, pitch_hz: float, beep_ms: int = 30) -> l
     found: list[tuple[float, float]] = []
     apart = round(_APART_S * rate)
     energy = np.concatenate(([0], np.cumsum(np.pad(samples, pad).astype(np.float64) ** 2)))
-    rest = curve.copy()
+    # The highest of each block, so that an hour is not searched anew for each of its beeps.
+    rest = np.pad(curve, (0, -len(curve) % apart))
+    blocks = rest.reshape(-1, apart)
+    tops = blocks.max(axis=1)
     while True:
-        peak = int(rest.argmax())
+        top = int(tops.argmax())
+        peak = top * apart + int(blocks[top].argmax())
         height = float(rest[peak])
         if height < _ABSOLUTE_THRESHOLD or (found and height < _RELATIVE_THRESHOLD * found[0][1]):
             break
         share = height**2 / 2 * pad / (energy[peak + pad] - energy[peak])
         rest[max(0, peak - apart) : peak + apart] = 0
+        near = slice(max(0, top - 1), top + 2)
+        tops[near] = blocks[near].max(axis=1)
         if share < _SHARE:
             continue
         low, high = max(0, peak - pad), min(len(curve), peak + pad)
