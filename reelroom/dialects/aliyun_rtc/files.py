@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
-from sqlalchemy import func, or_, select
+from sqlalchemy import Select, bindparam, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from reelroom.control.context import Context
 from reelroom.deliver.playlists import PART
@@ -53,36 +55,49 @@ async def recording_now(context: Context, app_id: str) -> list[str]:
     row = tables.Recording
     # Not DISTINCT: SQLite would go through all tasks in their order.
     query = select(row.task).where(row.app == app_id, row.dialect == DIALECT, row.state.in_(_ACTIVE))
-    async with context.database.reading() as session:
-        return sorted({task for task in await session.scalars(query) if task is not None})
+    tasks = await context.database.look(lambda session: session.scalars(query).all())
+    return sorted({task for task in tasks if task is not None})
 
 
 async def finished(
     context: Context, app_id: str, asked: FileList, times: tuple[int | None, int | None], offset: int
 ) -> tuple[list[dict[str, Any]], int]:
     """A page of files that are in storage as a whole and overlap the time, the newest first; and how many there are."""
+    given = {"tasks": asked.TaskIds or None, "room": asked.ChannelId, "from_ns": times[0], "until_ns": times[1]}
+    values = {name: value for name, value in given.items() if value is not None}
+    page, count = _statements(frozenset(values))
+    values["app"] = app_id
+
+    def look(session: Session) -> tuple[list[dict[str, Any]], int]:
+        rows = session.execute(page, values | {"offset": offset, "size": asked.PageSize})
+        found = [_described(row, one) for one, row in rows]
+        if 0 < len(found) < asked.PageSize or not (found or offset):
+            return found, offset + len(found)  # the last page: nobody has to count
+        return found, session.scalar(count, values) or 0
+
+    return await context.database.look(look)
+
+
+@cache
+def _statements(given: frozenset[str]) -> tuple[Select[tables.File, tables.Recording], Select[int]]:
+    """A page of files, and how many there are, by what is given: made once, for making takes longer than asking."""
     of, file, recording = tables.Finished, tables.File, tables.Recording
-    wanted = [of.app == app_id, of.dialect == DIALECT]
-    if asked.TaskIds:
-        wanted.append(of.task.in_(asked.TaskIds))
-    if asked.ChannelId is not None:
-        wanted.append(of.room == asked.ChannelId)
-    from_ns, until_ns = times
-    if from_ns is not None:
-        wanted.append(of.end_ns >= from_ns)
-    if until_ns is not None:
-        wanted.append(of.start_ns <= until_ns)
+    conditions = {
+        "tasks": of.task.in_(bindparam("tasks", expanding=True)),
+        "room": of.room == bindparam("room"),
+        "from_ns": of.end_ns >= bindparam("from_ns"),
+        "until_ns": of.start_ns <= bindparam("until_ns"),
+    }
+    wanted = [of.app == bindparam("app"), of.dialect == DIALECT, *(conditions[name] for name in sorted(given))]
     page = select(of.file, of.start_ns).where(*wanted).order_by(of.start_ns.desc(), of.file.desc())
-    shown = page.offset(offset).limit(asked.PageSize).subquery()
-    query = (
+    shown = page.offset(bindparam("offset")).limit(bindparam("size")).subquery()
+    files = (
         select(file, recording)
         .join(shown, shown.c.file == file.id)
         .join(recording, recording.id == file.recording)
         .order_by(shown.c.start_ns.desc(), shown.c.file.desc())
     )
-    async with context.database.reading() as session:
-        total = await session.scalar(select(func.count()).select_from(of).where(*wanted)) or 0
-        return [_described(row, one) for one, row in await session.execute(query)], total
+    return files, select(func.count()).select_from(of).where(*wanted)
 
 
 def _described(recording: tables.Recording, file: tables.File) -> dict[str, Any]:
