@@ -1,4 +1,4 @@
-"""A database in memory with all tables, for unit tests. Holds no test.
+"""A database with all tables, in memory but where asked, for unit tests. Holds no test.
 
 SQLAlchemy compiles each table anew and crosses to SQLite's thread for each: that was half of what most such tests took.
 """
@@ -6,6 +6,7 @@ SQLAlchemy compiles each table anew and crosses to SQLite's thread for each: tha
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 from sqlalchemy import create_engine
 
@@ -13,9 +14,10 @@ from reelroom.store.db import Database
 from reelroom.store.tables import Base
 
 
-async def database() -> Database:
-    """Tables that are empty; whoever asks for it closes it."""
-    made = Database("sqlite://")
+async def database(file: Path | None = None) -> Database:
+    """Tables that are empty; whoever asks for it closes it. In memory it has one connection, so that nothing may go on
+    in it while something else does; in a file it is as servers have it."""
+    made = Database(f"sqlite:///{file}" if file else "sqlite://")
     async with made.engine.connect() as connection:
         raw = await connection.get_raw_connection()
         assert raw.driver_connection is not None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -517,10 +519,11 @@ async def test_chosen_streams_are_cameras_and_screens() -> None:
         assert not wants("eve", Source("camera"))
 
 
-async def test_chosen_streams_that_do_not_come_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notes, "ABSENT_S", 1.0)  # the database in memory has one connection: not during the calls
+async def test_chosen_streams_that_do_not_come_are_told_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(notes, "time", SimpleNamespace(monotonic=lambda: clock[0], time_ns=time.time_ns))
     listed = [{"StreamId": name} for name in ("ann", "bob", "ann~screen", "bob~screen", "bob")]
-    async with serving() as server:
+    async with serving(stored=tmp_path / "database") as server:  # what tells of them does so beside the calls
         stopped = await server.start(single(RecordStreamList=listed))
         await server.call("StopRecord", {"TaskId": stopped})
         await server.start(single())
@@ -530,6 +533,8 @@ async def test_chosen_streams_that_do_not_come_are_told_of(monkeypatch: pytest.M
             stream = Stream(app="dev", room="class-7", identity="ann", output=output)
             server.here.append(Present(stream, 0, 0))
         server.here.append(Present(Stream(app="dev", room="other", identity="bob", output="camera"), 0, 0))
+        await asyncio.sleep(0)  # what tells of them has begun to wait
+        clock[0] = notes.ABSENT_S + 1
         while not server.poked:
             await asyncio.sleep(0.05)
         async with server.database.reading() as session:

@@ -97,9 +97,9 @@ class Server(SimpleNamespace):
 
 
 @contextlib.asynccontextmanager
-async def serving(recordings: Path = Path("/nowhere")) -> AsyncIterator[Server]:
-    """ZEGO's API over the real use cases, for the app `dev`, without a limit of calls."""
-    database = await memory.database()
+async def serving(recordings: Path = Path("/nowhere"), stored: Path | None = None) -> AsyncIterator[Server]:
+    """ZEGO's API over the real use cases for the app `dev`, without a limit of calls. `stored`: the database's file."""
+    database = await memory.database(stored)
     settings = Settings(dev=True, data=recordings)  # type: ignore[call-arg]
     box, recorders = SecretBox(KEY), Recorders(database, recordings / "recordings")
     apps = Apps(database, box)
