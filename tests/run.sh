@@ -17,7 +17,7 @@ computing=(tests/unit
 log=$(mktemp)
 beside=
 trap '[ -z "$beside" ] || kill "$beside" 2>/dev/null; rm -f "$log"' EXIT
-nice -n 19 bash -c ".venv/bin/mypy && exec $python -m pytest \"\$@\"" mypy "${computing[@]}" -m "not alone" \
+nice -n 10 bash -c ".venv/bin/mypy && exec $python -m pytest \"\$@\"" mypy "${computing[@]}" -m "not alone" \
   -n 2 --dist loadfile --durations=8 -p no:cacheprovider >"$log" 2>&1 &
 beside=$!
 failed=

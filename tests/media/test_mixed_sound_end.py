@@ -50,7 +50,7 @@ class Room:
         )
 
     def wait(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not condition():
             assert time.monotonic() < deadline, "waited in vain"
             time.sleep(0.01)

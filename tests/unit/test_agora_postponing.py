@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reelroom.dialects.agora import postponed, translate
+from reelroom.dialects.agora import delivery, postponed, translate
 from reelroom.dialects.agora.callbacks import render
 from reelroom.dialects.agora.errors import ServiceError
 from reelroom.dialects.agora.wire import StartRequest, parse
@@ -165,10 +165,13 @@ async def postpones(server: Server) -> tuple[str, str]:
     return resource_id, sid
 
 
-async def test_stop_does_not_wait_for_what_is_postponed_and_does_not_list_it(server: Server) -> None:
+async def test_stop_does_not_wait_for_what_is_postponed_and_does_not_list_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "STOP_WAIT_S", 3600.0)
     resource_id, sid = await postpones(server)
     server.recorders.end = "finishing"  # type: ignore[assignment]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         answer = (await server.call("stop", resource_id, sid)).json()["serverResponse"]
     index = f"dirA/{sid}_room-7__uid_s_41__uid_e_audio.m3u8"
     assert (answer["uploadingStatus"], [each["fileName"] for each in answer["fileList"]]) == ("uploaded", [index])
@@ -176,8 +179,6 @@ async def test_stop_does_not_wait_for_what_is_postponed_and_does_not_list_it(ser
 
 
 async def test_stop_waits_for_what_was_recorded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    from reelroom.dialects.agora import delivery
-
     monkeypatch.setattr(delivery, "STOP_WAIT_S", 0.6)
     monkeypatch.setattr(delivery, "BACKUP_AFTER_S", 0.3)
     resource_id, sid = await postpones(server)

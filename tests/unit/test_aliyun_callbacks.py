@@ -98,7 +98,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 async def become(database: Database, state: str) -> None:
     """Wait until the event is in that state."""
-    for _ in range(600):
+    for _ in range(2400):
         async with database.reading() as session:
             now = await session.scalar(select(tables.Event.state))
         if now == state:

@@ -23,7 +23,7 @@ TICK_NS = SECOND // 10  # of a mix without pictures
 
 
 def wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.005)
