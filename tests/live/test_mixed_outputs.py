@@ -65,8 +65,8 @@ async def test_sound_alone_is_mixed_without_a_picture(server: Server, tmp_path: 
         verdict = judge(files["mp4"][0], participant=participant)
         assert len(verdict.beeps) >= 4
         assert verdict.audio_gaps == []
-        # Beeps are seconds apart; the first is from before the first sender report, when times go by arrival.
-        _, *later = verdict.av_offsets_ms
+        # Beeps are seconds apart; the first two may be from before the first sender report, when times go by arrival.
+        _, _, *later = verdict.av_offsets_ms
         assert max(later) - min(later) < 3
         assert verdict.av_p95_ms < 20
 
