@@ -74,6 +74,7 @@ class _Demo:
                 print(json.dumps({"recording": self.recording, "url": self.url, "files": files}))
             else:
                 Console().print(_table(files))
+                print(f"in {self.out}")
             if self.keep:
                 await self._stay(server)
         finally:
@@ -199,10 +200,11 @@ def _defaults() -> dict[str, str]:
 
 def _table(files: list[dict[str, Any]]) -> Table:
     table = Table("participant", "format", "codecs", "seconds", "size")
-    table.add_column("path", overflow="fold")
+    table.add_column("file", no_wrap=True, overflow="ignore")  # whole, to be copied; the folder stands below
     for file in files:
         size, seconds = f"{file['bytes'] / 1e6:.2f} MB", f"{file['seconds']:.2f}"
-        table.add_row(file["participant"], file["format"], " + ".join(file["codecs"]), seconds, size, file["path"])
+        name = Path(file["path"]).name
+        table.add_row(file["participant"], file["format"], " + ".join(file["codecs"]), seconds, size, name)
     return table
 
 
