@@ -19,7 +19,8 @@ import pytest
 from reelroom.domain.recording import Subscription
 from reelroom.rooms import protocol
 from reelroom.rtc.dtls import DtlsTransport, Role
-from tests.rtcpeer import binding_request, certificate, offer_text
+from reelroom.rtc.srtp import SrtpTransport
+from tests.rtcpeer import MID, binding_request, certificate, offer_text
 
 _SERVE = """
 import asyncio, os, sys
@@ -212,11 +213,12 @@ def test_a_client_that_reads_no_replies_grows_no_memory_and_hurts_nobody(ingest:
 
 
 class Publisher:
-    """A session at the real port: a check, a handshake, no more."""
+    """A session at the real port, and the socket it is used from."""
 
     def __init__(self, ingest: Ingest, family: int = socket.AF_INET) -> None:
+        self.room = f"r{id(self)}"
         self.reply = ingest.connect().call(
-            "whip.create", app="a", room=f"r{id(self)}", identity="i", sdp=offer_text(setup="actpass")
+            "whip.create", app="a", room=self.room, identity="i", sdp=offer_text(setup="actpass")
         )
         assert self.reply.error == "", self.reply.error
         lines = self.reply.result["sdp"].split("\r\n")
@@ -240,7 +242,7 @@ def counts(ingest: Ingest) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["IPv4", "IPv6"])
-def test_checks_and_handshake_at_the_port(ingest: Ingest, family: int) -> None:
+def test_checks_handshake_and_media_at_the_port(ingest: Ingest, family: int) -> None:
     publisher = Publisher(ingest, family)
     assert publisher.check()[:2] == b"\x01\x01"
     assert [publisher.to[0], str(ingest.port)] in publisher.candidates
@@ -256,6 +258,22 @@ def test_checks_and_handshake_at_the_port(ingest: Ingest, family: int) -> None:
         dtls.receive(publisher.socket.recv(2048))
     for datagram in dtls.take_outgoing():
         publisher.socket.sendto(datagram, publisher.to)
+    assert dtls.keys is not None
+    recorder = ingest.connect()
+    what = {"app": "a", "room": publisher.room, "recording": "r", "subscription": Subscription(), "since_ns": 0}
+    recorder.send(protocol.Subscribe(**what))
+    protect = SrtpTransport(dtls.keys).protect
+    middle = struct.pack("!HHBcxx", 0xBEDE, 1, MID << 4, b"a")  # sdes:mid
+    for number in range(25):
+        head = struct.pack("!BBHII", 0x90, 111, number, 960 * number, 77)
+        publisher.socket.sendto(protect(head + middle + b"\xfc sound %d" % number), publisher.to)
+        time.sleep(0.01)
+    heard: list[bytes] = []
+    while len(heard) < 20:
+        kind, body = recorder.read()
+        if kind == protocol.FRAME:
+            heard.append(body[protocol.FRAME_OVERHEAD - protocol.PREFIX.size :])
+    assert heard == [b"\xfc sound %d" % number for number in range(20)]
 
 
 def test_an_address_that_passed_no_check_gets_nothing_and_is_counted(ingest: Ingest) -> None:
