@@ -251,10 +251,16 @@ def test_who_is_taken_in_again_at_once_is_decoded_from_a_key_frame_that_was_ther
     assert eyes[1].put_ns == list(range(400 * MS, 1200 * MS, 20 * MS))
 
 
-def test_sound_that_comes_when_its_time_has_been_mixed_is_a_gap_of_its_sender() -> None:
+def spoken() -> Bus:
+    """Somebody has been heard for a second."""
     bus = Bus(sound=Mute())
     bus.add(1, "ann", Source.MICROPHONE)
     bus.frames(1, 0, SECOND)
+    return bus
+
+
+def test_sound_that_comes_when_its_time_has_been_mixed_is_a_gap_of_its_sender() -> None:
+    bus = spoken()
     bus.names(800 * MS)
     bus.frames(1, SECOND, 1500 * MS)
     assert bus.gaps == []
@@ -264,9 +270,7 @@ def test_sound_that_comes_when_its_time_has_been_mixed_is_a_gap_of_its_sender() 
 
 
 def test_a_little_that_is_late_what_was_left_out_anyway_and_what_a_pause_covers_are_no_gap() -> None:
-    bus = Bus(sound=Mute())
-    bus.add(1, "ann", Source.MICROPHONE)
-    bus.frames(1, 0, SECOND)
+    bus = spoken()
     bus.names(1150 * MS)
     bus.frames(1, SECOND, 2 * SECOND)  # 0.15 s of it late
     bus.names(5 * SECOND)
@@ -279,9 +283,7 @@ def test_a_little_that_is_late_what_was_left_out_anyway_and_what_a_pause_covers_
 
 
 def test_sound_that_was_late_to_the_end_of_its_track_is_a_gap_too() -> None:
-    bus = Bus(sound=Mute())
-    bus.add(1, "ann", Source.MICROPHONE)
-    bus.frames(1, 0, SECOND)
+    bus = spoken()
     bus.names(9 * SECOND)
     bus.frames(1, SECOND, 2 * SECOND)
     bus.remove(1, at=2 * SECOND)

@@ -62,6 +62,13 @@ def rtcp_of(link: Link, kind: int, form: int) -> list[tuple[int, bytes]]:
     return [(at, body) for at, compound in link.rtcp for k, c, body in parts(compound) if (k, c) == (kind, form)]
 
 
+def assert_none_lost(peer: Publisher) -> None:
+    """Nor is the sender told of a loss."""
+    (layer,) = peer.tracks["v"].layers.values()
+    assert layer.stream.lost == 0
+    assert layer.stream.report_block()[1] == 0
+
+
 def test_every_frame_comes_out_once_and_in_order_over_a_clean_link() -> None:
     world = World()
     _, link, sink = publish(world)
@@ -154,9 +161,7 @@ def test_the_first_packets_are_asked_for_although_nothing_earlier_tells_of_them(
     world.run(2 * S)
     assert sink.numbers("v") == list(range(40))
     assert sink.gaps == []
-    (layer,) = peer.tracks["v"].layers.values()
-    assert layer.stream.lost == 0
-    assert layer.stream.report_block()[1] == 0
+    assert_none_lost(peer)
 
 
 def test_what_a_sender_sent_before_anybody_listened_is_no_loss() -> None:
@@ -170,9 +175,7 @@ def test_what_a_sender_sent_before_anybody_listened_is_no_loss() -> None:
     world.run(3 * S)
     assert sink.numbers("v") == list(range(10, 70))
     assert sink.gaps == []
-    (layer,) = peer.tracks["v"].layers.values()
-    assert layer.stream.lost == 0
-    assert layer.stream.report_block()[1] == 0
+    assert_none_lost(peer)
 
 
 def test_the_rest_of_a_last_picture_is_asked_for() -> None:

@@ -142,6 +142,12 @@ class Someone:
         return self.session.live[mid].info.track
 
 
+def recorded() -> tuple[Room, Someone, Recorder]:
+    """Somebody alone in a room, and who records it from the first moment on."""
+    room = make_room()
+    return room, Someone(room, "ann"), Recorder(room, subscribe(T0), T0)
+
+
 def in_a_row(frames: list[Frame]) -> bool:
     return all(b.seq == a.seq + 1 and b.room_ns > a.room_ns for a, b in itertools.pairwise(frames))
 
@@ -292,18 +298,14 @@ def test_what_was_captured_before_somebody_is_left_out_is_delivered_though_it_co
 
 
 def test_who_is_left_out_is_gone_at_once_where_nothing_can_be_on_its_way() -> None:
-    room = make_room()
-    ann = Someone(room, "ann")
-    recorder = Recorder(room, subscribe(T0), T0)
+    room, ann, recorder = recorded()
     ann.play(0, 5.2)
     change(room, recorder, NOBODY, 5, 5.2)
     assert removed(recorder) == {ann.number(mid): ("unsubscribed", 5) for mid in "av"}
 
 
 def test_late_frames_are_waited_for_no_longer_than_lost_packets() -> None:
-    room = make_room()
-    ann = Someone(room, "ann")
-    recorder = Recorder(room, subscribe(T0), T0)
+    room, ann, recorder = recorded()
     ann.play(0, 4)
     change(room, recorder, NOBODY, 5, 5.1)
     room.forget_ended(T0 + 5 * S + 100 * MS + WAIT_NS - 1)
@@ -316,9 +318,7 @@ def test_late_frames_are_waited_for_no_longer_than_lost_packets() -> None:
 
 
 def test_who_leaves_the_room_while_late_frames_are_waited_for_is_removed_once() -> None:
-    room = make_room()
-    ann = Someone(room, "ann")
-    recorder = Recorder(room, subscribe(T0), T0)
+    room, ann, recorder = recorded()
     ann.play(0, 4)
     numbers = {mid: ann.number(mid) for mid in "av"}
     change(room, recorder, NOBODY, 5, 5.1)
@@ -328,9 +328,7 @@ def test_who_leaves_the_room_while_late_frames_are_waited_for_is_removed_once() 
 
 
 def test_a_recorder_that_is_gone_waits_for_nothing() -> None:
-    room = make_room()
-    ann = Someone(room, "ann")
-    recorder = Recorder(room, subscribe(T0), T0)
+    room, ann, recorder = recorded()
     ann.play(0, 4)
     change(room, recorder, NOBODY, 5, 5.1)
     had = len(recorder.frames(ann.number("v")))
@@ -353,9 +351,7 @@ def test_who_is_taken_in_again_begins_before_the_call_though_a_later_key_frame_h
 
 
 def test_who_is_taken_in_again_while_late_frames_are_waited_for_begins_anew() -> None:
-    room = make_room()
-    ann = Someone(room, "ann")
-    recorder = Recorder(room, subscribe(T0), T0)
+    room, ann, recorder = recorded()
     ann.play(0, 4.5)
     change(room, recorder, NOBODY, 5, 5.1)
     change(room, recorder, Subscription(), 5.3, 5.4)
