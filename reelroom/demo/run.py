@@ -71,10 +71,10 @@ class _Demo:
             with bar:
                 files = await self._record(bar)
             if self.as_json:
-                print(json.dumps({"recording": self.recording, "url": self.url, "files": files}))
+                print(json.dumps({"recording": self.recording, "url": self.url, "files": files}), flush=True)
             else:
                 Console().print(_table(files))
-                print(f"in {self.out}")
+                print(f"in {self.out}", flush=True)
             if self.keep:
                 await self._stay(server)
         finally:

@@ -3,11 +3,14 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from reelroom.demo.run import EVERYBODY
@@ -31,13 +34,37 @@ def reelroom(
     return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd, env=environment)
 
 
+def served_files(said: dict[str, Any]) -> dict[str, int]:
+    """The MP4 files that the demo's server has while it is kept, and how many bytes of each it serves."""
+    with httpx.Client(base_url=said["url"], headers={"Authorization": "Bearer dev-secret"}, trust_env=False) as api:
+        files = api.get(f"/api/v1/recordings/{said['recording']}/files").raise_for_status().json()["files"]
+        mp4 = [file for file in files if file["format"] == "mp4"]
+        return {Path(file["key"]).name: len(api.get(file["url"]).raise_for_status().content) for file in mp4}
+
+
 def test_the_demo_records_three_people_whatever_the_settings_around_it_are(tmp_path: Path) -> None:
     need("aiortc", "ffmpeg", "ffprobe")
     (tmp_path / "reelroom.toml").write_text('data = "not-this"\n')
     theirs = {"REELROOM_DATABASE_URL": f"sqlite:///{tmp_path}/not-this.db", "REELROOM_RTC_HOST": "192.0.2.1"}
-    done = reelroom("demo", "--json", "--seconds", "3", "--out", "left", cwd=tmp_path, environment=theirs)
-    assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)  # one object and nothing else
+    words = ["demo", "--json", "--keep", "--seconds", "3", "--out", "left"]
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "reelroom", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | theirs,
+    )
+    assert demo.stdout is not None
+    try:
+        said = json.loads(demo.stdout.readline())
+        served = served_files(said)
+        demo.send_signal(signal.SIGINT)
+    finally:
+        rest, errors = demo.communicate(timeout=60)
+    assert (demo.returncode, rest) == (0, ""), errors  # one object and nothing else
+    assert said["url"] in errors  # says where to look
+    assert served == {Path(file["path"]).name: file["bytes"] for file in said["files"] if file["format"] == "mp4"}
     files = {(file["participant"], file["format"]): file for file in said["files"]}
     assert files.keys() == {(who, format) for who in ("alice", "bob", "carol", EVERYBODY) for format in ("hls", "mp4")}
     for (who, format), file in files.items():
