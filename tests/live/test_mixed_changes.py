@@ -51,6 +51,15 @@ def alike(path: Path, pane: Pane, image: NDArray[np.uint8]) -> float:
     return float(np.corrcoef(there.ravel(), image.ravel())[0, 1])
 
 
+def without_late(gaps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The gaps but for sound that a busy sender sent too late to be mixed, less than a second of it."""
+    return [
+        gap
+        for gap in gaps
+        if (gap["kind"], gap["reason"]) != ("audio", "late") or gap["to_ns"] - gap["from_ns"] > 1_000_000_000
+    ]
+
+
 def even(path: Path, fps: int = 30) -> None:
     """The picture's frames are exactly as far apart as they should be, from the first to the last."""
     times = [time_s for time_s, _ in brightness(path, 0, 0)]
@@ -199,8 +208,8 @@ async def test_muted_cameras_show_the_placeholder_and_come_back(server: Server, 
     path = files["mp4"][0]
     even(path)
     (output,) = timeline["outputs"]
-    (gap,) = [gap for gap in output["gaps"] if gap["kind"] == "video"]
-    assert gap["identity"] == "ann"
+    (gap,) = without_late(output["gaps"])
+    assert (gap["identity"], gap["kind"]) == ("ann", "video")
     assert gap["reason"] in ("mute", "stall")
     off_s, on_s = ((gap[name] - output["start_ns"]) / 1e9 for name in ("from_ns", "to_ns"))
     pane = panes(["ann", "bob"])["ann"]
@@ -240,5 +249,5 @@ async def test_who_leaves_and_comes_back_differently_has_a_pane_again(
     assert judge_pane(path, both["bob"], 9).missing_beeps == []
     assert loudest_click(path, 5, 9) < 0.002
     # "late": the third publisher that begins here makes the first two send late.
-    gaps = {(gap["identity"], gap["reason"]) for gap in timeline["outputs"][0]["gaps"] if gap["reason"] != "late"}
+    gaps = {(gap["identity"], gap["reason"]) for gap in without_late(timeline["outputs"][0]["gaps"])}
     assert gaps <= {("ann", "left"), ("ann", "reconnect")}
