@@ -110,9 +110,9 @@ class Recordings(Recorded):
 
     async def resume(self, app_id: str, id: str) -> tables.Recording:
         """Go on after a pause."""
-        row = await self._active(app_id, id)
+        await self._active(app_id, id)
         if not await self._recorders.pausing(id):
-            raise ControlError("conflict", f"the recording is {row.state}, not paused")
+            raise ControlError("conflict", "the recording is not paused, or is told to go on already")
         await self._recorders.command(id, Resume(at_ns=time.time_ns()))
         return await self.wait(app_id, id, set(State) - {State.PAUSED}, SETTLE_S)
 

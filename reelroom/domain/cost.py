@@ -70,7 +70,7 @@ class Balance:
     limit: float
     used: float
     booked: float
-    cores: float = 0.0
+    cores: float
 
     @property
     def free(self) -> float:

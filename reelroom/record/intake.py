@@ -147,7 +147,6 @@ class Intake:
         self.tracks.ingest_died(room_ns, now_ns)
         for output in self.outputs:
             output.finish(None)
-        self.tracks.ended.clear()
         self.people.ingest_died(room_ns)
 
     def message(self, message: Struct, now_ns: int) -> None:

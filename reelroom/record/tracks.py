@@ -39,6 +39,7 @@ class Tracks:
         """And with it all tracks."""
         for track in list(self.published.values()):
             self._remove(track, room_ns, "ingest_restart", now_ns)
+        self.ended.clear()  # the next ingest numbers its own
 
     def message(self, message: protocol.TrackRemoved | protocol.TrackState | protocol.GapSeen, now_ns: int) -> None:
         """Something of one track, if it is one of ours."""

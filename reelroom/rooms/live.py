@@ -12,7 +12,6 @@ from reelroom.rooms.ring import Kept, Ring
 from reelroom.rooms.subscriber import Subscriber
 from reelroom.rtc.track import RemoteTrack
 
-UNSUBSCRIBED = "unsubscribed"  # why a track was removed that goes on for others
 _pack = protocol.FRAME_HEADER.pack
 _OVERHEAD = protocol.FRAME_OVERHEAD - 4  # the length field does not count itself
 
@@ -102,7 +101,8 @@ class LiveTrack:
         if subscriber.lagging:  # nobody will ask for the rest of this track
             self.hand_over(subscriber, leaving.until_ns)
         subscriber.positions.pop(self.info.track, None)
-        subscriber.tell(protocol.TrackRemoved(track=self.info.track, room_ns=leaving.until_ns, reason=UNSUBSCRIBED))
+        gone = protocol.TrackRemoved(track=self.info.track, room_ns=leaving.until_ns, reason="unsubscribed")
+        subscriber.tell(gone)
 
     def hand_over(self, subscriber: Subscriber, before_ns: int | None = None) -> None:
         """All that the ring still has and a lagging subscriber lacks; of that what is before a room time."""

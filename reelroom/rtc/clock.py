@@ -115,12 +115,14 @@ class TrackClock:
     def start(self, rtp: int, room_ns: int) -> None:
         """Let extended RTP time `rtp` be `room_ns`: the earliest of what the first packets allow."""
         target = self._by_reports(rtp)
-        if target is not None and 0 < target - room_ns <= _HELD_UP_NS:
+        if target is None:
+            pass  # no report yet: the packets tell
+        elif 0 < target - room_ns <= _HELD_UP_NS:
             self._sender.lower(target - room_ns)
-        elif target is not None and target < room_ns - _UNLIKELY_NS and self._unproven():
+        elif target < room_ns - _UNLIKELY_NS and self._unproven():
             self._doubted = self._reports[-1]  # it came before anything could contradict it
             self._reports.clear()
-        elif target is not None and abs(target - room_ns) < _JUMP_NS:
+        elif abs(target - room_ns) < _JUMP_NS:
             room_ns = target
         self._base_rtp = self._last_rtp = self._check_at = rtp
         self._base_room = room_ns
@@ -184,7 +186,7 @@ class TrackClock:
         else:
             self._steps = sender.steps_ns
         self._doubted = None
-        mapped = self._base_room + int((rtp - self._base_rtp) * self._rate)
+        mapped = self._mapped(rtp)
         first = self._started and not reports
         # Until now times went by the quickest frames. A report that was held up tells no more than they.
         held_up = first and 0 < arrival_ns - mapped <= _LATE_NS
@@ -194,6 +196,10 @@ class TrackClock:
         if self._audio and first:
             self._sender.anchor(mapped - ntp_ns)
         self._check_at = min(self._check_at, self._last_rtp)
+
+    def _mapped(self, rtp: int) -> int:
+        """Room time of `rtp` as frames get it now, before any correction."""
+        return self._base_room + int((rtp - self._base_rtp) * self._rate)
 
     def _stood_still(self, by_ns: int) -> bool:
         """Whether frames are as late as a report says that time has passed for the sender without its RTP time: two
@@ -206,7 +212,7 @@ class TrackClock:
         one tells, by the rate between them. While none has the right rate, times go by arrival alone."""
         doubted = self._doubted
         if doubted is None:
-            mapped = self._base_room + int((rtp - self._base_rtp) * self._rate)
+            mapped = self._mapped(rtp)
             offset = self._sender.offset_ns  # by the participant's other tracks: this report may have been held up
             sent_ns = arrival_ns if offset is None else min(arrival_ns, ntp_ns + offset)
             if abs(mapped - sent_ns) <= _UNLIKELY_NS:

@@ -51,11 +51,13 @@ class Named:
         """One at a time for what the names say; there is one control process, so a lock in memory will do."""
         return self._locks.setdefault((app.id, *names), asyncio.Lock())
 
-    def resource(self, app: AppContext, appid: str, resource_id: str) -> Resource:
-        """What a resource id says, if it was given to this caller."""
+    def resource(self, app: AppContext, appid: str, resource_id: str, frame: Frame | None = None) -> Resource:
+        """What a resource id says, if it was given to this caller, and for what the call's frame names."""
         resource = self.ids.open(resource_id)
         if (resource.app, resource.appid) != (app.id, appid):
             raise errors.not_of_resource("appid")
+        if frame and (frame.cname, frame.uid) != (resource.cname, resource.uid):
+            raise errors.identity_mismatch("cname" if frame.cname != resource.cname else "uid")
         return resource
 
     async def running_session(
@@ -71,9 +73,7 @@ class Named:
         self, app: AppContext, appid: str, resource_id: str, sid: str, mode: str, frame: Frame | None = None
     ) -> Session:
         """The recording that a call after start names; every way in which it does not name one is an error."""
-        resource = self.resource(app, appid, resource_id)
-        if frame and (frame.cname, frame.uid) != (resource.cname, resource.uid):
-            raise errors.identity_mismatch("cname" if frame.cname != resource.cname else "uid")
+        resource = self.resource(app, appid, resource_id, frame)
         row = await self.recording(app, sid)
         if row is None or row.dialect != DIALECT:
             raise errors.no_worker()

@@ -70,9 +70,7 @@ class Sessions:
     # start
 
     async def start(self, app: AppContext, appid: str, resource_id: str, mode: str, frame: Frame) -> dict[str, Any]:
-        resource = self._named.resource(app, appid, resource_id)
-        if (frame.cname, frame.uid) != (resource.cname, resource.uid):
-            raise errors.identity_mismatch("cname" if frame.cname != resource.cname else "uid")
+        resource = self._named.resource(app, appid, resource_id, frame)
         async with self._named.lock(app, resource.cname, resource.uid):
             return await self._start(app, resource, resource_id, mode, frame)
 

@@ -68,14 +68,15 @@ async def finished(
     page, count = _statements(frozenset(values))
     values["app"] = app_id
 
-    def look(session: Session) -> tuple[list[dict[str, Any]], int]:
+    def look(session: Session) -> list[dict[str, Any]]:
         rows = session.execute(page, values | {"offset": offset, "size": asked.PageSize})
-        found = [_described(row, one) for one, row in rows]
-        if 0 < len(found) < asked.PageSize or not (found or offset):
-            return found, offset + len(found)  # the last page: nobody has to count
-        return found, session.scalar(count, values) or 0
+        return [_described(row, one) for one, row in rows]
 
-    return await context.database.look(look)
+    found = await context.database.look(look)
+    if 0 < len(found) < asked.PageSize or not (found or offset):
+        return found, offset + len(found)  # the last page: nobody has to count
+    async with context.database.reading() as session:  # there may be very many
+        return found, await session.scalar(count, values) or 0
 
 
 @cache

@@ -25,19 +25,21 @@ class Known:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def get(self, app: AppContext, task: str) -> dict[str, Any] | None:
-        """What is known of a task: its `template` here, and what lists show."""
-        async with self._context.database.reading() as session:
-            row = await session.get(tables.Task, (DIALECT, app.id, task))
-        return None if row is None else dict(row.data)
+    async def taken(self, app: AppContext, task: str) -> bool:
+        """Whether there is or was a task of this id."""
+        return await self._row(app, task) is not None
 
     async def running(self, app: AppContext, task: str) -> dict[str, Any]:
-        """AliyunError when there is no such task, or it has been stopped."""
-        async with self._context.database.reading() as session:
-            row = await session.get(tables.Task, (DIALECT, app.id, task))
+        """What is known of a task: its `template` here, and what lists show. AliyunError when there is none, or it
+        has been stopped."""
+        row = await self._row(app, task)
         if row is None or row.stopped:
             raise errors.no_task()
         return dict(row.data)
+
+    async def _row(self, app: AppContext, task: str) -> tables.Task | None:
+        async with self._context.database.reading() as session:
+            return await session.get(tables.Task, (DIALECT, app.id, task))
 
     async def add(self, app: AppContext, task: str, channel: str, data: dict[str, Any]) -> None:
         """IntegrityError when there is one already."""

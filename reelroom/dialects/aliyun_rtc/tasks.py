@@ -106,7 +106,7 @@ class Tasks:
         request = parse(StartTask, given)
         own(app, request.AppId)
         async with self._lock(app, request.TaskId):
-            if await self._known.get(app, request.TaskId) is not None:
+            if await self._known.taken(app, request.TaskId):
                 raise errors.task_existed()
             template = await self._template(app, request.TemplateId)
             custom = await self._custom(app, template, request)

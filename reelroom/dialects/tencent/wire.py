@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from reelroom.dialects import wording
 from reelroom.dialects.tencent import errors
 
 MAX_DEPTH = 32  # of JSON within JSON
@@ -75,7 +76,7 @@ def parse(model: type[_W], data: Any, as_text: bool, known: Missing, codes: Code
         return model.model_validate(data, strict=not as_text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]  # never the input: it may be a secret
-    path = ".".join(str(part) for part in first["loc"])
+    path = wording.path(first)
     kind, leaf = str(first["type"]), path.rpartition(".")[2]
     if kind == "missing" or (kind == "string_too_short" and leaf in known):
         raise errors.missing(path, known.get(leaf, ""))
@@ -83,7 +84,7 @@ def parse(model: type[_W], data: Any, as_text: bool, known: Missing, codes: Code
         raise errors.unknown_parameter(path)
     if kind in _TYPES:
         raise errors.wrong_type(path or "The request", _TYPES[kind])
-    message = str(first["msg"]).removeprefix("Value error, ")
+    message = wording.wrong(first)
     if code := codes(path):
         raise errors.TencentError(code, f"{path}: {message}.")
     raise errors.out_of_range(path, f"is wrong: {message}")

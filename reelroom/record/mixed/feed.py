@@ -177,9 +177,7 @@ class Feed:
             for seen in list(self._tracks.values()):
                 self._remove(seen, hello.room_ns, "ingest_restart")
         self._ingest = hello.ingest
-        if self.caught_up:
-            self.caught_up = False
-            self.lost_ns = time.monotonic_ns()
+        self.disconnected()
         for seen in list(self._tracks.values()):
             seen.fresh = False
             if seen.until_ns < FOREVER_NS:  # nobody says its end any more: it was let go with the last connection

@@ -68,7 +68,9 @@ class SoundStage:
     def until(self, media_ns: int, start_ns: int, pauses: Pauses) -> list[Made]:
         """All frames that end by a media time; what comes out may be of earlier ones."""
         made: list[Made] = []
-        last = media_ns * self._rate // SECOND if self._end is None else min(media_ns * self._rate // SECOND, self._end)
+        last = media_ns * self._rate // SECOND
+        if self._end is not None:
+            last = min(last, self._end)
         while (self._next + 1) * self._samples <= last:
             made += self._frame(self._samples, start_ns, pauses)
         return made

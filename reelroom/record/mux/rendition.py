@@ -58,6 +58,12 @@ class Rendition:
         transcoder = self._transcoder.damaged if self._transcoder else 0
         return transcoder + (self._encoder.damaged if self._encoder else 0)
 
+    def _told(self) -> tuple[str, ...]:
+        """The encoders that hung since the last segment that was written; those of one that failed wait for it."""
+        hung = tuple(self._hung)
+        self._hung.clear()  # the same list: the encoders hold it
+        return hung
+
     def write(self, job: SegmentJob, path: Path) -> Muxed:
         """Write one segment to `path` (not synced). Raises MuxError for samples that make no segment."""
         video_in = job.video.codec if job.video else ""
@@ -66,7 +72,6 @@ class Rendition:
         audio_codec = stored_audio(self.name, self.container, audio_in, self._spec)
         transcoded: list[str] = []
         unfilled: list[fill.Fill] = []
-        self._hung.clear()
         video = self._pictures(job, video_codec, unfilled)
         if video and video_codec != video_in:
             transcoded.append("video")
@@ -81,7 +86,7 @@ class Rendition:
         if video_config_ is None and audio is None:
             # Nothing that this rendition holds: the number is kept, the config in force stays.
             path.write_bytes(b"" if self.container == "ts" else b"".join(fragment.segment(job.number, [])))
-            return Muxed(None, "", "", 0, 0, 0, 0, (), False, unfilled=tuple(unfilled), hung=tuple(self._hung))
+            return Muxed(None, "", "", 0, 0, 0, 0, (), False, unfilled=tuple(unfilled), hung=self._told())
         channels = self._encoder.channels if self._encoder and audio_codec != audio_in else 2
         if audio is not None:
             if audio_codec == audio_in and job.audio and job.audio.channels:
@@ -132,7 +137,7 @@ class Rendition:
             channels if audio else 0,
             audio.scale if audio else 0,
             tuple(unfilled),
-            tuple(self._hung),
+            self._told(),
         )
 
     def _pictures(self, job: SegmentJob, stored: str, unfilled: list[fill.Fill]) -> list[Sample]:
