@@ -101,6 +101,16 @@ def test_a_hole_is_filled_although_an_encoder_hung_and_that_is_said_once(tmp_pat
     assert rendition.write(others[0], tmp_path / "segment").hung == ()
 
 
+def test_what_hung_in_a_segment_that_failed_is_told_with_the_next(tmp_path: Path) -> None:
+    first, second = jobs(pictures("vp8", 4), opus(4), "vp8")[:2]
+    rendition = Rendition("hls", "ts", spec())
+    with hanging(0, 0, 0, 0, 0), pytest.raises(EncoderLost):
+        rendition.write(first, tmp_path / "segment")
+    muxed = rendition.write(second, tmp_path / "segment")
+    assert muxed.video_frames > 0
+    assert muxed.hung == ("libx264",) * 5
+
+
 def test_the_finisher_makes_the_whole_file_and_says_what_hung(tmp_path: Path) -> None:
     recorder = record(tmp_path, spec(formats=("mp4",)), jobs(pictures("h264", 4), opus(4)))
     recorder.spec = spec(formats=("webm",))
